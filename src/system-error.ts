@@ -6,6 +6,7 @@ export type SystemErrorCode =
   | "module-invalid"
   | "network"
   | "not-found"
+  | "reference-invalid"
   | "registry"
   | "timeout"
   | "too-large"

@@ -25,6 +25,8 @@ export interface IstioConfig<K extends IstioKind = IstioKind> {
   /** A content hash, the `metadata.version` of MCP; "" where it was not yet encoded. */
   readonly version?: string;
   readonly spec: IstioSpecs[K];
+  /** Only where the spec holds values from Secrets: the spec as debug pages may show it, with the templates in place. */
+  readonly shownSpec?: IstioSpecs[K];
 }
 
 /** Everything that core tells discovery, as of now. Lists of kinds that did not change keep their identity. */

@@ -2,6 +2,7 @@ import type { ResourceRef } from "./types.ts";
 
 /** Every kind of remark about what a user wrote. A code is part of the interface; its text may change. */
 export type DiagnosticCode =
+  | "ANNOTATION_IGNORED"
   | "BACKEND_NOT_FOUND"
   | "BACKEND_UNSUPPORTED"
   | "DUPLICATE_RESOURCE"

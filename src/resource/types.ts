@@ -16,6 +16,8 @@ export interface Origin {
   readonly file: string;
   readonly line: number;
   readonly text: string;
+  /** Where the resource stands within its document, for an item of a List: `["items", 3]`. */
+  readonly path?: readonly (string | number)[];
 }
 
 export interface ObjectMeta {
@@ -170,6 +172,16 @@ export interface ResourceSet {
   readonly secrets: readonly Secret[];
   readonly configMaps: readonly ConfigMap[];
 }
+
+export const emptyResourceSet: ResourceSet = {
+  wasmPlugins: [],
+  ingresses: [],
+  ingressClasses: [],
+  services: [],
+  endpointSlices: [],
+  secrets: [],
+  configMaps: [],
+};
 
 export function refOf(resource: Resource): ResourceRef {
   const { kind, metadata } = resource;

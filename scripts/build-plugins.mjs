@@ -1,0 +1,83 @@
+// Builds every plugins/*/assembly/index.ts with the library in sdk/ to build/plugins/<name>.wasm.
+import { existsSync } from "node:fs";
+import { mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import { dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const compilerOptions = [
+  "-O3s",
+  "--runtime=incremental",
+  "--exportStart=_initialize",
+  "--use=abort=sdk/assembly/abort/abortPlugin",
+  "--stackSize=65536",
+];
+
+/**
+ * Compiles one module; `entry` and `output` are paths below the repository's root. Throws with the compiler's messages
+ * when the source is wrong. The output appears whole or not at all.
+ */
+export async function compileModule(entry, output) {
+  const { default: asc } = await import("assemblyscript/asc");
+  const outputs = new Map();
+  const { error, stderr } = await asc.main(
+    [entry, `--outFile=${output}`, ...compilerOptions, `--baseDir=${root}`],
+    {
+      writeFile: (name, contents) => void outputs.set(name, contents),
+    },
+  );
+  const wasm = outputs.get(output);
+  if (error || !wasm) throw new Error(`${entry} does not compile\n${stderr}`, { cause: error ?? undefined });
+  await writeWhole(join(root, output), wasm);
+}
+
+async function writeWhole(file, contents) {
+  await mkdir(dirname(file), { recursive: true });
+  const partial = `${file}.${process.pid}`;
+  try {
+    await writeFile(partial, contents);
+    await rename(partial, file);
+  } finally {
+    await rm(partial, { force: true });
+  }
+}
+
+/** Compiles a module unless its output is newer than all its sources, the library and this script. Returns whether it did. */
+export async function buildModule(sourceFolder, entry, output) {
+  const sources = [join(root, sourceFolder), join(root, "sdk/assembly"), fileURLToPath(import.meta.url)];
+  const changed = Math.max(...(await Promise.all(sources.map(newestChange))));
+  const built = existsSync(join(root, output)) ? (await stat(join(root, output))).mtimeMs : 0;
+  if (built > changed) return false;
+  await compileModule(entry, output);
+  return true;
+}
+
+async function newestChange(path) {
+  const entry = await stat(path);
+  if (!entry.isDirectory()) return entry.mtimeMs;
+  const children = await readdir(path);
+  return Math.max(0, ...(await Promise.all(children.map((child) => newestChange(join(path, child))))));
+}
+
+/** Builds all plugins, or those with these names; returns the path of each module below the repository's root. */
+export async function buildPlugins(names) {
+  const modules = [];
+  for (const name of names ?? (await listPlugins())) {
+    const output = `build/plugins/${name}.wasm`;
+    await buildModule(`plugins/${name}/assembly`, `plugins/${name}/assembly/index.ts`, output);
+    modules.push(output);
+  }
+  return modules;
+}
+
+/** Names of the plugins in the repository. */
+export async function listPlugins() {
+  const names = await readdir(join(root, "plugins"));
+  return names.filter((name) => existsSync(join(root, "plugins", name, "assembly/index.ts"))).sort();
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  for (const module of await buildPlugins()) {
+    console.log(`${relative(root, join(root, module))} ${(await stat(join(root, module))).size} bytes`);
+  }
+}

@@ -1,0 +1,69 @@
+import {
+  proxy_add_header_map_value,
+  proxy_get_header_map_pairs,
+  proxy_get_header_map_value,
+  proxy_remove_header_map_value,
+  proxy_replace_header_map_value,
+  proxy_set_header_map_pairs,
+} from "./abi";
+import { MapType, Status } from "./enums";
+import { addressSlot, sizeSlot, takeBytes } from "./memory";
+import { decodePairs, encodePairs } from "./pairs";
+import { firstArgument, secondArgument, takeText } from "./text";
+
+/** One header line. */
+export class Header {
+  constructor(
+    public name: string,
+    public value: string,
+  ) {}
+}
+
+/** Headers or trailers of the current stream. The proxy writes names in lower case. */
+export class HeaderMap {
+  constructor(readonly type: MapType) {}
+
+  /** First value of a header; null when it is absent, or when the map does not exist in this phase. */
+  get(name: string): string | null {
+    const key = firstArgument.put(name);
+    const status = proxy_get_header_map_value(this.type, key, firstArgument.size, addressSlot(), sizeSlot());
+    return status == Status.Ok ? takeText() : null;
+  }
+
+  /** Sets the only value of a header. */
+  set(name: string, value: string): bool {
+    const key = firstArgument.put(name);
+    const text = secondArgument.put(value);
+    return proxy_replace_header_map_value(this.type, key, firstArgument.size, text, secondArgument.size) == Status.Ok;
+  }
+
+  /** Adds a value beside those that are there. */
+  add(name: string, value: string): bool {
+    const key = firstArgument.put(name);
+    const text = secondArgument.put(value);
+    return proxy_add_header_map_value(this.type, key, firstArgument.size, text, secondArgument.size) == Status.Ok;
+  }
+
+  /** Removes every value of a header. */
+  remove(name: string): bool {
+    const key = firstArgument.put(name);
+    return proxy_remove_header_map_value(this.type, key, firstArgument.size) == Status.Ok;
+  }
+
+  /** All header lines in the proxy's order; empty when the map does not exist in this phase. */
+  list(): Header[] {
+    const status = proxy_get_header_map_pairs(this.type, addressSlot(), sizeSlot());
+    return status == Status.Ok ? decodePairs(takeBytes()) : [];
+  }
+
+  /** Puts these lines in the place of all that are there. */
+  replaceAll(headers: Header[]): bool {
+    const pairs = encodePairs(headers);
+    return proxy_set_header_map_pairs(this.type, changetype<usize>(pairs), pairs.byteLength) == Status.Ok;
+  }
+}
+
+export const requestHeaders = new HeaderMap(MapType.RequestHeaders);
+export const requestTrailers = new HeaderMap(MapType.RequestTrailers);
+export const responseHeaders = new HeaderMap(MapType.ResponseHeaders);
+export const responseTrailers = new HeaderMap(MapType.ResponseTrailers);

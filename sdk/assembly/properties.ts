@@ -1,0 +1,42 @@
+import { proxy_get_property, proxy_set_property } from "./abi";
+import { Status } from "./enums";
+import { addressSlot, sizeSlot, takeBytes } from "./memory";
+import { bytesOf, textOf } from "./text";
+
+/** Path of a property, encoded once: `new Property(["xds", "route_name"])`. */
+export class Property {
+  private path: ArrayBuffer;
+
+  constructor(parts: string[]) {
+    this.path = bytesOf(parts.join("\0"));
+  }
+
+  /** Asks the proxy; after Ok the value is waiting for `takeBytes` or `takeText`. */
+  fetch(): Status {
+    return proxy_get_property(changetype<usize>(this.path), this.path.byteLength, addressSlot(), sizeSlot());
+  }
+
+  /** Value as bytes; null when the stream has none. */
+  bytes(): ArrayBuffer | null {
+    return this.fetch() == Status.Ok ? takeBytes() : null;
+  }
+
+  /** Value as text; null when the stream has none. */
+  text(): string | null {
+    const bytes = this.bytes();
+    return bytes === null ? null : textOf(bytes);
+  }
+
+  /** Value of a number, time or duration (64 bits, times in nanoseconds); `missing` when the stream has none. */
+  integer(missing: i64 = 0): i64 {
+    const bytes = this.bytes();
+    return bytes === null || bytes.byteLength != 8 ? missing : load<i64>(changetype<usize>(bytes));
+  }
+
+  /** Sets the property for this stream; later plugins of the chain can read it. */
+  setText(value: string): bool {
+    const bytes = bytesOf(value);
+    const path = changetype<usize>(this.path);
+    return proxy_set_property(path, this.path.byteLength, changetype<usize>(bytes), bytes.byteLength) == Status.Ok;
+  }
+}

@@ -1,0 +1,132 @@
+import { mkdir } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { Counter, Gauge, Registry } from "prom-client";
+import { jsonPage, readyPage, servePages } from "../http-server.ts";
+import type { Log } from "../log.ts";
+import { mirrored } from "../oci/mirrors.ts";
+import { SystemError } from "../system-error.ts";
+import { ready } from "./envoy-admin.ts";
+import { envoyBootstrap } from "./envoy-bootstrap.ts";
+import { createModuleCache, type ModuleCache } from "./module-cache.ts";
+import type { GatewayNode } from "./node.ts";
+import { createModuleResolver, type PluginModule } from "./resolve-module.ts";
+import { type EnvoyState, runEnvoy } from "./run-envoy.ts";
+import { serveXdsProxy } from "./xds-proxy.ts";
+
+/** The Envoy that an agent runs. */
+export interface EnvoyOptions {
+  readonly path: string;
+  readonly concurrency: number;
+  readonly adminPort: number;
+  readonly drainMs: number;
+  readonly logLevel?: "trace" | "debug" | "info" | "warning" | "error" | "critical" | "off";
+}
+
+export interface AgentOptions {
+  /** Discovery's ADS, as `host:port`. */
+  readonly discovery: string;
+  readonly node: GatewayNode;
+  /** Holds the socket, the modules and Envoy's bootstrap. */
+  readonly dataDir: string;
+  readonly bind: string;
+  /** Port 15020; 0 for any free one. */
+  readonly httpPort: number;
+  /** Registries, as `host:port`, that are spoken to without TLS. Those on this machine always are. */
+  readonly insecureRegistries: readonly string[];
+  /** Registries that stand for others, by the name that images say. */
+  readonly registryMirrors: ReadonlyMap<string, string>;
+  /** undefined: the gateway is somebody else's, and connects to the socket by itself. */
+  readonly envoy?: EnvoyOptions;
+  /** Drains and stops Envoy, while everything else of the agent still serves it. `signal` unless given. */
+  readonly envoySignal?: AbortSignal;
+  readonly incremental: boolean;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+}
+
+export interface Agent {
+  readonly httpPort: number;
+  readonly socket: string;
+  /** Resolves when Envoy is gone, after the signal. */
+  readonly stopped: Promise<void>;
+  plugins(): readonly PluginModule[];
+}
+
+/** The agent role: ADS for one gateway, with modules in the place of their urls. In the place of Istio's pilot-agent. */
+export async function startAgent(options: AgentOptions): Promise<Agent> {
+  const { bind, log, signal, envoy } = options;
+  const dataDir = resolve(options.dataDir);
+  const socket = socketPath(dataDir);
+  await mkdir(dataDir, { recursive: true });
+  const metrics = new Registry();
+  const cache = createCache(options, dataDir, metrics);
+  const resolver = createModuleResolver(
+    (request, fetching) => cache.fetch({ ...request, url: mirrored(request.url, options.registryMirrors) }, fetching),
+    log,
+  );
+  await serveXdsProxy({ target: options.discovery, socket, resolver, log, signal });
+  const state: { envoy: EnvoyState | undefined } = { envoy: undefined };
+  const httpPort = await servePages({ bind, port: options.httpPort, pages: pages(), signal });
+  const stopped = envoy ? startOwnEnvoy(envoy) : Promise.resolve();
+  return { httpPort, socket, stopped, plugins: resolver.plugins };
+
+  function pages() {
+    return {
+      "/healthz/ready": async () => readyPage(await gatewayReady(bind, envoy), "the gateway does not serve yet"),
+      "/stats/prometheus": async () => ({ type: metrics.contentType, body: await metrics.metrics() }),
+      "/debug/modules": () => jsonPage({ plugins: resolver.plugins(), modules: cache.entries(), envoy: state.envoy }),
+    };
+  }
+
+  function startOwnEnvoy({ path, concurrency, adminPort, drainMs, logLevel }: EnvoyOptions): Promise<void> {
+    const { node, incremental } = options;
+    return runEnvoy({
+      envoyPath: path,
+      bootstrap: envoyBootstrap({ node, xdsSocket: socket, adminAddress: bind, adminPort, delta: incremental }),
+      dataDir,
+      concurrency,
+      log: log.child({ role: "envoy" }),
+      logLevel: logLevel ?? "warning",
+      drainMs,
+      signal: options.envoySignal ?? signal,
+      onState: (next) => {
+        state.envoy = next;
+      },
+    });
+  }
+}
+
+/** A unix socket's path must be short: the kernel takes 107 bytes. */
+function socketPath(dataDir: string): string {
+  const socket = join(dataDir, "xds.sock");
+  if (Buffer.byteLength(socket) <= 107) return socket;
+  throw new SystemError("disk", `the path of the xDS socket is too long (${socket}): give a --data-dir of at most 98 bytes`);
+}
+
+async function gatewayReady(bind: string, envoy: EnvoyOptions | undefined): Promise<boolean> {
+  if (!envoy) return true;
+  return ready({ address: bind, port: envoy.adminPort }).catch(() => false);
+}
+
+/** The module cache, with Istio's metrics of it. */
+function createCache({ insecureRegistries, log }: AgentOptions, dataDir: string, registry: Registry): ModuleCache {
+  const shared = { registers: [registry] };
+  const lookups = new Counter({ ...shared, name: "istio_agent_wasm_cache_lookup_count", help: "Look-ups of modules in the cache", labelNames: ["hit"] });
+  const fetches = new Counter({ ...shared, name: "istio_agent_wasm_remote_fetch_count", help: "Fetches of modules, by outcome", labelNames: ["result"] });
+  const cache = createModuleCache({
+    dir: join(dataDir, "modules"),
+    insecureRegistries,
+    log,
+    onLookup: (hit) => lookups.inc({ hit: String(hit) }),
+    onFetch: (result) => fetches.inc({ result }),
+  });
+  new Gauge({
+    ...shared,
+    name: "istio_agent_wasm_cache_entries",
+    help: "Modules in the cache",
+    collect() {
+      this.set(cache.entries().length);
+    },
+  });
+  return cache;
+}

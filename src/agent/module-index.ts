@@ -1,0 +1,74 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { writeFileAtomically } from "../oci/write-file.ts";
+import { errorText, SystemError } from "../system-error.ts";
+
+/** What a URL was found to stand for. */
+export interface ModuleSource {
+  /** The SHA-256 of the module, hexadecimal. */
+  readonly module: string;
+  /** Of an image: the digests of its manifest and of the index above it. */
+  readonly digests: readonly string[];
+  /** Of an image: registry and repository. */
+  readonly repository?: string;
+}
+
+/** What `index.json` of a module cache holds. */
+export interface ModuleIndex {
+  /** By the key of the origin. */
+  readonly sources: Map<string, ModuleSource>;
+  /** When each module was last asked for, by its SHA-256; milliseconds since 1970. */
+  readonly lastUsed: Map<string, number>;
+}
+
+const hex = /^[0-9a-f]{64}$/;
+
+/**
+ * Reads a module cache's index. One that is absent is empty, and so is one that is broken, with a warning: it only saves
+ * downloads.
+ * @throws SystemError `disk`
+ */
+export async function readModuleIndex(
+  directory: string,
+  warn: (message: string) => void,
+): Promise<ModuleIndex> {
+  const file = join(directory, "index.json");
+  const text = await readFile(file, "utf8").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return "{}";
+    throw SystemError.from(error, "disk", `reading ${file}`);
+  });
+  try {
+    return parseIndex(JSON.parse(text));
+  } catch (error) {
+    warn(`${file} is broken and is begun anew: ${errorText(error)}`);
+    return { sources: new Map(), lastUsed: new Map() };
+  }
+}
+
+/** @throws what the file system throws */
+export async function writeModuleIndex(directory: string, { sources, lastUsed }: ModuleIndex): Promise<void> {
+  const value = { version: 1, sources: Object.fromEntries(sources), lastUsed: Object.fromEntries(lastUsed) };
+  await writeFileAtomically(join(directory, "index.json"), Buffer.from(JSON.stringify(value)));
+}
+
+function parseIndex(value: { sources?: unknown; lastUsed?: unknown }): ModuleIndex {
+  const sources = Object.entries(value.sources ?? {}).flatMap(([key, entry]) => {
+    const source = readSource(entry);
+    return source ? [[key, source] as const] : [];
+  });
+  const lastUsed = Object.entries(value.lastUsed ?? {}).filter(
+    (entry): entry is [string, number] => hex.test(entry[0]) && typeof entry[1] === "number",
+  );
+  return { sources: new Map(sources), lastUsed: new Map(lastUsed) };
+}
+
+function readSource(value: unknown): ModuleSource | undefined {
+  if (typeof value !== "object" || value === null) return undefined;
+  const { module, digests, repository } = value as Record<string, unknown>;
+  if (typeof module !== "string" || !hex.test(module) || !Array.isArray(digests)) return undefined;
+  return {
+    module,
+    digests: digests.filter((digest): digest is string => typeof digest === "string"),
+    ...(typeof repository === "string" && { repository }),
+  };
+}

@@ -1,0 +1,130 @@
+import type { Log } from "../log.ts";
+import { SystemError } from "../system-error.ts";
+import type { SnapshotResource } from "../xds/snapshot.ts";
+import type { ModuleRequest } from "./module-request.ts";
+import {
+  readWasmResource,
+  substituteFor,
+  type WasmResource,
+  withLocalModule,
+} from "./rewrite.ts";
+
+/** Fetches a module to a local file. */
+export type FetchModule = (request: ModuleRequest, signal: AbortSignal) => Promise<{ readonly path: string }>;
+
+/** What the agent has for one ECDS resource. */
+export interface Resolution {
+  /** What Envoy gets: the filter with its local module, or a substitute; undefined to leave Envoy with what it has. */
+  readonly resource: SnapshotResource | undefined;
+  /** Why the module is not there, "" where it is. */
+  readonly error: string;
+}
+
+/** What the agent does with each plugin, for `/debug/modules`. */
+export interface PluginModule {
+  readonly name: string;
+  readonly url: string;
+  readonly state: "fetching" | "ready" | "last-good" | "denying" | "allowing";
+  readonly path: string;
+  readonly error: string;
+  readonly attempts: number;
+}
+
+/** Turns ECDS resources of discovery into what Envoy gets. One for an agent: what it last had outlives streams. */
+export interface ModuleResolver {
+  /**
+   * Resolves a resource. Calls `onResolution` once when it is known, and again each time that a failed fetch, tried
+   * anew with growing pauses for as long as the signal is not aborted, ends better.
+   */
+  resolve(
+    resource: SnapshotResource,
+    onResolution: (resolution: Resolution) => void,
+    signal: AbortSignal,
+  ): void;
+  plugins(): readonly PluginModule[];
+}
+
+export function createModuleResolver(fetchModule: FetchModule, log: Log): ModuleResolver {
+  const lastGood = new Map<string, SnapshotResource>();
+  const status = new Map<string, PluginModule>();
+
+  async function attempt(wasm: WasmResource, attempts: number, signal: AbortSignal): Promise<Resolution> {
+    const { name, request } = wasm;
+    const note = (state: PluginModule["state"], path: string, error: string) =>
+      status.set(name, { name, url: request.url, state, path, error, attempts });
+    try {
+      if (request.pullSecret === "")
+        throw new SystemError(
+          "unauthorized",
+          "the image pull secret does not exist or may not be read by this gateway",
+        );
+      const { path } = await fetchModule(request, signal);
+      const resource = withLocalModule(wasm, path);
+      lastGood.set(name, resource);
+      note("ready", path, "");
+      return { resource, error: "" };
+    } catch (caught) {
+      const failure = SystemError.from(caught, "network", `cannot fetch ${request.url}`);
+      if (signal.aborted) return { resource: undefined, error: failure.message };
+      const kept = lastGood.get(name);
+      note(kept ? "last-good" : wasm.failOpen ? "allowing" : "denying", "", failure.message);
+      log.warn(
+        { plugin: name, url: request.url, code: failure.code, error: failure.message },
+        effectOf(kept !== undefined, wasm),
+      );
+      return { resource: kept ?? substituteFor(wasm), error: failure.message };
+    }
+  }
+
+  async function resolve(
+    wasm: WasmResource,
+    onResolution: (resolution: Resolution) => void,
+    signal: AbortSignal,
+  ) {
+    for (let attempts = 1; !signal.aborted; attempts++) {
+      const resolution = await attempt(wasm, attempts, signal);
+      if (signal.aborted) return;
+      if (attempts === 1 || resolution.error === "") onResolution(resolution);
+      if (resolution.error === "") return;
+      await pause(retryMs(attempts), signal);
+    }
+  }
+
+  return {
+    resolve(resource, onResolution, signal) {
+      let wasm: WasmResource | undefined;
+      try {
+        wasm = readWasmResource(resource);
+      } catch {
+        // What cannot be read here, Envoy refuses itself, and says why.
+      }
+      if (wasm) void resolve(wasm, onResolution, signal);
+      else onResolution({ resource, error: "" });
+    },
+    plugins: () => [...status.values()],
+  };
+}
+
+function effectOf(hasLastGood: boolean, { failOpen }: WasmResource): string {
+  if (hasLastGood) return "module not available; the last good one stays in effect";
+  return failOpen
+    ? "module not available; requests pass without the plugin (FAIL_OPEN)"
+    : "module not available; requests are denied (FAIL_CLOSE)";
+}
+
+/** 1 s doubling to 60 s, of which a random half. */
+function retryMs(attempts: number): number {
+  return Math.min(1000 * 2 ** (attempts - 1), 60_000) * (0.5 + Math.random() / 2);
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(done, ms);
+    function done() {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", done);
+      resolve();
+    }
+    signal.addEventListener("abort", done, { once: true });
+  });
+}

@@ -1,0 +1,121 @@
+import type { Command } from "commander";
+import { type AgentOptions, startAgent } from "../agent/agent.ts";
+import { findEnvoy } from "../agent/install-envoy.ts";
+import { gatewayNode } from "../agent/node.ts";
+import {
+  addCommonOptions,
+  addOption,
+  addPort,
+  type CommonOptions,
+  collect,
+  integer,
+  logOf,
+  pair,
+  stopSignal,
+  withOffset,
+} from "./options.ts";
+
+export interface AgentFlags extends CommonOptions {
+  readonly discovery: string | undefined;
+  readonly envoy: boolean;
+  readonly envoyPath: string | undefined;
+  readonly concurrency: number;
+  readonly adminPort: number;
+  readonly agentPort: number;
+  readonly dataDir: string;
+  readonly drainSeconds: number;
+  readonly envoyLogLevel: NonNullable<AgentOptions["envoy"]>["logLevel"];
+  readonly insecureRegistry: readonly string[] | undefined;
+  readonly registryMirror: readonly string[] | undefined;
+  readonly xds: "incremental" | "state-of-the-world";
+  readonly nodeName: string;
+  readonly nodeNamespace: string;
+  readonly nodeIp: string;
+  readonly nodeLabel: readonly string[] | undefined;
+}
+
+export function addAgentCommand(program: Command): void {
+  const command = program
+    .command("agent")
+    .description("run a gateway's Envoy, proxy its ADS and pull its modules (Istio's pilot-agent)");
+  addCommonOptions(command);
+  addOption(command, "--discovery <host:port>", "discovery's ADS; port 15010 with the offset on this machine unless given");
+  addAgentOptions(command);
+  command.option("--no-envoy", "run no Envoy: the gateway is somebody else's and connects to the socket by itself");
+  command.action(runAgent);
+}
+
+export function addAgentOptions(command: Command): void {
+  addOption(command, "--envoy-path <path>", "the Envoy to run; WASMLINE_ENVOY, else the installed one, unless given");
+  addOption(command, "--concurrency <n>", "Envoy's worker threads", (option) => option.default(2).argParser(integer(1, 1024)));
+  addOption(command, "--data-dir <path>", "holds modules, socket and Envoy's bootstrap", (option) => option.default("./wasmline-data"));
+  addOption(command, "--drain-seconds <n>", "how long connections may take to go at the end", (option) =>
+    option.default(5).argParser(integer(0, 3600)),
+  );
+  addOption(command, "--envoy-log-level <level>", "what Envoy itself logs", (option) =>
+    option.default("warning").choices(["trace", "debug", "info", "warning", "error", "critical", "off"]),
+  );
+  addOption(command, "--insecure-registry <host>", "a registry that is spoken to without TLS; may be repeated", (option) =>
+    option.argParser(collect),
+  );
+  addOption(command, "--registry-mirror <from=to>", "pull from another registry than the image says; may be repeated", (option) =>
+    option.argParser(collect),
+  );
+  addOption(command, "--xds <form>", "how Envoy asks for its configuration", (option) =>
+    option.default("incremental").choices(["incremental", "state-of-the-world"]),
+  );
+  addOption(command, "--node-name <name>", "names this gateway", (option) => option.default("gateway"));
+  addOption(command, "--node-namespace <name>", "the gateway's namespace", (option) => option.default("higress-system"));
+  addOption(command, "--node-ip <address>", "the gateway's address", (option) => option.default("127.0.0.1"));
+  addOption(command, "--node-label <key=value>", "a label of the gateway; may be repeated", (option) => option.argParser(collect));
+  addPort(command, "agent-port", 15020, "the agent's HTTP: /healthz/ready, /stats/prometheus, /debug/modules");
+  addPort(command, "admin-port", 15000, "Envoy's admin interface");
+}
+
+/** What the flags say of an agent; without its Envoy and its log. */
+export function agentOptionsOf(flags: AgentFlags): Omit<AgentOptions, "log" | "signal" | "envoy" | "discovery"> {
+  const labels = flags.nodeLabel?.map(pair).map(({ key, value }) => [key, value] as const);
+  return {
+    node: gatewayNode({
+      name: flags.nodeName,
+      namespace: flags.nodeNamespace,
+      ip: flags.nodeIp,
+      labels: labels && Object.fromEntries(labels),
+    }),
+    dataDir: flags.dataDir,
+    bind: flags.bind,
+    httpPort: withOffset(flags, flags.agentPort),
+    insecureRegistries: flags.insecureRegistry ?? [],
+    registryMirrors: new Map((flags.registryMirror ?? []).map(pair).map(({ key, value }) => [key, value])),
+    incremental: flags.xds === "incremental",
+  };
+}
+
+/** What the flags say of the agent's Envoy at a path. */
+export function envoyOptionsOf(flags: AgentFlags, path: string): NonNullable<AgentOptions["envoy"]> {
+  return {
+    path,
+    concurrency: flags.concurrency,
+    adminPort: withOffset(flags, flags.adminPort),
+    drainMs: flags.drainSeconds * 1000,
+    logLevel: flags.envoyLogLevel,
+  };
+}
+
+async function runAgent(flags: AgentFlags): Promise<void> {
+  const envoy = flags.envoy ? envoyOptionsOf(flags, await findEnvoy({ envoyPath: flags.envoyPath })) : undefined;
+  // Everything else, the xDS socket above all, serves until Envoy is drained.
+  const signal = stopSignal();
+  const rest = new AbortController();
+  const agent = await startAgent({
+    ...agentOptionsOf(flags),
+    discovery: flags.discovery ?? `127.0.0.1:${15010 + flags.portOffset}`,
+    envoy,
+    envoySignal: signal,
+    log: logOf(flags).child({ role: "agent" }),
+    signal: rest.signal,
+  });
+  signal.addEventListener("abort", () => void agent.stopped.finally(() => rest.abort()), { once: true });
+  // An Envoy that cannot be started at all is the end of its agent.
+  await agent.stopped.finally(() => rest.abort());
+}

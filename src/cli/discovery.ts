@@ -1,0 +1,60 @@
+import type { Command } from "commander";
+import type { BuildOptions } from "../discovery/build-snapshot.ts";
+import { startDiscovery } from "../discovery/discovery.ts";
+import type { EcdsDefault } from "../discovery/http-filters.ts";
+import { addCommonOptions, addOption, addPort, type CommonOptions, logOf, stopSignal, withOffset } from "./options.ts";
+
+export interface DiscoveryFlags extends CommonOptions, BuildFlags {
+  readonly core: string | undefined;
+  readonly mcp: "incremental" | "state-of-the-world";
+  readonly xdsPort: number;
+  readonly discoveryPort: number;
+}
+
+export interface BuildFlags {
+  readonly ecdsDefault: EcdsDefault;
+  readonly rootNamespace: string;
+}
+
+export function addDiscoveryCommand(program: Command): void {
+  const command = program.command("discovery").description("serve gateways by ADS what core says over MCP (istiod)");
+  addCommonOptions(command);
+  addOption(command, "--core <host:port>", "core's MCP; port 15051 with the offset on this machine unless given");
+  addOption(command, "--mcp <form>", "how core is asked; Higress' own has only the state of the world", (option) =>
+    option.default("incremental").choices(["incremental", "state-of-the-world"]),
+  );
+  addDiscoveryOptions(command);
+  command.action(runDiscovery);
+}
+
+export function addDiscoveryOptions(command: Command): void {
+  addBuildOptions(command);
+  addPort(command, "xds-port", 15010, "discovery's gRPC: ADS");
+  addPort(command, "discovery-port", 15014, "discovery's HTTP: /ready, /debug, /metrics");
+}
+
+export function addBuildOptions(command: Command): void {
+  addOption(command, "--ecds-default <which>", "which plugins let requests pass while they are not loaded", (option) =>
+    option.default("fail-open").choices(["fail-open", "always"]),
+  );
+  addOption(command, "--root-namespace <name>", "namespace whose plugins apply to gateways of every namespace", (option) =>
+    option.default("higress-system"),
+  );
+}
+
+export function buildOptionsOf({ ecdsDefault, rootNamespace }: BuildFlags): BuildOptions {
+  return { ecdsDefault, rootNamespace };
+}
+
+async function runDiscovery(flags: DiscoveryFlags): Promise<void> {
+  await startDiscovery({
+    core: flags.core ?? `127.0.0.1:${15051 + flags.portOffset}`,
+    mcp: flags.mcp,
+    build: buildOptionsOf(flags),
+    bind: flags.bind,
+    xdsPort: withOffset(flags, flags.xdsPort),
+    httpPort: withOffset(flags, flags.discoveryPort),
+    log: logOf(flags).child({ role: "discovery" }),
+    signal: stopSignal(),
+  });
+}

@@ -1,0 +1,217 @@
+import { create } from "@bufbuild/protobuf";
+import { SecretSchema } from "../gen/k8s/io/api/core/v1/secret_pb.ts";
+import {
+  emptyIstioConfigSet,
+  type IstioConfig,
+  type IstioConfigSet,
+  type IstioKind,
+} from "../istio/config.ts";
+import type { Diagnostic } from "../resource/diagnostic.ts";
+import { type ResourceSet, refKey, refOf, type Secret, type WasmPlugin } from "../resource/types.ts";
+import { convertIngresses } from "./convert-ingress.ts";
+import type { ConvertOptions } from "./convert-options.ts";
+import { convertServices } from "./convert-service.ts";
+import { convertWasmPlugin } from "./convert-wasm-plugin.ts";
+import { expandTemplates, type SecretLookup } from "./expand-templates.ts";
+
+/** What core made of a WasmPlugin. */
+export interface WasmPluginStatus {
+  readonly namespace: string;
+  readonly name: string;
+  /**
+   * `accepted`: sent as written. `disabled`: nothing to send. `rejected`: an error; nothing is sent, or, with
+   * `lastGood`, its last good version. `ignored`: not in the system namespace.
+   */
+  readonly state: "accepted" | "disabled" | "rejected" | "ignored";
+  readonly lastGood: boolean;
+}
+
+export interface Conversion {
+  readonly config: IstioConfigSet;
+  readonly plugins: readonly WasmPluginStatus[];
+  readonly diagnostics: readonly Diagnostic[];
+}
+
+export const emptyConversion: Conversion = { config: emptyIstioConfigSet, plugins: [], diagnostics: [] };
+
+/**
+ * The whole of station 2: everything users wrote becomes Istio's resources. Pure and incremental: a resource that is the
+ * same object as last time costs a look-up. A WasmPlugin with an error keeps the version it has in `previous`.
+ */
+export function convertResources(
+  set: ResourceSet,
+  options: ConvertOptions,
+  previous: Conversion = emptyConversion,
+): Conversion {
+  const secrets = new Map(set.secrets.map((secret) => [refKey(refOf(secret)), secret]));
+  const lookup: SecretLookup = (namespace, name) => secrets.get(refKey({ kind: "Secret", namespace, name }));
+  const plugins = convertPlugins(set.wasmPlugins, options, lookup, previous.config.WasmPlugin);
+  const ingresses = convertIngresses(set, options);
+  const services = convertServices(set, options);
+  const config: IstioConfigSet = {
+    Gateway: ingresses.gateways,
+    VirtualService: ingresses.virtualServices,
+    ServiceEntry: services.serviceEntries,
+    WasmPlugin: plugins.configs,
+    Secret: uniqueByName([...ingresses.secrets, ...plugins.pullSecrets]),
+  };
+  return {
+    config: keepLists(config, previous.config),
+    plugins: plugins.status,
+    diagnostics: [...plugins.diagnostics, ...ingresses.diagnostics, ...services.diagnostics],
+  };
+}
+
+interface Converted {
+  readonly status: WasmPluginStatus["state"];
+  readonly config: IstioConfig<"WasmPlugin"> | undefined;
+  readonly pullSecret: IstioConfig<"Secret"> | undefined;
+  readonly diagnostics: readonly Diagnostic[];
+}
+
+function convertPlugins(
+  plugins: readonly WasmPlugin[],
+  options: ConvertOptions,
+  secrets: SecretLookup,
+  previous: readonly IstioConfig<"WasmPlugin">[],
+) {
+  const lastGood = new Map(previous.map((config) => [config.name, config]));
+  const converted = plugins.map((plugin) => ({ plugin, ...convertPluginOnce(plugin, options, secrets) }));
+  const configs: IstioConfig<"WasmPlugin">[] = [];
+  const status: WasmPluginStatus[] = [];
+  for (const { plugin, status: state, config } of converted) {
+    const { namespace, name } = plugin.metadata;
+    const kept = state === "rejected" ? lastGood.get(name) : undefined;
+    const effective = config ?? kept;
+    if (effective) configs.push(effective);
+    status.push({ namespace, name, state, lastGood: kept !== undefined });
+  }
+  return {
+    configs: configs.sort((a, b) => (a.name < b.name ? -1 : 1)),
+    status,
+    pullSecrets: converted.flatMap(({ pullSecret }) => pullSecret ?? []),
+    diagnostics: converted.flatMap(({ diagnostics }) => diagnostics),
+  };
+}
+
+interface Remembered extends Converted {
+  readonly options: ConvertOptions;
+  /** The Secrets that were asked for, and what was there. */
+  readonly asked: readonly {
+    readonly namespace: string;
+    readonly name: string;
+    readonly found: Secret | undefined;
+  }[];
+}
+
+const remembered = new WeakMap<WasmPlugin, Remembered>();
+
+function convertPluginOnce(plugin: WasmPlugin, options: ConvertOptions, secrets: SecretLookup): Converted {
+  const known = remembered.get(plugin);
+  if (
+    known?.options === options &&
+    known.asked.every(({ namespace, name, found }) => secrets(namespace, name) === found)
+  ) {
+    return known;
+  }
+  const asked: Remembered["asked"][number][] = [];
+  const converted = convertPlugin(plugin, options, (namespace, name) => {
+    const found = secrets(namespace, name);
+    asked.push({ namespace, name, found });
+    return found;
+  });
+  remembered.set(plugin, { ...converted, options, asked });
+  return converted;
+}
+
+function convertPlugin(plugin: WasmPlugin, options: ConvertOptions, secrets: SecretLookup): Converted {
+  if (plugin.metadata.namespace !== options.systemNamespace) {
+    return {
+      status: "ignored",
+      config: undefined,
+      pullSecret: undefined,
+      diagnostics: [ignoredNamespace(plugin, options)],
+    };
+  }
+  const expansion = expandTemplates(plugin, options.systemNamespace, secrets);
+  const conversion = convertWasmPlugin(expansion.plugin, options);
+  const pull = findPullSecret(plugin, secrets);
+  const diagnostics = [...expansion.diagnostics, ...conversion.diagnostics, ...pull.diagnostics];
+  if (expansion.diagnostics.length > 0 || conversion.diagnostics.length > 0) {
+    return { status: "rejected", config: undefined, pullSecret: pull.config, diagnostics };
+  }
+  const shownSpec = expansion.plugin === plugin ? undefined : convertWasmPlugin(plugin, options).config?.spec;
+  const config = conversion.config && (shownSpec ? { ...conversion.config, shownSpec } : conversion.config);
+  return { status: config ? "accepted" : "disabled", config, pullSecret: pull.config, diagnostics };
+}
+
+/** Unlike Higress: it drops such a plugin without a word. */
+function ignoredNamespace(plugin: WasmPlugin, { systemNamespace }: ConvertOptions): Diagnostic {
+  return {
+    severity: "warning",
+    code: "NAMESPACE_IGNORED",
+    message: `namespace is ${JSON.stringify(plugin.metadata.namespace)}, and only WasmPlugins in ${JSON.stringify(systemNamespace)} take effect`,
+    at: { ref: refOf(plugin), path: ["metadata", "namespace"], file: plugin.origin?.file },
+    hint: `move it to ${systemNamespace}`,
+  };
+}
+
+/** The Secret that `imagePullSecret` names: always in the plugin's own namespace, whatever namespace the text names. */
+function findPullSecret(plugin: WasmPlugin, secrets: SecretLookup) {
+  const name = plugin.spec.imagePullSecret.split("/").pop();
+  if (!name) return { config: undefined, diagnostics: [] };
+  const secret = secrets(plugin.metadata.namespace, name);
+  if (secret?.data[".dockerconfigjson"]) return { config: convertSecret(secret), diagnostics: [] };
+  const at = { ref: refOf(plugin), path: ["spec", "imagePullSecret"], file: plugin.origin?.file };
+  const what = `Secret ${plugin.metadata.namespace}/${name}`;
+  const diagnostic: Diagnostic = secret
+    ? {
+        severity: "warning",
+        code: "SECRET_INVALID",
+        message: `${what} has no key .dockerconfigjson`,
+        at,
+        hint: "make it with `kubectl create secret docker-registry`",
+      }
+    : {
+        severity: "warning",
+        code: "SECRET_NOT_FOUND",
+        message: `${what} does not exist`,
+        at,
+        hint: "create it, of type kubernetes.io/dockerconfigjson",
+      };
+  return { config: undefined, diagnostics: [diagnostic] };
+}
+
+const convertedSecrets = new WeakMap<Secret, IstioConfig<"Secret">>();
+
+function convertSecret(secret: Secret): IstioConfig<"Secret"> {
+  let config = convertedSecrets.get(secret);
+  if (!config) {
+    const { namespace, name } = secret.metadata;
+    const spec = create(SecretSchema, { type: secret.type, data: { ...secret.data } });
+    convertedSecrets.set(secret, (config = { kind: "Secret", namespace, name, spec }));
+  }
+  return config;
+}
+
+function uniqueByName<K extends IstioKind>(configs: readonly IstioConfig<K>[]): IstioConfig<K>[] {
+  return [...new Map(configs.map((config) => [`${config.namespace}/${config.name}`, config])).values()];
+}
+
+/** Gives back a list of the previous set itself where its items are the same. */
+function keepLists(next: IstioConfigSet, previous: IstioConfigSet): IstioConfigSet {
+  const keep = <K extends IstioKind>(kind: K) =>
+    sameItems(previous[kind], next[kind]) ? previous[kind] : next[kind];
+  const kept: IstioConfigSet = {
+    Gateway: keep("Gateway"),
+    ServiceEntry: keep("ServiceEntry"),
+    VirtualService: keep("VirtualService"),
+    WasmPlugin: keep("WasmPlugin"),
+    Secret: keep("Secret"),
+  };
+  return (Object.keys(kept) as IstioKind[]).every((kind) => kept[kind] === previous[kind]) ? previous : kept;
+}
+
+function sameItems(a: readonly unknown[], b: readonly unknown[]): boolean {
+  return a.length === b.length && a.every((item, index) => item === b[index]);
+}

@@ -1,0 +1,89 @@
+import { Registry } from "prom-client";
+import { type Pages, jsonPage, readyPage, servePages } from "../http-server.ts";
+import { configz } from "../istio/configz.ts";
+import type { Log } from "../log.ts";
+import { type Diagnostic, formatDiagnostic } from "../resource/diagnostic.ts";
+import { placeDiagnostics } from "../resource/place-diagnostics.ts";
+import type { SourceState } from "../resource/source-state.ts";
+import { createWatchable, type Watchable } from "../watchable.ts";
+import { listenXds } from "../xds/listen.ts";
+import { addServerMetrics } from "../xds/metrics.ts";
+import { createXdsServer } from "../xds/server.ts";
+import type { Snapshot } from "../xds/snapshot.ts";
+import type { ConvertOptions } from "./convert-options.ts";
+import { type Conversion, convertResources, emptyConversion } from "./convert-resources.ts";
+import { mcpSnapshot } from "./mcp-snapshot.ts";
+
+export interface CoreOptions {
+  readonly source: Watchable<SourceState>;
+  readonly convert: ConvertOptions;
+  readonly bind: string;
+  /** Ports 8888 and 15051; 0 for any free ones. */
+  readonly httpPort: number;
+  readonly xdsPort: number;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+}
+
+/** What core has made of its source, and how its users may see it. */
+export interface CoreState {
+  readonly conversion: Conversion;
+  /** Everything there is to say about what users wrote, with positions. */
+  readonly diagnostics: readonly Diagnostic[];
+}
+
+export interface Core {
+  readonly httpPort: number;
+  readonly xdsPort: number;
+  readonly state: Watchable<CoreState>;
+}
+
+/** The core role: what users wrote, converted and served as MCP over xDS. In the place of Higress' controller. */
+export async function startCore({ source, convert, bind, httpPort, xdsPort, log, signal }: CoreOptions): Promise<Core> {
+  const state = createWatchable<CoreState>();
+  const snapshot = createWatchable<Snapshot>();
+  source.watch(({ set, diagnostics: read }) => {
+    const conversion = convertResources(set, convert, state.value?.conversion ?? emptyConversion);
+    // The gateways first: people can wait for the words.
+    snapshot.set(mcpSnapshot(conversion.config));
+    const diagnostics = [...read, ...placeDiagnostics(conversion.diagnostics, set)];
+    logNew(diagnostics, state.value?.diagnostics ?? [], log);
+    state.set({ conversion, diagnostics });
+  }, signal);
+
+  const xds = createXdsServer({ snapshotFor: () => snapshot, log });
+  const metrics = new Registry();
+  addServerMetrics(metrics, xds);
+  const [boundHttp, boundXds] = await Promise.all([
+    servePages({ bind, port: httpPort, pages: pages(state, metrics), signal }),
+    listenXds(xds, bind, xdsPort, signal),
+  ]);
+  log.info({ http: boundHttp, mcp: boundXds }, "core is up");
+  return { httpPort: boundHttp, xdsPort: boundXds, state };
+}
+
+function pages(state: Watchable<CoreState>, metrics: Registry): Pages {
+  return {
+    "/ready": () => readyPage(state.value !== undefined, "the resources are not read yet"),
+    "/debug/configz": (query) => ({
+      type: "application/json",
+      body: configz((state.value?.conversion ?? emptyConversion).config, query.has("pretty")),
+    }),
+    "/api/status": () => jsonPage(statusOf(state.value)),
+    "/metrics": async () => ({ type: metrics.contentType, body: await metrics.metrics() }),
+  };
+}
+
+function statusOf(state: CoreState | undefined) {
+  return { ready: state !== undefined, plugins: state?.conversion.plugins ?? [], diagnostics: state?.diagnostics ?? [] };
+}
+
+function logNew(now: readonly Diagnostic[], before: readonly Diagnostic[], log: Log): void {
+  const known = new Set(before.map(formatDiagnostic));
+  for (const diagnostic of now) {
+    const text = formatDiagnostic(diagnostic);
+    if (known.has(text)) continue;
+    if (diagnostic.severity === "error") log.error({}, text);
+    else log.warn({}, text);
+  }
+}

@@ -1,0 +1,50 @@
+import type { IstioConfig, IstioConfigSet, IstioKind } from "../istio/config.ts";
+import { kinds, trafficExtensionTypeUrl } from "../istio/kinds.ts";
+import { encodeMcp, encodeTrafficExtension } from "../istio/mcp.ts";
+import {
+  createLazySnapshotType,
+  createSnapshot,
+  type Snapshot,
+  type SnapshotResource,
+  type SnapshotType,
+} from "../xds/snapshot.ts";
+
+type Encode<K extends IstioKind> = (config: IstioConfig<K>) => SnapshotResource;
+
+const encodeOnce = memoise(encodeMcp);
+const encodeTrafficExtensionOnce = memoise(encodeTrafficExtension);
+const byList = new WeakMap<readonly IstioConfig[], readonly SnapshotType[]>();
+
+/**
+ * Station 3: Istio's resources as MCP carries them, under the type URLs of all istiods that ask (old and new API
+ * versions). Each resource is encoded once, and only when somebody asks for its type.
+ */
+export function mcpSnapshot(config: IstioConfigSet): Snapshot {
+  return createSnapshot((Object.keys(kinds) as IstioKind[]).flatMap((kind) => typesOf(kind, config[kind])));
+}
+
+function typesOf<K extends IstioKind>(kind: K, configs: readonly IstioConfig<K>[]): readonly SnapshotType[] {
+  let types = byList.get(configs);
+  if (!types) {
+    types = kinds[kind].mcpTypeUrls.map((typeUrl) =>
+      createLazySnapshotType(typeUrl, () => configs.map(encodeOnce)),
+    );
+    if (kind === "WasmPlugin")
+      types = [...types, trafficExtensions(configs as readonly IstioConfig<"WasmPlugin">[])];
+    byList.set(configs, types);
+  }
+  return types;
+}
+
+function trafficExtensions(configs: readonly IstioConfig<"WasmPlugin">[]): SnapshotType {
+  return createLazySnapshotType(trafficExtensionTypeUrl, () => configs.map(encodeTrafficExtensionOnce));
+}
+
+function memoise<K extends IstioKind>(encode: Encode<K>): Encode<K> {
+  const encoded = new WeakMap<IstioConfig<K>, SnapshotResource>();
+  return (config) => {
+    let resource = encoded.get(config);
+    if (!resource) encoded.set(config, (resource = encode(config)));
+    return resource;
+  };
+}

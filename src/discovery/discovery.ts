@@ -1,0 +1,91 @@
+import { create } from "@bufbuild/protobuf";
+import { Registry } from "prom-client";
+import { NodeSchema } from "../gen/envoy/config/core/v3/base_pb.ts";
+import { readyPage, servePages } from "../http-server.ts";
+import type { IstioConfigSet } from "../istio/config.ts";
+import { configz } from "../istio/configz.ts";
+import { followCore } from "../istio/follow-core.ts";
+import type { Log } from "../log.ts";
+import { createWatchable, type Watchable } from "../watchable.ts";
+import { listenXds } from "../xds/listen.ts";
+import { addServerMetrics } from "../xds/metrics.ts";
+import { createXdsServer, type XdsServer } from "../xds/server.ts";
+import type { Snapshot } from "../xds/snapshot.ts";
+import { type BuildOptions, createSnapshotBuilder } from "./build-snapshot.ts";
+import { configDumpPage, ecdszPage, synczPage } from "./debug-pages.ts";
+import { type Proxy, proxyOf } from "./proxy.ts";
+
+export interface DiscoveryOptions {
+  /** Core's MCP, as `host:port`. */
+  readonly core: string;
+  /** How to ask core: `incremental`, or `state-of-the-world` for Higress' own. */
+  readonly mcp: "incremental" | "state-of-the-world";
+  readonly build: BuildOptions;
+  readonly bind: string;
+  /** Ports 15010 and 15014; 0 for any free ones. */
+  readonly xdsPort: number;
+  readonly httpPort: number;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+}
+
+export interface Discovery {
+  readonly xdsPort: number;
+  readonly httpPort: number;
+  readonly server: XdsServer;
+}
+
+/** The discovery role: Istio's resources from core over MCP, served to gateways as ADS. In the place of istiod. */
+export async function startDiscovery(options: DiscoveryOptions): Promise<Discovery> {
+  const { bind, log, signal } = options;
+  const config = createWatchable<IstioConfigSet>();
+  const node = create(NodeSchema, {
+    id: "sidecar~127.0.0.1~discovery.higress-system~higress-system.svc.cluster.local",
+    metadata: { GENERATOR: "api" },
+  });
+  followCore({ target: options.core, mode: options.mcp, node, onConfig: config.set, signal, log });
+  const snapshots = createSnapshots(config, options.build, signal);
+  const server = createXdsServer({
+    snapshotFor: (proxyNode, peer) => snapshots(proxyOf(proxyNode, isLocal(peer))),
+    log,
+  });
+  const metrics = new Registry();
+  addServerMetrics(metrics, server);
+  const pages = {
+    "/ready": () => readyPage(config.value !== undefined, `nothing was received from core at ${options.core} yet`),
+    "/metrics": async () => ({ type: metrics.contentType, body: await metrics.metrics() }),
+    "/debug/syncz": () => synczPage(server),
+    "/debug/ecdsz": (query: URLSearchParams) => ecdszPage(server, query.get("proxyID")),
+    "/debug/config_dump": (query: URLSearchParams) => configDumpPage(server, config.value, query),
+    "/debug/configz": (query: URLSearchParams) => ({
+      type: "application/json",
+      body: config.value ? configz(config.value, query.has("pretty")) : "[]",
+    }),
+  };
+  const [xdsPort, httpPort] = await Promise.all([
+    listenXds(server, bind, options.xdsPort, signal),
+    servePages({ bind, port: options.httpPort, pages, signal }),
+  ]);
+  log.info({ xds: xdsPort, http: httpPort, core: options.core }, "discovery is up");
+  return { xdsPort, httpPort, server };
+}
+
+/** One snapshot for all gateways that get the same: built when the first of them comes, and again with each change. */
+function createSnapshots(config: Watchable<IstioConfigSet>, options: BuildOptions, signal: AbortSignal) {
+  const byProxy = new Map<string, Watchable<Snapshot>>();
+  return (proxy: Proxy): Watchable<Snapshot> => {
+    const key = JSON.stringify(proxy);
+    const known = byProxy.get(key);
+    if (known) return known;
+    const snapshot = createWatchable<Snapshot>();
+    const build = createSnapshotBuilder(proxy, options);
+    config.watch((next) => snapshot.set(build(next)), signal);
+    byProxy.set(key, snapshot);
+    return snapshot;
+  };
+}
+
+/** Registry credentials go to gateways on this machine only: a plaintext connection proves nothing about another one. */
+function isLocal(peer: string): boolean {
+  return peer.startsWith("127.") || peer.startsWith("[::1]") || peer.startsWith("::1") || peer.startsWith("unix:");
+}

@@ -1,0 +1,67 @@
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { errorText, SystemError } from "./system-error.ts";
+
+/** What a page answers. */
+export interface Page {
+  readonly status?: number;
+  readonly type?: string;
+  readonly body: string;
+}
+
+/** Pages by path. Each gets the query of its request. */
+export type Pages = Readonly<Record<string, (query: URLSearchParams) => Page | Promise<Page>>>;
+
+/** A page of JSON. */
+export function jsonPage(value: unknown, status = 200): Page {
+  return { status, type: "application/json", body: `${JSON.stringify(value, null, 2)}\n` };
+}
+
+/** `/ready`: 200 and no body, or 503 and the reason. */
+export function readyPage(ready: boolean, reason: string): Page {
+  return ready ? { body: "" } : { status: 503, body: `${reason}\n` };
+}
+
+export interface HttpServerOptions {
+  readonly bind: string;
+  /** 0 for any free port. */
+  readonly port: number;
+  readonly pages: Pages;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Serves a role's status and debug pages: GET and HEAD only, no state changes. Resolves with the port once it listens.
+ * @throws SystemError("network") where the address is taken or not this machine's
+ */
+export function servePages({ bind, port, pages, signal }: HttpServerOptions): Promise<number> {
+  const server = createServer((request, response) => void answer(pages, request, response));
+  signal.addEventListener("abort", () => {
+    server.close();
+    server.closeAllConnections();
+  });
+  return new Promise((resolve, reject) => {
+    server.once("error", (error) =>
+      reject(new SystemError("network", `cannot listen on ${bind}:${port}: ${error.message}`, error)),
+    );
+    server.listen(port, bind, () => resolve((server.address() as AddressInfo).port));
+  });
+}
+
+async function answer(pages: Pages, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const { pathname, searchParams } = new URL(request.url ?? "/", "http://localhost");
+  const { status = 200, type = "text/plain; charset=utf-8", body } = await find(pages, request.method, pathname, searchParams);
+  response.writeHead(status, { "content-type": type, "content-length": Buffer.byteLength(body) });
+  response.end(request.method === "HEAD" ? undefined : body);
+}
+
+async function find(pages: Pages, method: string | undefined, path: string, query: URLSearchParams): Promise<Page> {
+  const page = Object.hasOwn(pages, path) ? pages[path] : undefined;
+  if (!page) return { status: 404, body: `no page ${path}; there is ${Object.keys(pages).sort().join(", ")}\n` };
+  if (method !== "GET" && method !== "HEAD") return { status: 405, body: "only GET\n" };
+  try {
+    return await page(query);
+  } catch (error) {
+    return { status: 500, body: `${errorText(error)}\n` };
+  }
+}

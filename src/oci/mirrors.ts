@@ -1,0 +1,12 @@
+import { formatReference, parseReference } from "./reference.ts";
+
+/**
+ * The image to pull in the place of another one: the same repository, tag and digest at the registry that stands for
+ * the image's own. What is no image, and images of other registries, stay as they are.
+ */
+export function mirrored(url: string, mirrors: ReadonlyMap<string, string>): string {
+  if (mirrors.size === 0 || !(url.startsWith("oci://") || !url.includes("://"))) return url;
+  const reference = parseReference(url);
+  const registry = mirrors.get(reference.registry);
+  return registry === undefined ? url : `oci://${formatReference({ ...reference, registry })}`;
+}

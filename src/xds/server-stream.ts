@@ -1,0 +1,32 @@
+import type { Snapshot, SnapshotType } from "./snapshot.ts";
+import type { SubscriptionStatus } from "./subscription.ts";
+import { pushOrder } from "./type-urls.ts";
+
+/** One client's stream on a server, in either form of the protocol. Knows no gRPC: `send` was given to its creator. */
+export interface ServerStream<Request> {
+  onRequest(request: Request): void;
+  /** Brings the client up to this snapshot. */
+  onSnapshot(snapshot: Snapshot): void;
+  status(): readonly SubscriptionStatus[];
+}
+
+/** The subscribed types of a snapshot in push order, those that have no place in it last. */
+export function inPushOrder(typeUrls: Iterable<string>): string[] {
+  const place = (typeUrl: string) => (pushOrder.indexOf(typeUrl) + pushOrder.length + 1) % (pushOrder.length + 1);
+  return [...typeUrls].sort((a, b) => place(a) - place(b));
+}
+
+/** A type of which there is nothing. */
+export function emptyType(typeUrl: string): SnapshotType {
+  let type = empties.get(typeUrl);
+  if (!type) empties.set(typeUrl, (type = { typeUrl, version: "empty", resources: new Map() }));
+  return type;
+}
+const empties = new Map<string, SnapshotType>();
+
+/** Makes the nonces of one stream. They say in a log which response of which stream is meant, and nothing else. */
+export function createNonces(): () => string {
+  const prefix = Math.random().toString(36).slice(2, 8);
+  let counter = 0;
+  return () => `${prefix}-${++counter}`;
+}

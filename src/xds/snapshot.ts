@@ -1,0 +1,114 @@
+import { createHash } from "node:crypto";
+import { type DescMessage, type MessageShape, toBinary } from "@bufbuild/protobuf";
+
+/** One resource, encoded once: what every client gets is these bytes. */
+export interface SnapshotResource {
+  readonly name: string;
+  /** Content hash. */
+  readonly version: string;
+  /** Type URL of the `Any`. */
+  readonly typeUrl: string;
+  /** Value of the `Any`. */
+  readonly value: Uint8Array;
+}
+
+/** All resources of one type. The same content has the same version. */
+export interface SnapshotType {
+  readonly typeUrl: string;
+  readonly version: string;
+  readonly resources: ReadonlyMap<string, SnapshotResource>;
+}
+
+/** Everything that a server has to say at one moment, by type URL. Types that did not change keep their identity. */
+export type Snapshot = ReadonlyMap<string, SnapshotType>;
+
+/** What became of one type between two snapshots. */
+export interface TypeDiff {
+  readonly changed: readonly SnapshotResource[];
+  readonly removed: readonly string[];
+}
+
+/** A content hash, short enough for a log line. */
+export function contentHash(...parts: readonly (Uint8Array | string)[]): string {
+  const hash = createHash("sha256");
+  for (const part of parts) hash.update(part).update("\0");
+  return hash.digest("base64url").slice(0, 16);
+}
+
+/** Encodes a message to the bytes that all clients share. */
+export function encodeResource<D extends DescMessage>(name: string, schema: D, message: MessageShape<D>): SnapshotResource {
+  return rawResource(name, `type.googleapis.com/${schema.typeName}`, toBinary(schema, message));
+}
+
+/** A resource from bytes that are already encoded. */
+export function rawResource(name: string, typeUrl: string, value: Uint8Array): SnapshotResource {
+  return { name, version: contentHash(typeUrl, value), typeUrl, value };
+}
+
+/**
+ * Collects the resources of a type. Gives back `previous` itself where nothing changed, so that comparing references
+ * is comparing contents.
+ */
+export function createSnapshotType(
+  typeUrl: string,
+  resources: readonly SnapshotResource[],
+  previous?: SnapshotType,
+): SnapshotType {
+  const byName = new Map<string, SnapshotResource>();
+  for (const resource of resources) byName.set(resource.name, resource);
+  if (previous && sameResources(previous.resources, byName)) return previous;
+  const hash = createHash("sha256");
+  for (const { name, version } of byName.values()) hash.update(`${name}\0${version}\0`);
+  return { typeUrl, version: hash.digest("base64url").slice(0, 16), resources: byName };
+}
+
+/** A type whose resources are made when the first client asks for them. */
+export function createLazySnapshotType(typeUrl: string, make: () => readonly SnapshotResource[]): SnapshotType {
+  let made: SnapshotType | undefined;
+  const type = () => (made ??= createSnapshotType(typeUrl, make()));
+  return {
+    typeUrl,
+    get version() {
+      return type().version;
+    },
+    get resources() {
+      return type().resources;
+    },
+  };
+}
+
+/** Collects types to a snapshot. */
+export function createSnapshot(types: readonly SnapshotType[]): Snapshot {
+  return new Map(types.map((type) => [type.typeUrl, type]));
+}
+
+function sameResources(a: ReadonlyMap<string, SnapshotResource>, b: ReadonlyMap<string, SnapshotResource>): boolean {
+  if (a.size !== b.size) return false;
+  const others = b.values();
+  for (const resource of a.values()) {
+    const other = others.next().value;
+    if (other?.name !== resource.name || other.version !== resource.version) return false;
+  }
+  return true;
+}
+
+const diffs = new WeakMap<SnapshotType, WeakMap<SnapshotType, TypeDiff>>();
+
+/** What a client that has `from` lacks of `to`. Computed once, however many clients ask. */
+export function diffTypes(from: SnapshotType, to: SnapshotType): TypeDiff {
+  let known = diffs.get(to);
+  if (!known) diffs.set(to, (known = new WeakMap()));
+  let diff = known.get(from);
+  if (!diff) known.set(from, (diff = computeDiff(from.resources, to.resources)));
+  return diff;
+}
+
+function computeDiff(
+  from: ReadonlyMap<string, SnapshotResource>,
+  to: ReadonlyMap<string, SnapshotResource>,
+): TypeDiff {
+  return {
+    changed: [...to.values()].filter(({ name, version }) => from.get(name)?.version !== version),
+    removed: [...from.keys()].filter((name) => !to.has(name)),
+  };
+}

