@@ -34,14 +34,19 @@ export class HeaderMap {
   set(name: string, value: string): bool {
     const key = firstArgument.put(name);
     const text = secondArgument.put(value);
-    return proxy_replace_header_map_value(this.type, key, firstArgument.size, text, secondArgument.size) == Status.Ok;
+    return (
+      proxy_replace_header_map_value(this.type, key, firstArgument.size, text, secondArgument.size) ==
+      Status.Ok
+    );
   }
 
   /** Adds a value beside those that are there. */
   add(name: string, value: string): bool {
     const key = firstArgument.put(name);
     const text = secondArgument.put(value);
-    return proxy_add_header_map_value(this.type, key, firstArgument.size, text, secondArgument.size) == Status.Ok;
+    return (
+      proxy_add_header_map_value(this.type, key, firstArgument.size, text, secondArgument.size) == Status.Ok
+    );
   }
 
   /** Removes every value of a header. */

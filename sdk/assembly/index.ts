@@ -3,7 +3,14 @@ export { currentTimeNanoseconds } from "./clock";
 export { ConfigErrors } from "./config-errors";
 export { PluginContext, registerPlugin, StreamContext } from "./context";
 export { Action, BufferType, LogLevel, MapType, Status, StreamType } from "./enums";
-export { Header, HeaderMap, requestHeaders, requestTrailers, responseHeaders, responseTrailers } from "./headers";
+export {
+  Header,
+  HeaderMap,
+  requestHeaders,
+  requestTrailers,
+  responseHeaders,
+  responseTrailers,
+} from "./headers";
 export { Integer, parseInteger } from "./integer";
 export { JsonResult, MAX_JSON_DEPTH, parseJson } from "./json/parser";
 export { JsonKind, JsonValue } from "./json/value";

@@ -31,6 +31,14 @@ export abstract class Plugin<C> extends PluginContext {
   }
 
   configure(size: u32): bool {
+    const isConfigured = this.readConfig(size);
+    // The JSON tree can be larger than what a plugin keeps of it. Collected now, it is never part of the memory that
+    // requests find in use, and which the collector lets double before it works.
+    __collect();
+    return isConfigured;
+  }
+
+  private readConfig(size: u32): bool {
     const json = readConfiguration(size);
     if (json === null) return false;
     const errors = new ConfigErrors();

@@ -37,6 +37,8 @@ export class Property {
   setText(value: string): bool {
     const bytes = bytesOf(value);
     const path = changetype<usize>(this.path);
-    return proxy_set_property(path, this.path.byteLength, changetype<usize>(bytes), bytes.byteLength) == Status.Ok;
+    return (
+      proxy_set_property(path, this.path.byteLength, changetype<usize>(bytes), bytes.byteLength) == Status.Ok
+    );
   }
 }

@@ -18,6 +18,19 @@ export interface Stream {
   reply?: LocalReply;
 }
 
+type Hostcalls = Record<string, (...args: number[]) => number>;
+
+/** What this host needs of WebAssembly, for which the types of Node 20 have no declaration. */
+interface WasmApi {
+  readonly Module: {
+    new (bytes: Uint8Array): object;
+    imports(module: object): { module: string; name: string }[];
+    exports(module: object): { name: string }[];
+  };
+  readonly Instance: new (module: object, imports: { env: Hostcalls }) => { exports: unknown };
+}
+const { Module, Instance } = (globalThis as unknown as { WebAssembly: WasmApi }).WebAssembly;
+
 const Ok = 0;
 const NotFound = 1;
 
@@ -25,25 +38,24 @@ const NotFound = 1;
 export class Host {
   readonly logs: string[] = [];
   readonly asked: string[] = [];
-  readonly imports: WebAssembly.ModuleImportDescriptor[];
+  readonly imports: { module: string; name: string }[];
   readonly exports: string[];
   logLevel = 2;
   stream: Stream = { maps: [], properties: {} };
   private config = Buffer.alloc(0);
   private nextId = 2;
-  private readonly guest: Record<string, (...args: number[]) => number>;
-  private readonly memory: WebAssembly.Memory;
+  private readonly guest: Hostcalls;
+  private readonly memory: { readonly buffer: ArrayBuffer };
 
   constructor(file: string) {
-    const module = new WebAssembly.Module(readFileSync(file));
-    this.imports = WebAssembly.Module.imports(module);
-    this.exports = WebAssembly.Module.exports(module).map((item) => item.name);
-    const env: WebAssembly.ModuleImports = {};
+    const module = new Module(readFileSync(file));
+    this.imports = Module.imports(module);
+    this.exports = Module.exports(module).map((item) => item.name);
     const hostcalls = this.hostcalls();
-    for (const { name } of this.imports) env[name] = hostcalls[name] ?? (() => Ok);
-    const instance = new WebAssembly.Instance(module, { env });
-    this.guest = instance.exports as unknown as Record<string, (...args: number[]) => number>;
-    this.memory = instance.exports.memory as WebAssembly.Memory;
+    const env = Object.fromEntries(this.imports.map(({ name }) => [name, hostcalls[name] ?? (() => Ok)]));
+    const { exports } = new Instance(module, { env });
+    this.guest = exports as Hostcalls;
+    this.memory = (exports as { memory: { readonly buffer: ArrayBuffer } }).memory;
     this.guest._initialize?.();
   }
 
@@ -104,9 +116,12 @@ export class Host {
     return this.number(sizeAt, value.length);
   }
 
-  private hostcalls(): Record<string, (...args: number[]) => number> {
+  private hostcalls(): Hostcalls {
     return {
-      proxy_log: (_level, at, size) => (this.logs.push(this.read(at!, size!)), Ok),
+      proxy_log: (_level, at, size) => {
+        this.logs.push(this.read(at!, size!));
+        return Ok;
+      },
       proxy_get_log_level: (at) => this.number(at!, this.logLevel),
       proxy_get_current_time_nanoseconds: (at) => {
         new DataView(this.memory.buffer).setBigUint64(at!, BigInt(Date.now()) * 1_000_000n, true);

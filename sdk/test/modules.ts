@@ -4,6 +4,7 @@ import { Host } from "./host.ts";
 const root = new URL("../../", import.meta.url);
 
 interface Builder {
+  compileModule(entry: string, output: string): Promise<void>;
   buildModule(sourceFolder: string, entry: string, output: string): Promise<boolean>;
   buildPlugins(names?: readonly string[]): Promise<string[]>;
 }
@@ -16,6 +17,12 @@ async function importBuilder(): Promise<Builder> {
 export async function buildPlugin(name: string): Promise<string> {
   const [module] = await (await importBuilder()).buildPlugins([name]);
   return fileURLToPath(new URL(module!, root));
+}
+
+/** Compiles one module; returns its path. */
+export async function compileModule(entry: string, output: string): Promise<string> {
+  await (await importBuilder()).compileModule(entry, output);
+  return fileURLToPath(new URL(output, root));
 }
 
 /** Builds the test plugin, which reports the rule that matched and echoes JSON. */

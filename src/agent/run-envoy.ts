@@ -80,7 +80,7 @@ async function runOnce(options: RunEnvoyOptions & StartEnvoyOptions, restarts: n
   const end = ended.finally(() => over.abort());
   await Promise.race([end, aborted(signal, over.signal)]);
   if (signal.aborted && !over.signal.aborted) await stopEnvoy(started, over.signal, options);
-  return [await end, ...tail.lines.slice(-2)].join(": ").slice(0, 2000);
+  return [await end, ...tail.lines.slice(-1)].join(": ").slice(0, 2000);
 }
 
 /** Resolves when `signal` aborts; never after `unless` did. */

@@ -8,6 +8,7 @@ import {
   addPort,
   type CommonOptions,
   collect,
+  createLifetime,
   integer,
   logOf,
   pair,
@@ -106,7 +107,7 @@ async function runAgent(flags: AgentFlags): Promise<void> {
   const envoy = flags.envoy ? envoyOptionsOf(flags, await findEnvoy({ envoyPath: flags.envoyPath })) : undefined;
   // Everything else, the xDS socket above all, serves until Envoy is drained.
   const signal = stopSignal();
-  const rest = new AbortController();
+  const rest = createLifetime();
   const agent = await startAgent({
     ...agentOptionsOf(flags),
     discovery: flags.discovery ?? `127.0.0.1:${15010 + flags.portOffset}`,

@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { createLog, type Log } from "../log.ts";
 
@@ -63,9 +64,16 @@ export function withOffset({ portOffset }: CommonOptions, port: number): number 
   return port === 0 ? 0 : port + portOffset;
 }
 
+/** The end of something that many wait for: Node would warn of a leak above ten. */
+export function createLifetime(): AbortController {
+  const lifetime = new AbortController();
+  setMaxListeners(0, lifetime.signal);
+  return lifetime;
+}
+
 /** A signal that aborts at SIGTERM and SIGINT. A second one ends the process at once. */
 export function stopSignal(): AbortSignal {
-  const stop = new AbortController();
+  const stop = createLifetime();
   for (const name of ["SIGTERM", "SIGINT"] as const) {
     process.on(name, () => {
       if (stop.signal.aborted) process.exit(1);

@@ -9,7 +9,7 @@ import { addAgentOptions, type AgentFlags, agentOptionsOf, envoyOptionsOf } from
 import { addCoreOptions, type CoreFlags, convertOptionsOf } from "./core.ts";
 import { addDiscoveryOptions, buildOptionsOf, type DiscoveryFlags } from "./discovery.ts";
 import { waitInEffect } from "./in-effect.ts";
-import { addCommonOptions, logOf, stopSignal, withOffset } from "./options.ts";
+import { addCommonOptions, createLifetime, logOf, stopSignal, withOffset } from "./options.ts";
 import { addRegistryOptions, type RegistryFlags, startRegistry } from "./registry.ts";
 
 type UpFlags = CoreFlags & DiscoveryFlags & AgentFlags & RegistryFlags;
@@ -30,7 +30,7 @@ async function up(flags: UpFlags): Promise<void> {
   const log = logOf(flags);
   const envoyPath = await envoyToRun(flags, log);
   // The control plane serves the gateway until it is drained.
-  const rest = new AbortController();
+  const rest = createLifetime();
   const { signal } = rest;
   const loopback = { bind: flags.bind, signal };
 

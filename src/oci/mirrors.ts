@@ -8,5 +8,8 @@ export function mirrored(url: string, mirrors: ReadonlyMap<string, string>): str
   if (mirrors.size === 0 || !(url.startsWith("oci://") || !url.includes("://"))) return url;
   const reference = parseReference(url);
   const registry = mirrors.get(reference.registry);
-  return registry === undefined ? url : `oci://${formatReference({ ...reference, registry })}`;
+  if (registry === undefined) return url;
+  // An image without a tag stays one: the tag `latest` has another pull policy.
+  const isTagged = /[:@][^/]*$/.test(url);
+  return `oci://${formatReference({ ...reference, registry, tag: isTagged ? reference.tag : undefined })}`;
 }

@@ -32,7 +32,7 @@ const special: ReadonlyMap<string, number> = new Map([
 function parseNumber(source: string): number | undefined {
   const named = special.get(source.toLowerCase());
   if (named !== undefined) return named;
-  const plain = source.replaceAll("_", "");
+  const plain = source.startsWith(".") ? source : source.replaceAll("_", "");
   if (integer.test(plain)) return parseInteger(plain);
   if (!float.test(plain)) return undefined;
   const value = Number(plain);

@@ -78,6 +78,7 @@ export function followServer(options: XdsClientOptions): void {
   const connect = () => {
     const open = options.mode === "incremental" ? openIncremental : openStateOfTheWorld;
     let answered = false;
+    let ended = false;
     const stream = open(channel, options, received, () => {
       if (answered) return;
       answered = true;
@@ -85,15 +86,15 @@ export function followServer(options: XdsClientOptions): void {
       onConnected?.(true);
       log.info({ target }, "connected");
     });
-    stream.on("error", (error) => {
-      if (signal.aborted) return;
-      log.warn({ target, error: errorText(error) }, failures === 0 ? "connection lost; what was received stays in effect" : "cannot connect yet");
-    });
-    stream.on("close", () => {
+    const onEnd = (error?: Error) => {
+      if (ended || signal.aborted) return;
+      ended = true;
       if (answered) onConnected?.(false);
-      if (signal.aborted) return;
-      setTimeout(() => signal.aborted || connect(), backoffMs(failures++)).unref();
-    });
+      if (failures === 0) log.warn({ target, error: error && errorText(error) }, "not connected; what was received stays in effect");
+      setTimeout(() => signal.aborted || connect(), backoffMs(failures++));
+    };
+    stream.on("error", onEnd);
+    stream.on("end", () => onEnd());
     current = stream;
   };
   connect();

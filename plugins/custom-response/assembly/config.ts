@@ -1,4 +1,12 @@
-import { bytesOf, ConfigErrors, Header, JsonValue, LocalResponse, parseInteger, parseJson } from "../../../sdk/assembly";
+import {
+  bytesOf,
+  ConfigErrors,
+  Header,
+  JsonValue,
+  LocalResponse,
+  parseInteger,
+  parseJson,
+} from "../../../sdk/assembly";
 import { ResponseConfig } from "./response-config";
 
 const DETAILS = "custom-response";
@@ -61,7 +69,9 @@ function addCode(code: string, response: LocalResponse, config: ResponseConfig, 
   const isExact = parseInteger(code) !== null;
   const key = isExact ? code : code.toLowerCase();
   if (!isExact && !isPattern(key)) {
-    errors.add(`invalid enable_on_status value: ${code}: expected a status code, or three digits of which some are x`);
+    errors.add(
+      `invalid enable_on_status value: ${code}: expected a status code, or three digits of which some are x`,
+    );
     return;
   }
   if (config.byStatus.has(key)) {

@@ -1,4 +1,12 @@
-import { Action, ConfigErrors, HttpFilter, JsonValue, Plugin, registerPlugin, responseHeaders } from "../../../sdk/assembly";
+import {
+  Action,
+  ConfigErrors,
+  HttpFilter,
+  JsonValue,
+  Plugin,
+  registerPlugin,
+  responseHeaders,
+} from "../../../sdk/assembly";
 import { parseConfig } from "./config";
 import { ResponseConfig } from "./response-config";
 

@@ -1,4 +1,12 @@
-import { clusterName, HeaderMap, Property, RenamedProperty, requestHeaders, responseHeaders, routeName } from "../../../sdk/assembly";
+import {
+  clusterName,
+  HeaderMap,
+  Property,
+  RenamedProperty,
+  requestHeaders,
+  responseHeaders,
+  routeName,
+} from "../../../sdk/assembly";
 
 const REQUEST_HEADER = "request_header.";
 const RESPONSE_HEADER = "response_header.";
@@ -73,7 +81,8 @@ class DurationField extends Field {
 
 /** The field of this name; null when there is none. */
 export function createField(name: string): Field | null {
-  if (name == "method" || name == "path" || name == "scheme") return new HeaderField(name, requestHeaders, ":" + name);
+  if (name == "method" || name == "path" || name == "scheme")
+    return new HeaderField(name, requestHeaders, ":" + name);
   if (name == "host") return new HeaderField(name, requestHeaders, ":authority");
   if (name == "status") return new HeaderField(name, responseHeaders, ":status", true);
   if (name == "request_id") return new HeaderField(name, requestHeaders, "x-request-id");
@@ -82,7 +91,8 @@ export function createField(name: string): Field | null {
   if (name == "details") return new DetailsField(name);
   if (name == "route") return new RenamedField(name, routeName);
   if (name == "cluster") return new RenamedField(name, clusterName);
-  if (isHeader(name, REQUEST_HEADER)) return new HeaderField(name, requestHeaders, name.substring(REQUEST_HEADER.length));
+  if (isHeader(name, REQUEST_HEADER))
+    return new HeaderField(name, requestHeaders, name.substring(REQUEST_HEADER.length));
   if (isHeader(name, RESPONSE_HEADER)) {
     return new HeaderField(name, responseHeaders, name.substring(RESPONSE_HEADER.length));
   }

@@ -1,4 +1,13 @@
-import { ConfigErrors, HttpFilter, isLogged, JsonValue, logInfo, LogLevel, Plugin, registerPlugin } from "../../../sdk/assembly";
+import {
+  ConfigErrors,
+  HttpFilter,
+  isLogged,
+  JsonValue,
+  logInfo,
+  LogLevel,
+  Plugin,
+  registerPlugin,
+} from "../../../sdk/assembly";
 import { LoggerConfig, parseConfig } from "./config";
 import { writeLine } from "./line";
 

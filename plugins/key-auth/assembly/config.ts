@@ -60,7 +60,8 @@ function addConsumer(consumer: JsonValue, path: string, config: KeyAuthConfig, e
   const name = consumer.get("name").text();
   const credential = consumer.get("credential").text();
   if (name == "") errors.add(`consumer name is required: ${path}.name is empty or left out`);
-  if (credential == "") errors.add(`consumer credential is required: ${path}.credential is empty or left out`);
+  if (credential == "")
+    errors.add(`consumer credential is required: ${path}.credential is empty or left out`);
   // Unlike Higress: the message names the consumers, because the credential is a secret.
   if (config.consumers.has(credential)) {
     errors.add(`duplicate consumer credential: ${path} has the one of ${config.consumers.get(credential)}`);

@@ -18,7 +18,12 @@ const responses: LocalResponse[] = [
 ];
 
 function createDenial(status: u32, reason: string, details: string): LocalResponse {
-  return new LocalResponse(status, [new Header("WWW-Authenticate", "Key realm=MSE Gateway")], PREFIX + reason, details);
+  return new LocalResponse(
+    status,
+    [new Header("WWW-Authenticate", "Key realm=MSE Gateway")],
+    PREFIX + reason,
+    details,
+  );
 }
 
 /** Answers in place of the upstream. The request stays paused should the proxy not take the answer. */

@@ -1,4 +1,12 @@
-import { Action, ConfigErrors, HttpFilter, JsonValue, Plugin, registerPlugin, requestHeaders } from "../../../sdk/assembly";
+import {
+  Action,
+  ConfigErrors,
+  HttpFilter,
+  JsonValue,
+  Plugin,
+  registerPlugin,
+  requestHeaders,
+} from "../../../sdk/assembly";
 import { GlobalAuth, KeyAuthConfig, parseGlobal, parseRule } from "./config";
 import { CONSUMER_HEADER, deny, Denial } from "./denial";
 import { readTokens } from "./tokens";

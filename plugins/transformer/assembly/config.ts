@@ -40,7 +40,9 @@ function parseRule(rule: JsonValue, operations: Operation[], errors: ConfigError
   const operate = rule.get("operate").text();
   const headers = rule.get("headers").list();
   if (!isKnown(operate.toLowerCase())) {
-    errors.add(`operate is ${rule.get("operate").raw()}: expected remove, rename, replace, add, append, map or dedupe`);
+    errors.add(
+      `operate is ${rule.get("operate").raw()}: expected remove, rename, replace, add, append, map or dedupe`,
+    );
     return;
   }
   for (let i = 0; i < headers.length; i++) {
@@ -51,11 +53,13 @@ function parseRule(rule: JsonValue, operations: Operation[], errors: ConfigError
 }
 
 function rejectList(rule: JsonValue, name: string, errors: ConfigErrors): void {
-  if (rule.get(name).list().length > 0) errors.add(`${name} is not supported: only headers can be transformed`);
+  if (rule.get(name).list().length > 0)
+    errors.add(`${name} is not supported: only headers can be transformed`);
 }
 
 function rejectPattern(parameters: JsonValue, name: string, errors: ConfigErrors): void {
-  if (parameters.get(name).text() != "") errors.add(`${name} is not supported: give the value without a pattern`);
+  if (parameters.get(name).text() != "")
+    errors.add(`${name} is not supported: give the value without a pattern`);
 }
 
 function isKnown(operate: string): bool {

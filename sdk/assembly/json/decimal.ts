@@ -3,8 +3,8 @@ import { BigNumber } from "./big-number";
 // AssemblyScript's own parseFloat is not correctly rounded, and wrong by powers of ten for some long mantissas.
 
 const POWERS: StaticArray<f64> = [
-  1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20,
-  1e21, 1e22,
+  1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19,
+  1e20, 1e21, 1e22,
 ];
 /** Digits beyond these matter only by not being zero: no midpoint of two doubles has more. */
 const MAX_DIGITS: i32 = 800;
@@ -53,7 +53,8 @@ class Decimal {
     if (count == 0 || count + this.exponent < -330) return 0;
     if (count + this.exponent > 310) return Infinity;
     const mantissa = this.leadingDigits(min(count, 19));
-    if (count <= 19 && mantissa <= EXACT && abs(this.exponent) <= 22) return scale(mantissa as f64, this.exponent);
+    if (count <= 19 && mantissa <= EXACT && abs(this.exponent) <= 22)
+      return scale(mantissa as f64, this.exponent);
     return this.correct(scale(mantissa as f64, this.exponent + max(count - 19, 0)));
   }
 

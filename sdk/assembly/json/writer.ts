@@ -6,7 +6,14 @@ export function writeJson(value: JsonValue): string {
     case JsonKind.String:
       return quoteJson(value.text());
     case JsonKind.Array:
-      return "[" + value.list().map<string>((item) => writeJson(item)).join(",") + "]";
+      return (
+        "[" +
+        value
+          .list()
+          .map<string>((item) => writeJson(item))
+          .join(",") +
+        "]"
+      );
     case JsonKind.Object:
       return writeObject(value);
     case JsonKind.Missing:

@@ -39,7 +39,9 @@ export class RuleIndex {
       this.usesRoute = true;
       if (category == Category.Route) addEach(this.routes, conditions.routes, rule);
       else if (category == Category.RouteAndService) this.addRouteAndService(conditions, rule);
-      else for (let i = 0; i < conditions.routePrefixes.length; i++) this.routePrefixes.add(conditions.routePrefixes[i], rule);
+      else
+        for (let i = 0; i < conditions.routePrefixes.length; i++)
+          this.routePrefixes.add(conditions.routePrefixes[i], rule);
     }
   }
 

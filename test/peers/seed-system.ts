@@ -1,0 +1,79 @@
+import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { requirePeers } from "./peers.ts";
+import { freePortOffset } from "./ports.ts";
+import { type Program, startWasmline } from "./program.ts";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+
+/** A copy of examples/01-seed in a directory of its own, with an upstream behind its services. */
+export interface SeedFiles {
+  readonly dir: string;
+  readonly dataDir: string;
+  readonly offset: number;
+  readonly trafficPort: number;
+  readonly adminPort: number;
+  /** `--port-offset`, `--data-dir` and where the images are. */
+  readonly flags: readonly string[];
+  /** Changes a file by a function of its text, written in place. */
+  edit(name: string, change: (text: string) => string): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Lays out the chapter's resources for a test. */
+export async function layOutSeed(): Promise<SeedFiles> {
+  const { envoy } = await requirePeers();
+  const base = await mkdtemp(join(tmpdir(), "wasmline-"));
+  const dir = join(base, "resources");
+  await cp(join(root, "examples/01-seed"), dir, { recursive: true, filter: (path) => !/\.(ts|md|mjs)$/.test(path) });
+  const upstream = createServer((request, response) => response.end(`upstream ${request.url}\n`));
+  await new Promise<void>((resolve) => upstream.listen(0, "127.0.0.1", resolve));
+  const { port } = upstream.address() as AddressInfo;
+  const edit = async (name: string, change: (text: string) => string) =>
+    writeFile(join(dir, name), change(await readFile(join(dir, name), "utf8")));
+  await edit("services.yaml", (text) => text.replaceAll("port: 8081", `port: ${port}`));
+  const offset = await freePortOffset();
+  const dataDir = join(base, "data");
+  return {
+    dir,
+    dataDir,
+    offset,
+    trafficPort: 8080 + offset,
+    adminPort: 15000 + offset,
+    flags: [
+      ...["--port-offset", String(offset), "--data-dir", dataDir, "--envoy-path", envoy, "--concurrency", "1"],
+      ...["--registry-mirror", `higress-registry.cn-hangzhou.cr.aliyuncs.com=127.0.0.1:${5080 + offset}`],
+      ...["--layout", join(root, "build/images")],
+    ],
+    edit,
+    async close() {
+      upstream.close();
+      upstream.closeAllConnections();
+      await rm(base, { recursive: true, force: true });
+    },
+  };
+}
+
+/** The chapter's system, running. */
+export interface SeedSystem extends SeedFiles {
+  readonly up: Program;
+}
+
+/** Runs `wasmline up` on the chapter's resources and waits for its ready line. */
+export async function startSeed(...flags: readonly string[]): Promise<SeedSystem> {
+  const files = await layOutSeed();
+  const up = startWasmline(["up", "-f", files.dir, ...files.flags, ...flags]);
+  await up.waitFor("stdout", /^ready .*$/m);
+  return {
+    ...files,
+    up,
+    async close() {
+      await up.stop();
+      await files.close();
+    },
+  };
+}
