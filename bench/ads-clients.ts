@@ -32,20 +32,25 @@ function scan(bytes: Buffer): { resources: number; nonce: string } {
   return found;
 }
 
-let waiting = new Set<number>();
+/** How many resources each client still has to get. */
+let missing: number[] = [];
+let waiting = 0;
 let total = { resources: 0, bytes: 0 };
 function received(client: number, resources: number, bytes: number): void {
   total.resources += resources;
   total.bytes += bytes;
-  if (!waiting.delete(client) || waiting.size > 0) return;
+  const before = missing[client]!;
+  missing[client] = before - resources;
+  if (before <= 0 || missing[client]! > 0 || --waiting > 0) return;
   console.log(JSON.stringify({ lastMs: performance.timeOrigin + performance.now(), ...total }));
 }
-function expectAll(): void {
-  waiting = new Set(Array.from({ length: clients }, (_, index) => index));
+function expectOfAll(resources: number): void {
+  missing = new Array(clients).fill(resources);
+  waiting = clients;
   total = { resources: 0, bytes: 0 };
 }
 
-expectAll();
+expectOfAll(plugins);
 for (let index = 0; index < clients; index++) {
   // A connection for each client, as gateways have.
   const channel = new Client(`127.0.0.1:${port}`, credentials.createInsecure(), { ...grpcOptions, "grpc.use_local_subchannel_pool": 1 });
@@ -64,6 +69,6 @@ for (let index = 0; index < clients; index++) {
   stream.write(encode(create(DeltaDiscoveryRequestSchema, { node, typeUrl: typeUrls.extensionConfig, resourceNamesSubscribe: names })));
 }
 createInterface({ input: process.stdin }).on("line", () => {
-  expectAll();
+  expectOfAll(1);
   console.log("{}");
 });

@@ -7,7 +7,7 @@ import {
   type Resource,
 } from "../gen/envoy/service/discovery/v3/discovery_pb.ts";
 import { StatusSchema } from "../gen/google/rpc/status_pb.ts";
-import type { SnapshotResource } from "../xds/snapshot.ts";
+import type { XdsResource } from "../xds/snapshot.ts";
 import { typeUrls } from "../xds/type-urls.ts";
 import type { ModuleResolver, Resolution } from "./resolve-module.ts";
 
@@ -95,7 +95,7 @@ export function createIncrementalSession({ resolver, sendUp, sendDown, signal }:
       const rewritten = { ...resource, version, resource: { ...resource.resource!, typeUrl, value } };
       respond(upstream, name, [rewritten], [], version, error);
     };
-    resolver.resolve(toSnapshotResource(resource), onResolution, fetching.signal);
+    resolver.resolve(toXdsResource(resource), onResolution, fetching.signal);
   }
 
   return {
@@ -120,6 +120,6 @@ export function createIncrementalSession({ resolver, sendUp, sendDown, signal }:
   };
 }
 
-function toSnapshotResource({ name, version, resource }: Resource): SnapshotResource {
+function toXdsResource({ name, version, resource }: Resource): XdsResource {
   return { name, version, typeUrl: resource?.typeUrl ?? "", value: resource?.value ?? new Uint8Array() };
 }

@@ -6,14 +6,14 @@ import {
   DiscoveryResponseSchema,
 } from "../gen/envoy/service/discovery/v3/discovery_pb.ts";
 import { StatusSchema } from "../gen/google/rpc/status_pb.ts";
-import { rawResource, type SnapshotResource } from "../xds/snapshot.ts";
+import { rawResource, type XdsResource } from "../xds/snapshot.ts";
 import type { EcdsSession, SessionOptions } from "./ecds-incremental.ts";
 import { extensionConfigNameOf } from "./rewrite.ts";
 
 /** One response of discovery while its modules are being fetched. */
 interface World {
   readonly response: DiscoveryResponse;
-  readonly resolved: Map<string, SnapshotResource>;
+  readonly resolved: Map<string, XdsResource>;
   readonly errors: Map<string, string>;
   readonly open: Set<string>;
 }

@@ -1,6 +1,6 @@
 import type { Log } from "../log.ts";
 import { SystemError } from "../system-error.ts";
-import type { SnapshotResource } from "../xds/snapshot.ts";
+import type { XdsResource } from "../xds/snapshot.ts";
 import type { ModuleRequest } from "./module-request.ts";
 import {
   readWasmResource,
@@ -15,7 +15,7 @@ export type FetchModule = (request: ModuleRequest, signal: AbortSignal) => Promi
 /** What the agent has for one ECDS resource. */
 export interface Resolution {
   /** What Envoy gets: the filter with its local module, or a substitute; undefined to leave Envoy with what it has. */
-  readonly resource: SnapshotResource | undefined;
+  readonly resource: XdsResource | undefined;
   /** Why the module is not there, "" where it is. */
   readonly error: string;
 }
@@ -37,7 +37,7 @@ export interface ModuleResolver {
    * anew with growing pauses for as long as the signal is not aborted, ends better.
    */
   resolve(
-    resource: SnapshotResource,
+    resource: XdsResource,
     onResolution: (resolution: Resolution) => void,
     signal: AbortSignal,
   ): void;
@@ -45,7 +45,7 @@ export interface ModuleResolver {
 }
 
 export function createModuleResolver(fetchModule: FetchModule, log: Log): ModuleResolver {
-  const lastGood = new Map<string, SnapshotResource>();
+  const lastGood = new Map<string, XdsResource>();
   const status = new Map<string, PluginModule>();
 
   async function attempt(wasm: WasmResource, attempts: number, signal: AbortSignal): Promise<Resolution> {

@@ -8,7 +8,7 @@ import {
 import { RBACSchema } from "../gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.ts";
 import { type Wasm, WasmSchema } from "../gen/envoy/extensions/filters/http/wasm/v3/wasm_pb.ts";
 import { FailurePolicy, type VmConfig } from "../gen/envoy/extensions/wasm/v3/wasm_pb.ts";
-import { encodeResource, type SnapshotResource } from "../xds/snapshot.ts";
+import { encodeResource, type XdsResource } from "../xds/snapshot.ts";
 import { typeUrls } from "../xds/type-urls.ts";
 import { wasmEnv } from "../xds/wasm-env.ts";
 import type { ModuleRequest } from "./module-request.ts";
@@ -29,7 +29,7 @@ export function readWasmResource({
   version,
   typeUrl,
   value,
-}: SnapshotResource): WasmResource | undefined {
+}: XdsResource): WasmResource | undefined {
   if (typeUrl !== typeUrls.extensionConfig) return undefined;
   const config = fromBinary(TypedExtensionConfigSchema, value);
   const wasm = config.typedConfig && anyUnpack(config.typedConfig, WasmSchema);
@@ -68,7 +68,7 @@ function moduleRequest(resource: string, vm: VmConfig): ModuleRequest | undefine
 export function withLocalModule(
   { name, version, config, wasm }: WasmResource,
   path: string,
-): SnapshotResource {
+): XdsResource {
   const vm = wasm.config!.vm.value!;
   const local: Wasm = {
     ...wasm,
@@ -94,7 +94,7 @@ export function withLocalModule(
  * open, and denies everything where it fails closed. Its version is not the resource's, so that it is asked for again
  * after a reconnect.
  */
-export function substituteFor({ name, version, config, failOpen }: WasmResource): SnapshotResource {
+export function substituteFor({ name, version, config, failOpen }: WasmResource): XdsResource {
   const rbac = create(
     RBACSchema,
     failOpen
@@ -104,7 +104,7 @@ export function substituteFor({ name, version, config, failOpen }: WasmResource)
   return encode(name, `${version}~substitute`, { ...config, typedConfig: anyPack(RBACSchema, rbac) });
 }
 
-function encode(name: string, version: string, config: TypedExtensionConfig): SnapshotResource {
+function encode(name: string, version: string, config: TypedExtensionConfig): XdsResource {
   return { ...encodeResource(name, TypedExtensionConfigSchema, config), version };
 }
 

@@ -1,14 +1,16 @@
 import { Command, Option } from "commander";
 import { dump } from "js-yaml";
-import { create } from "@bufbuild/protobuf";
+import { create, type JsonValue, type MessageInitShape } from "@bufbuild/protobuf";
+import type { ConvertOptions } from "../core/convert-options.ts";
 import { convertResources } from "../core/convert-resources.ts";
-import { buildSnapshot } from "../discovery/build-snapshot.ts";
+import { type BuildOptions, buildSnapshot } from "../discovery/build-snapshot.ts";
 import { proxyOf } from "../discovery/proxy.ts";
-import { gatewayNode } from "../agent/node.ts";
+import { type GatewayNode, gatewayNode } from "../agent/node.ts";
 import { NodeSchema } from "../gen/envoy/config/core/v3/base_pb.ts";
 import type { IstioConfigSet } from "../istio/config.ts";
 import { configz } from "../istio/configz.ts";
-import { formatDiagnostic } from "../resource/diagnostic.ts";
+import { compareCodePoints } from "../istio/json.ts";
+import { type Diagnostic, formatDiagnostic } from "../resource/diagnostic.ts";
 import { readResources } from "../resource/read-resources.ts";
 import { placeDiagnostics } from "../resource/place-diagnostics.ts";
 import { resourceJson } from "../xds/envoy-json.ts";
@@ -37,24 +39,60 @@ export function addTranslateCommand(program: Command): void {
 }
 
 async function translate(flags: TranslateFlags): Promise<void> {
-  const { set, diagnostics: read } = await readResources(flags.file ?? ["-"], { defaultNamespace: flags.namespace });
-  const conversion = convertResources(set, convertOptionsOf(flags, ""));
-  const diagnostics = [...read, ...placeDiagnostics(conversion.diagnostics, set)];
+  const { config, diagnostics } = await convertFiles(flags.file ?? ["-"], convertOptionsOf(flags, ""));
   for (const diagnostic of diagnostics) process.stderr.write(`${formatDiagnostic(diagnostic)}\n`);
-  const json = flags.to === "istio" ? configz(conversion.config, true) : xdsJson(conversion.config, flags);
-  process.stdout.write(flags.output === "json" ? `${json}\n` : toYaml(json));
+  process.stdout.write(flags.to === "istio" ? printIstio(config, flags) : printXds(config, flags));
   if (diagnostics.some(({ severity }) => severity === "error")) process.exitCode = 1;
 }
 
-/** The YAML of a JSON text. Long strings stay on one line, so that they can be compared. */
-export function toYaml(json: string): string {
-  return dump(JSON.parse(json), { lineWidth: -1, noRefs: true });
+/** Stations 1 and 2 for files: what they become, and all there is to say about them. */
+export async function convertFiles(
+  files: readonly string[],
+  options: ConvertOptions,
+): Promise<{ readonly config: IstioConfigSet; readonly diagnostics: readonly Diagnostic[] }> {
+  const { set, diagnostics } = await readResources(files, { defaultNamespace: options.systemNamespace });
+  const conversion = convertResources(set, options);
+  return { config: conversion.config, diagnostics: [...diagnostics, ...placeDiagnostics(conversion.diagnostics, set)] };
 }
 
-function xdsJson(config: IstioConfigSet, flags: TranslateFlags): string {
-  const node = create(NodeSchema, gatewayNode({ id: flags.node, labels: { [flags.gatewaySelector.key]: flags.gatewaySelector.value } }) as never);
-  const snapshot = buildSnapshot(config, proxyOf(node, false), buildOptionsOf(flags));
-  return JSON.stringify(snapshotJson(snapshot), null, 2);
+function printIstio(config: IstioConfigSet, { output }: TranslateFlags): string {
+  return output === "json" ? `${configz(config, true)}\n` : istioYaml(config);
+}
+
+function printXds(config: IstioConfigSet, flags: TranslateFlags): string {
+  const { key, value } = flags.gatewaySelector;
+  const node = gatewayNode({ id: flags.node, labels: { [key]: value } });
+  const json = snapshotJson(gatewaySnapshot(config, node, buildOptionsOf(flags)));
+  return flags.output === "json" ? `${JSON.stringify(json, null, 2)}\n` : toYaml(json);
+}
+
+/** Istio's resources as a YAML list, with the keys of metadata and spec in the order of the alphabet. */
+export function istioYaml(config: IstioConfigSet): string {
+  const resources = JSON.parse(configz(config)) as { metadata: JsonValue; spec: JsonValue }[];
+  return toYaml(
+    resources.map((resource) => ({
+      ...resource,
+      metadata: sortKeys(resource.metadata),
+      spec: sortKeys(resource.spec),
+    })),
+  );
+}
+
+function sortKeys(value: JsonValue): JsonValue {
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return value.map(sortKeys);
+  const entries = Object.entries(value).sort(([a], [b]) => compareCodePoints(a, b));
+  return Object.fromEntries(entries.map(([key, item]) => [key, sortKeys(item)]));
+}
+
+/** The YAML of a JSON value. Long strings stay on one line, so that they can be compared. */
+export function toYaml(value: unknown): string {
+  return dump(value, { lineWidth: -1, noRefs: true });
+}
+
+/** Stations 3 to 5 without the wire: what a gateway gets of Istio's resources. */
+export function gatewaySnapshot(config: IstioConfigSet, node: GatewayNode, options: BuildOptions): Snapshot {
+  return buildSnapshot(config, proxyOf(create(NodeSchema, node as MessageInitShape<typeof NodeSchema>), false), options);
 }
 
 /** A snapshot as one object of proto3 JSON. Certificates and credentials are not in it. */

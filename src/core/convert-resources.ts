@@ -1,5 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { SecretSchema } from "../gen/k8s/io/api/core/v1/secret_pb.ts";
+import { getOrCreate } from "../get-or-create.ts";
 import {
   emptyIstioConfigSet,
   type IstioConfig,
@@ -75,27 +76,33 @@ function convertPlugins(
   secrets: SecretLookup,
   previous: readonly IstioConfig<"WasmPlugin">[],
 ) {
-  const lastGood = new Map(previous.map((config) => [config.name, config]));
-  const converted = plugins.map((plugin) => ({ plugin, ...convertPluginOnce(plugin, options, secrets) }));
   const configs: IstioConfig<"WasmPlugin">[] = [];
+  const pullSecrets: IstioConfig<"Secret">[] = [];
   const status: WasmPluginStatus[] = [];
-  for (const { plugin, status: state, config } of converted) {
+  const diagnostics: Diagnostic[] = [];
+  for (const plugin of plugins) {
+    const converted = convertPluginOnce(plugin, options, secrets);
     const { namespace, name } = plugin.metadata;
-    const kept = state === "rejected" ? lastGood.get(name) : undefined;
-    const effective = config ?? kept;
+    const kept =
+      converted.status === "rejected" ? previous.find((config) => config.name === name) : undefined;
+    const effective = converted.config ?? kept;
     if (effective) configs.push(effective);
-    status.push({ namespace, name, state, lastGood: kept !== undefined });
+    if (converted.pullSecret) pullSecrets.push(converted.pullSecret);
+    status.push({ namespace, name, state: converted.status, lastGood: kept !== undefined });
+    if (converted.diagnostics.length > 0) diagnostics.push(...converted.diagnostics);
   }
-  return {
-    configs: configs.sort((a, b) => (a.name < b.name ? -1 : 1)),
-    status,
-    pullSecrets: converted.flatMap(({ pullSecret }) => pullSecret ?? []),
-    diagnostics: converted.flatMap(({ diagnostics }) => diagnostics),
-  };
+  return { configs: sortedByName(configs), pullSecrets, status, diagnostics };
+}
+
+/** Sorts by name, if it is not sorted yet: it is nearly always, and a thousand comparisons are cheaper than a sort. */
+function sortedByName(configs: IstioConfig<"WasmPlugin">[]): IstioConfig<"WasmPlugin">[] {
+  const isSorted = configs.every(({ name }, index) => index === 0 || configs[index - 1]!.name < name);
+  return isSorted ? configs : configs.sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 interface Remembered extends Converted {
   readonly options: ConvertOptions;
+  readonly metadata: WasmPlugin["metadata"];
   /** The Secrets that were asked for, and what was there. */
   readonly asked: readonly {
     readonly namespace: string;
@@ -104,12 +111,14 @@ interface Remembered extends Converted {
   }[];
 }
 
-const remembered = new WeakMap<WasmPlugin, Remembered>();
+/** By spec, because a plugin that only moves within its file is a new object with the same spec. */
+const remembered = new WeakMap<WasmPlugin["spec"], Remembered>();
 
 function convertPluginOnce(plugin: WasmPlugin, options: ConvertOptions, secrets: SecretLookup): Converted {
-  const known = remembered.get(plugin);
+  const known = remembered.get(plugin.spec);
   if (
     known?.options === options &&
+    known.metadata === plugin.metadata &&
     known.asked.every(({ namespace, name, found }) => secrets(namespace, name) === found)
   ) {
     return known;
@@ -120,7 +129,7 @@ function convertPluginOnce(plugin: WasmPlugin, options: ConvertOptions, secrets:
     asked.push({ namespace, name, found });
     return found;
   });
-  remembered.set(plugin, { ...converted, options, asked });
+  remembered.set(plugin.spec, { ...converted, options, metadata: plugin.metadata, asked });
   return converted;
 }
 
@@ -185,13 +194,11 @@ function findPullSecret(plugin: WasmPlugin, secrets: SecretLookup) {
 const convertedSecrets = new WeakMap<Secret, IstioConfig<"Secret">>();
 
 function convertSecret(secret: Secret): IstioConfig<"Secret"> {
-  let config = convertedSecrets.get(secret);
-  if (!config) {
+  return getOrCreate(convertedSecrets, secret, () => {
     const { namespace, name } = secret.metadata;
     const spec = create(SecretSchema, { type: secret.type, data: { ...secret.data } });
-    convertedSecrets.set(secret, (config = { kind: "Secret", namespace, name, spec }));
-  }
-  return config;
+    return { kind: "Secret", namespace, name, spec };
+  });
 }
 
 function uniqueByName<K extends IstioKind>(configs: readonly IstioConfig<K>[]): IstioConfig<K>[] {

@@ -31,7 +31,7 @@ export function expandTemplates(
     text.replace(template, (whole, type, namespace, name, key) => {
       if (type !== "secret") return whole;
       const secret = secrets(namespace ?? systemNamespace, name);
-      const value = secret?.data[key];
+      const value = secret && Object.hasOwn(secret.data, key) ? secret.data[key] : undefined;
       if (value) return Buffer.from(value).toString("utf8");
       const what = secret ? `no key ${JSON.stringify(key)}` : "no such Secret";
       diagnostics.push(missing(plugin, path, whole, what));

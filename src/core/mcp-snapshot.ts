@@ -1,3 +1,4 @@
+import { getOrCreate } from "../get-or-create.ts";
 import type { IstioConfig, IstioConfigSet, IstioKind } from "../istio/config.ts";
 import { kinds, trafficExtensionTypeUrl } from "../istio/kinds.ts";
 import { encodeMcp, encodeTrafficExtension } from "../istio/mcp.ts";
@@ -24,16 +25,14 @@ export function mcpSnapshot(config: IstioConfigSet): Snapshot {
 }
 
 function typesOf<K extends IstioKind>(kind: K, configs: readonly IstioConfig<K>[]): readonly SnapshotType[] {
-  let types = byList.get(configs);
-  if (!types) {
-    types = kinds[kind].mcpTypeUrls.map((typeUrl) =>
+  return getOrCreate(byList, configs, () => {
+    const types = kinds[kind].mcpTypeUrls.map((typeUrl) =>
       createLazySnapshotType(typeUrl, () => configs.map(encodeOnce)),
     );
-    if (kind === "WasmPlugin")
-      types = [...types, trafficExtensions(configs as readonly IstioConfig<"WasmPlugin">[])];
-    byList.set(configs, types);
-  }
-  return types;
+    return kind === "WasmPlugin"
+      ? [...types, trafficExtensions(configs as readonly IstioConfig<"WasmPlugin">[])]
+      : types;
+  });
 }
 
 function trafficExtensions(configs: readonly IstioConfig<"WasmPlugin">[]): SnapshotType {
@@ -42,9 +41,5 @@ function trafficExtensions(configs: readonly IstioConfig<"WasmPlugin">[]): Snaps
 
 function memoise<K extends IstioKind>(encode: Encode<K>): Encode<K> {
   const encoded = new WeakMap<IstioConfig<K>, SnapshotResource>();
-  return (config) => {
-    let resource = encoded.get(config);
-    if (!resource) encoded.set(config, (resource = encode(config)));
-    return resource;
-  };
+  return (config) => getOrCreate(encoded, config, () => encode(config));
 }

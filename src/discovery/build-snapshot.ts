@@ -1,11 +1,17 @@
 import type { IstioConfig, IstioConfigSet } from "../istio/config.ts";
-import { createSnapshot, createSnapshotType, type Snapshot, type SnapshotResource, type SnapshotType } from "../xds/snapshot.ts";
+import {
+  createSnapshot,
+  createSnapshotType,
+  type Snapshot,
+  type SnapshotResource,
+  type SnapshotType,
+} from "../xds/snapshot.ts";
 import { typeUrls } from "../xds/type-urls.ts";
 import { buildClusters } from "./clusters.ts";
 import { extensionConfig } from "./extension-configs.ts";
 import { type EcdsDefault, filterKey, httpFilters } from "./http-filters.ts";
 import { buildListener } from "./listeners.ts";
-import type { Proxy } from "./proxy.ts";
+import type { ProxyNode } from "./proxy.ts";
 import { buildRoutes } from "./routes.ts";
 import { buildSecrets } from "./secrets.ts";
 import { selectPlugins } from "./select-plugins.ts";
@@ -17,10 +23,17 @@ export interface BuildOptions {
   readonly rootNamespace: string;
 }
 
-export const defaultBuildOptions: BuildOptions = { ecdsDefault: "fail-open", rootNamespace: "higress-system" };
+export const defaultBuildOptions: BuildOptions = {
+  ecdsDefault: "fail-open",
+  rootNamespace: "higress-system",
+};
 
 /** Station 5: what one proxy gets of Istio's resources. */
-export function buildSnapshot(config: IstioConfigSet, proxy: Proxy, options: BuildOptions = defaultBuildOptions): Snapshot {
+export function buildSnapshot(
+  config: IstioConfigSet,
+  proxy: ProxyNode,
+  options: BuildOptions = defaultBuildOptions,
+): Snapshot {
   return createSnapshotBuilder(proxy, options)(config);
 }
 
@@ -28,19 +41,30 @@ export function buildSnapshot(config: IstioConfigSet, proxy: Proxy, options: Bui
  * The same function for a stream of configurations: what did not change since the last call is not built again, so that
  * one edited plugin costs one encoding.
  */
-export function createSnapshotBuilder(proxy: Proxy, options: BuildOptions): (config: IstioConfigSet) => Snapshot {
-  const plugins = whenChanged((configs: IstioConfigSet["WasmPlugin"]) => selectPlugins(configs, proxy, options.rootNamespace));
+export function createSnapshotBuilder(
+  proxy: ProxyNode,
+  options: BuildOptions,
+): (config: IstioConfigSet) => Snapshot {
+  const plugins = whenChanged((configs: IstioConfigSet["WasmPlugin"]) =>
+    selectPlugins(configs, proxy, options.rootNamespace),
+  );
   const ports = whenChanged((gateways: IstioConfigSet["Gateway"]) => serversByPort(gateways, proxy));
-  const listeners = whenChanged((servers: ReturnType<typeof ports>, _filterKeys: string, chosen: ReturnType<typeof plugins>) =>
-    servers.map((port) => buildListener(port, httpFilters(chosen, port.port, options.ecdsDefault))),
+  const listeners = whenChanged(
+    (servers: ReturnType<typeof ports>, _filterKeys: string, chosen: ReturnType<typeof plugins>) =>
+      servers.map((port) => buildListener(port, httpFilters(chosen, port.port, options.ecdsDefault))),
     // The filters depend on the keys alone, not on the plugins' configuration.
     2,
   );
-  const routes = whenChanged((servers: ReturnType<typeof ports>, services: IstioConfigSet["VirtualService"]) =>
-    servers.flatMap((port) => buildRoutes(port, services)),
+  const routes = whenChanged(
+    (servers: ReturnType<typeof ports>, services: IstioConfigSet["VirtualService"]) =>
+      servers.flatMap((port) => buildRoutes(port, services)),
   );
-  const clusters = whenChanged((entries: IstioConfigSet["ServiceEntry"]) => entries.flatMap((entry) => buildClusters(entry).clusters));
-  const endpoints = whenChanged((entries: IstioConfigSet["ServiceEntry"]) => entries.flatMap((entry) => buildClusters(entry).endpoints));
+  const clusters = whenChanged((entries: IstioConfigSet["ServiceEntry"]) =>
+    entries.flatMap((entry) => buildClusters(entry).clusters),
+  );
+  const endpoints = whenChanged((entries: IstioConfigSet["ServiceEntry"]) =>
+    entries.flatMap((entry) => buildClusters(entry).endpoints),
+  );
   const secrets = whenChanged(buildSecrets);
   const extensionConfigs = createExtensionConfigs(proxy);
   const types = createTypes();
@@ -61,13 +85,19 @@ export function createSnapshotBuilder(proxy: Proxy, options: BuildOptions): (con
 }
 
 /** Encodes each plugin once; again only when it or its pull secret has changed. */
-function createExtensionConfigs(proxy: Proxy) {
+function createExtensionConfigs(proxy: ProxyNode) {
   type Plugin = IstioConfig<"WasmPlugin">;
-  const encoded = new WeakMap<Plugin, { secret: IstioConfig<"Secret"> | undefined; resource: SnapshotResource }>();
+  const encoded = new WeakMap<
+    Plugin,
+    { secret: IstioConfig<"Secret"> | undefined; resource: SnapshotResource }
+  >();
   return (plugins: readonly Plugin[], secrets: readonly IstioConfig<"Secret">[]) =>
     plugins.map((plugin) => {
       const name = plugin.spec.imagePullSecret.split("/").pop();
-      const secret = name && proxy.trusted ? secrets.find((s) => s.name === name && s.namespace === plugin.namespace) : undefined;
+      const secret =
+        name && proxy.trusted
+          ? secrets.find((s) => s.name === name && s.namespace === plugin.namespace)
+          : undefined;
       const known = encoded.get(plugin);
       if (known && known.secret === secret) return known.resource;
       const resource = extensionConfig(plugin, secret?.spec);
@@ -87,10 +117,14 @@ function createTypes() {
 }
 
 /** A function that remembers its last result while its arguments (the first `compared` of them) are the same. */
-function whenChanged<A extends readonly unknown[], R>(compute: (...args: A) => R, compared = Number.POSITIVE_INFINITY): (...args: A) => R {
+function whenChanged<A extends readonly unknown[], R>(
+  compute: (...args: A) => R,
+  compared = Number.POSITIVE_INFINITY,
+): (...args: A) => R {
   let last: { args: A; result: R } | undefined;
   return (...args) => {
-    if (last && args.every((arg, index) => index >= compared || arg === last!.args[index])) return last.result;
+    if (last && args.every((arg, index) => index >= compared || arg === last!.args[index]))
+      return last.result;
     last = { args, result: compute(...args) };
     return last.result;
   };

@@ -1,14 +1,23 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
-import { type Cluster, Cluster_DiscoveryType as DiscoveryType, Cluster_LbPolicy as LbPolicy, ClusterSchema } from "../gen/envoy/config/cluster/v3/cluster_pb.ts";
-import { type ClusterLoadAssignment, ClusterLoadAssignmentSchema } from "../gen/envoy/config/endpoint/v3/endpoint_pb.ts";
+import {
+  type Cluster,
+  ClusterSchema,
+  Cluster_DiscoveryType as DiscoveryType,
+  Cluster_LbPolicy as LbPolicy,
+} from "../gen/envoy/config/cluster/v3/cluster_pb.ts";
 import type { LbEndpointSchema } from "../gen/envoy/config/endpoint/v3/endpoint_components_pb.ts";
+import {
+  type ClusterLoadAssignment,
+  ClusterLoadAssignmentSchema,
+} from "../gen/envoy/config/endpoint/v3/endpoint_pb.ts";
 import { HttpProtocolOptionsSchema } from "../gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts";
 import {
   ServiceEntry_Resolution as Resolution,
   type ServiceEntry,
   type ServicePort,
 } from "../gen/istio/networking/v1alpha3/service_entry_pb.ts";
+import { getOrCreate } from "../get-or-create.ts";
 import type { IstioConfig } from "../istio/config.ts";
 import { encodeResource, type SnapshotResource } from "../xds/snapshot.ts";
 import { adsSource } from "./listeners.ts";
@@ -28,14 +37,16 @@ const built = new WeakMap<IstioConfig<"ServiceEntry">, ServiceClusters>();
 
 /** Builds a ServiceEntry's clusters, once for each ServiceEntry. */
 export function buildClusters(entry: IstioConfig<"ServiceEntry">): ServiceClusters {
-  let result = built.get(entry);
-  if (!result) built.set(entry, (result = buildServiceClusters(entry.spec)));
-  return result;
+  return getOrCreate(built, entry, () => buildServiceClusters(entry.spec));
 }
 
 function buildServiceClusters(spec: ServiceEntry): ServiceClusters {
-  const pairs = spec.hosts.flatMap((host) => spec.ports.map((port) => ({ name: clusterName(port.number, host), host, port })));
-  const clusters = pairs.map(({ name, host, port }) => encodeResource(name, ClusterSchema, toCluster(name, host, port, spec)));
+  const pairs = spec.hosts.flatMap((host) =>
+    spec.ports.map((port) => ({ name: clusterName(port.number, host), host, port })),
+  );
+  const clusters = pairs.map(({ name, host, port }) =>
+    encodeResource(name, ClusterSchema, toCluster(name, host, port, spec)),
+  );
   if (isDns(spec)) return { clusters, endpoints: [] };
   const endpoints = pairs.map(({ name, port }) =>
     encodeResource(name, ClusterLoadAssignmentSchema, loadAssignment(name, port, spec)),
@@ -62,7 +73,8 @@ function toCluster(name: string, host: string, port: ServicePort, spec: ServiceE
       edsClusterConfig: { edsConfig: adsSource, serviceName: name },
     });
   }
-  const targets = spec.endpoints.length > 0 ? spec : { ...spec, endpoints: [{ address: host, ports: {}, weight: 0 }] };
+  const targets =
+    spec.endpoints.length > 0 ? spec : { ...spec, endpoints: [{ address: host, ports: {}, weight: 0 }] };
   return create(ClusterSchema, {
     ...shared,
     clusterDiscoveryType: { case: "type", value: DiscoveryType.STRICT_DNS },
@@ -102,23 +114,26 @@ interface Targets {
 
 function loadAssignment(name: string, port: ServicePort, { endpoints }: Targets): ClusterLoadAssignment {
   const serving = endpoints.flatMap(({ address, ports, weight }) => {
-    const target = ports[port.name] ?? (Object.keys(ports).length === 0 ? port.targetPort || port.number : undefined);
+    const target =
+      ports[port.name] ?? (Object.keys(ports).length === 0 ? port.targetPort || port.number : undefined);
     return target === undefined ? [] : [{ address, target, weight: weight || 1 }];
   });
-  const lbEndpoints: MessageInitShape<typeof LbEndpointSchema>[] = serving.map(({ address, target, weight }) => ({
-    hostIdentifier: {
-      case: "endpoint",
-      value: {
-        address: {
+  const lbEndpoints: MessageInitShape<typeof LbEndpointSchema>[] = serving.map(
+    ({ address, target, weight }) => ({
+      hostIdentifier: {
+        case: "endpoint",
+        value: {
           address: {
-            case: "socketAddress",
-            value: { address, portSpecifier: { case: "portValue", value: target } },
+            address: {
+              case: "socketAddress",
+              value: { address, portSpecifier: { case: "portValue", value: target } },
+            },
           },
         },
       },
-    },
-    loadBalancingWeight: weight,
-  }));
+      loadBalancingWeight: weight,
+    }),
+  );
   return create(ClusterLoadAssignmentSchema, {
     clusterName: name,
     endpoints: serving.length > 0 ? [{ lbEndpoints, loadBalancingWeight: 1 }] : [],

@@ -4,7 +4,7 @@ import type { IstioConfigSet } from "../istio/config.ts";
 import { holdsSecretsAnnotation } from "../istio/mcp.ts";
 import { resourceJson } from "../xds/envoy-json.ts";
 import type { ClientStatus, XdsServer } from "../xds/server.ts";
-import type { SnapshotResource } from "../xds/snapshot.ts";
+import type { XdsResource } from "../xds/snapshot.ts";
 import type { SubscriptionStatus } from "../xds/subscription.ts";
 import { typeUrls } from "../xds/type-urls.ts";
 import { wasmEnv } from "../xds/wasm-env.ts";
@@ -37,7 +37,9 @@ function syncOf({ node, subscriptions }: ClientStatus) {
     cluster_id: metadata.CLUSTER_ID ?? "",
     istio_version: metadata.ISTIO_VERSION ?? "",
     ...Object.fromEntries(nonces),
-    resources: Object.fromEntries(subscriptions.map((subscription) => [subscription.typeUrl, statusOf(subscription)])),
+    resources: Object.fromEntries(
+      subscriptions.map((subscription) => [subscription.typeUrl, statusOf(subscription)]),
+    ),
   };
 }
 
@@ -48,7 +50,9 @@ function statusOf({ nonceSent, nonceAcked, lastError }: SubscriptionStatus) {
 /** `/debug/ecdsz`: for each gateway its plugins, whether each is in effect, and if not, why. */
 export function ecdszPage(server: XdsServer, proxyId: string | null): Page {
   const clients = server.clients().filter(({ node }) => matches(node.id, proxyId));
-  return jsonPage(clients.map(({ node, subscriptions }) => ({ proxy: node.id, plugins: pluginsOf(subscriptions) })));
+  return jsonPage(
+    clients.map(({ node, subscriptions }) => ({ proxy: node.id, plugins: pluginsOf(subscriptions) })),
+  );
 }
 
 function pluginsOf(subscriptions: readonly SubscriptionStatus[]) {
@@ -65,15 +69,26 @@ function pluginStatus(name: string, { synced, pending, rejected }: SubscriptionS
 }
 
 /** `/debug/config_dump?proxyID=ID[&types=ecds]`: what a gateway was sent, in the shape of Envoy's own dump. Holds no secrets. */
-export function configDumpPage(server: XdsServer, config: IstioConfigSet | undefined, query: URLSearchParams): Page {
+export function configDumpPage(
+  server: XdsServer,
+  config: IstioConfigSet | undefined,
+  query: URLSearchParams,
+): Page {
   const proxyId = query.get("proxyID");
   const client = server.clients().find(({ node }) => proxyId !== null && matches(node.id, proxyId));
   if (!client) {
     const known = server.clients().map(({ node }) => node.id.split("~")[2] ?? node.id);
-    return jsonPage({ error: `no gateway ${JSON.stringify(proxyId ?? "")} is connected; there is ${known.join(", ") || "none"}` }, 404);
+    return jsonPage(
+      {
+        error: `no gateway ${JSON.stringify(proxyId ?? "")} is connected; there is ${known.join(", ") || "none"}`,
+      },
+      404,
+    );
   }
   const secretive = new Set(
-    (config?.WasmPlugin ?? []).filter(({ annotations }) => annotations?.[holdsSecretsAnnotation]).map(extensionConfigName),
+    (config?.WasmPlugin ?? [])
+      .filter(({ annotations }) => annotations?.[holdsSecretsAnnotation])
+      .map(extensionConfigName),
   );
   const types = query.get("types")?.split(",");
   const dumps = dumpShapes.filter(({ short }) => !types || types.includes(short));
@@ -81,16 +96,52 @@ export function configDumpPage(server: XdsServer, config: IstioConfigSet | undef
 }
 
 const dumpShapes = [
-  { short: "cds", typeUrl: typeUrls.cluster, dump: "ClustersConfigDump", list: "dynamic_active_clusters", item: "cluster" },
-  { short: "eds", typeUrl: typeUrls.endpoints, dump: "EndpointsConfigDump", list: "dynamic_endpoint_configs", item: "endpoint_config" },
-  { short: "lds", typeUrl: typeUrls.listener, dump: "ListenersConfigDump", list: "dynamic_listeners", item: "listener" },
-  { short: "rds", typeUrl: typeUrls.routes, dump: "RoutesConfigDump", list: "dynamic_route_configs", item: "route_config" },
-  { short: "ecds", typeUrl: typeUrls.extensionConfig, dump: "EcdsConfigDump", list: "ecds_filters", item: "ecds_filter" },
+  {
+    short: "cds",
+    typeUrl: typeUrls.cluster,
+    dump: "ClustersConfigDump",
+    list: "dynamic_active_clusters",
+    item: "cluster",
+  },
+  {
+    short: "eds",
+    typeUrl: typeUrls.endpoints,
+    dump: "EndpointsConfigDump",
+    list: "dynamic_endpoint_configs",
+    item: "endpoint_config",
+  },
+  {
+    short: "lds",
+    typeUrl: typeUrls.listener,
+    dump: "ListenersConfigDump",
+    list: "dynamic_listeners",
+    item: "listener",
+  },
+  {
+    short: "rds",
+    typeUrl: typeUrls.routes,
+    dump: "RoutesConfigDump",
+    list: "dynamic_route_configs",
+    item: "route_config",
+  },
+  {
+    short: "ecds",
+    typeUrl: typeUrls.extensionConfig,
+    dump: "EcdsConfigDump",
+    list: "ecds_filters",
+    item: "ecds_filter",
+  },
 ] as const;
 
-function dumpOf({ subscriptions }: ClientStatus, { typeUrl, dump, list, item }: (typeof dumpShapes)[number], secretive: ReadonlySet<string>) {
+function dumpOf(
+  { subscriptions }: ClientStatus,
+  { typeUrl, dump, list, item }: (typeof dumpShapes)[number],
+  secretive: ReadonlySet<string>,
+) {
   const subscription = subscriptions.find((other) => other.typeUrl === typeUrl);
-  const sent = [...(subscription?.synced?.resources.values() ?? [])].filter(({ name }) => subscription?.names?.has(name) ?? true);
+  const sent = [...(subscription?.synced?.resources.values() ?? [])].filter(
+    ({ name }) => subscription?.names?.has(name) ?? true,
+  );
   const entries = sent.map((resource) => {
     const body = redacted(withType(resource), secretive.has(resource.name));
     if (dump !== "ListenersConfigDump") return { version_info: resource.version, [item]: body };
@@ -99,7 +150,7 @@ function dumpOf({ subscriptions }: ClientStatus, { typeUrl, dump, list, item }: 
   return { "@type": `type.googleapis.com/envoy.admin.v3.${dump}`, [list]: entries };
 }
 
-function withType(resource: SnapshotResource): JsonValue {
+function withType(resource: XdsResource): JsonValue {
   return { "@type": resource.typeUrl, ...(resourceJson(resource, true) as object) } as JsonValue;
 }
 

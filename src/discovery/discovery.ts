@@ -13,7 +13,7 @@ import { createXdsServer, type XdsServer } from "../xds/server.ts";
 import type { Snapshot } from "../xds/snapshot.ts";
 import { type BuildOptions, createSnapshotBuilder } from "./build-snapshot.ts";
 import { configDumpPage, ecdszPage, synczPage } from "./debug-pages.ts";
-import { type Proxy, proxyOf } from "./proxy.ts";
+import { type ProxyNode, proxyOf } from "./proxy.ts";
 
 export interface DiscoveryOptions {
   /** Core's MCP, as `host:port`. */
@@ -52,7 +52,8 @@ export async function startDiscovery(options: DiscoveryOptions): Promise<Discove
   const metrics = new Registry();
   addServerMetrics(metrics, server);
   const pages = {
-    "/ready": () => readyPage(config.value !== undefined, `nothing was received from core at ${options.core} yet`),
+    "/ready": () =>
+      readyPage(config.value !== undefined, `nothing was received from core at ${options.core} yet`),
     "/metrics": async () => ({ type: metrics.contentType, body: await metrics.metrics() }),
     "/debug/syncz": () => synczPage(server),
     "/debug/ecdsz": (query: URLSearchParams) => ecdszPage(server, query.get("proxyID")),
@@ -73,7 +74,7 @@ export async function startDiscovery(options: DiscoveryOptions): Promise<Discove
 /** One snapshot for all gateways that get the same: built when the first of them comes, and again with each change. */
 function createSnapshots(config: Watchable<IstioConfigSet>, options: BuildOptions, signal: AbortSignal) {
   const byProxy = new Map<string, Watchable<Snapshot>>();
-  return (proxy: Proxy): Watchable<Snapshot> => {
+  return (proxy: ProxyNode): Watchable<Snapshot> => {
     const key = JSON.stringify(proxy);
     const known = byProxy.get(key);
     if (known) return known;
@@ -87,5 +88,7 @@ function createSnapshots(config: Watchable<IstioConfigSet>, options: BuildOption
 
 /** Registry credentials go to gateways on this machine only: a plaintext connection proves nothing about another one. */
 function isLocal(peer: string): boolean {
-  return peer.startsWith("127.") || peer.startsWith("[::1]") || peer.startsWith("::1") || peer.startsWith("unix:");
+  return (
+    peer.startsWith("127.") || peer.startsWith("[::1]") || peer.startsWith("::1") || peer.startsWith("unix:")
+  );
 }

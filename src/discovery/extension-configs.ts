@@ -5,15 +5,26 @@ import { AsyncDataSourceSchema } from "../gen/envoy/config/core/v3/base_pb.ts";
 import { TypedExtensionConfigSchema } from "../gen/envoy/config/core/v3/extension_pb.ts";
 import { WasmSchema } from "../gen/envoy/extensions/filters/http/wasm/v3/wasm_pb.ts";
 import { FailurePolicy } from "../gen/envoy/extensions/wasm/v3/wasm_pb.ts";
-import { EnvValueSource, FailStrategy, PullPolicy, type WasmPlugin } from "../gen/istio/extensions/v1alpha1/wasm_pb.ts";
+import {
+  EnvValueSource,
+  FailStrategy,
+  PullPolicy,
+  type WasmPlugin,
+} from "../gen/istio/extensions/v1alpha1/wasm_pb.ts";
 import type { Secret } from "../gen/k8s/io/api/core/v1/secret_pb.ts";
 import type { IstioConfig } from "../istio/config.ts";
 import { structJson } from "../istio/json.ts";
-import { wasmEnv } from "../xds/wasm-env.ts";
 import { encodeResource, type SnapshotResource } from "../xds/snapshot.ts";
+import { wasmEnv } from "../xds/wasm-env.ts";
 
 /** The filter's name and its ECDS resource's: Envoy subscribes by the name of the filter. */
-export function extensionConfigName({ namespace, name }: { readonly namespace: string; readonly name: string }): string {
+export function extensionConfigName({
+  namespace,
+  name,
+}: {
+  readonly namespace: string;
+  readonly name: string;
+}): string {
   return `${namespace}.${name}`;
 }
 
@@ -22,7 +33,10 @@ export function extensionConfigName({ namespace, name }: { readonly namespace: s
  * puts a local file there. `pullSecret` is undefined where the plugin names none, and empty where the proxy may not
  * have it or it does not exist.
  */
-export function extensionConfig(plugin: IstioConfig<"WasmPlugin">, pullSecret: Secret | undefined): SnapshotResource {
+export function extensionConfig(
+  plugin: IstioConfig<"WasmPlugin">,
+  pullSecret: Secret | undefined,
+): SnapshotResource {
   const { spec } = plugin;
   const name = extensionConfigName(plugin);
   const wasm = create(WasmSchema, {
@@ -87,7 +101,10 @@ function withScheme(url: string): string {
   return /^[a-z][a-z0-9+.-]*:\/\//i.test(url) ? url : `oci://${url}`;
 }
 
-function environment({ spec, version }: IstioConfig<"WasmPlugin">, pullSecret: Secret | undefined): Record<string, string> {
+function environment(
+  { spec, version }: IstioConfig<"WasmPlugin">,
+  pullSecret: Secret | undefined,
+): Record<string, string> {
   const values: Record<string, string> = { [wasmEnv.resourceVersion]: version ?? "" };
   if (spec.imagePullPolicy !== PullPolicy.UNSPECIFIED_POLICY) {
     values[wasmEnv.pullPolicy] = PullPolicy[spec.imagePullPolicy] ?? String(spec.imagePullPolicy);

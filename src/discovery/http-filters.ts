@@ -26,13 +26,17 @@ export type EcdsDefault = "fail-open" | "always";
 /** The HTTP filters of a listener, in the order of Higress' gateway. Authentication of Istio's own (between the first two phases) has no source here. */
 export function httpFilters(plugins: PluginsByPhase, port: number, ecdsDefault: EcdsDefault): HttpFilter[] {
   const phase = (name: PluginPhase) =>
-    plugins[name].filter((plugin) => runsAtPort(plugin, port)).map((plugin) => pluginFilter(plugin, ecdsDefault));
+    plugins[name]
+      .filter((plugin) => runsAtPort(plugin, port))
+      .map((plugin) => pluginFilter(plugin, ecdsDefault));
   return [
     builtIn("envoy.filters.http.cors", CorsSchema),
     ...phase(PluginPhase.AUTHN),
     ...phase(PluginPhase.AUTHZ),
     builtIn("envoy.filters.http.rbac", RBACSchema),
-    builtIn("envoy.filters.http.local_ratelimit", LocalRateLimitSchema, { statPrefix: "http_local_rate_limiter" }),
+    builtIn("envoy.filters.http.local_ratelimit", LocalRateLimitSchema, {
+      statPrefix: "http_local_rate_limiter",
+    }),
     ...phase(PluginPhase.STATS),
     ...phase(PluginPhase.UNSPECIFIED_PHASE),
     builtIn("envoy.filters.http.fault", HTTPFaultSchema),
@@ -42,7 +46,7 @@ export function httpFilters(plugins: PluginsByPhase, port: number, ecdsDefault: 
 
 /** What the filters of a listener depend on of a plugin: while this is the same for all, the listener is the same. */
 export function filterKey({ namespace, name, spec }: IstioConfig<"WasmPlugin">): string {
-  return `${namespace}.${name} ${spec.failStrategy} ${JSON.stringify(spec.match)}`;
+  return `${namespace}.${name} ${spec.phase} ${spec.failStrategy} ${JSON.stringify(spec.match)}`;
 }
 
 function builtIn<D extends DescMessage>(name: string, schema: D, init?: MessageInitShape<D>): HttpFilter {

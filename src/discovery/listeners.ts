@@ -1,13 +1,20 @@
 import { create } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
-import { ApiVersion, type ConfigSource, ConfigSourceSchema } from "../gen/envoy/config/core/v3/config_source_pb.ts";
-import { type FilterChain, FilterChainSchema } from "../gen/envoy/config/listener/v3/listener_components_pb.ts";
+import {
+  ApiVersion,
+  type ConfigSource,
+  ConfigSourceSchema,
+} from "../gen/envoy/config/core/v3/config_source_pb.ts";
+import {
+  type FilterChain,
+  FilterChainSchema,
+} from "../gen/envoy/config/listener/v3/listener_components_pb.ts";
 import { ListenerSchema } from "../gen/envoy/config/listener/v3/listener_pb.ts";
 import { TlsInspectorSchema } from "../gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.ts";
 import {
-  type HttpFilter,
   HttpConnectionManager_ForwardClientCertDetails as ForwardClientCert,
   HttpConnectionManagerSchema,
+  type HttpFilter,
 } from "../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
 import { DownstreamTlsContextSchema } from "../gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts";
 import { encodeResource, type SnapshotResource } from "../xds/snapshot.ts";
@@ -47,7 +54,10 @@ const tlsInspector = {
 function connectionManager(port: PortServers, server: GatewayServer, filters: readonly HttpFilter[]) {
   const manager = create(HttpConnectionManagerSchema, {
     statPrefix: `outbound_${port.bind}_${port.port}`,
-    routeSpecifier: { case: "rds", value: { configSource: adsSource, routeConfigName: routeName(port, server) } },
+    routeSpecifier: {
+      case: "rds",
+      value: { configSource: adsSource, routeConfigName: routeName(port, server) },
+    },
     httpFilters: [...filters],
     useRemoteAddress: true,
     normalizePath: true,
@@ -64,7 +74,11 @@ function connectionManager(port: PortServers, server: GatewayServer, filters: re
 }
 
 /** One HTTPS server: chosen by the name that the client asks for, with its certificate from SDS. */
-function tlsFilterChain(port: PortServers, server: GatewayServer, filters: readonly HttpFilter[]): FilterChain {
+function tlsFilterChain(
+  port: PortServers,
+  server: GatewayServer,
+  filters: readonly HttpFilter[],
+): FilterChain {
   const tls = create(DownstreamTlsContextSchema, {
     commonTlsContext: {
       alpnProtocols: ["h2", "http/1.1"],

@@ -1,7 +1,7 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import {
-  type RedirectAction,
   RedirectAction_RedirectResponseCode as Code,
+  type RedirectAction,
   RedirectActionSchema,
   type RouteActionSchema,
 } from "../gen/envoy/config/route/v3/route_components_pb.ts";
@@ -31,7 +31,12 @@ export function redirectAction(redirect: HTTPRedirect): RedirectAction {
 }
 
 /** What a route changes of the request's path and host. */
-export function rewriteOf({ rewrite }: HTTPRoute): Pick<MessageInitShape<typeof RouteActionSchema>, "prefixRewrite" | "regexRewrite" | "hostRewriteSpecifier"> {
+export function rewriteOf({
+  rewrite,
+}: HTTPRoute): Pick<
+  MessageInitShape<typeof RouteActionSchema>,
+  "prefixRewrite" | "regexRewrite" | "hostRewriteSpecifier"
+> {
   if (!rewrite) return {};
   const { uri, authority, uriRegexRewrite } = rewrite;
   return {

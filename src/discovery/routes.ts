@@ -1,5 +1,4 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { RouteConfigurationSchema } from "../gen/envoy/config/route/v3/route_pb.ts";
 import {
   type Route,
   type RouteAction,
@@ -7,10 +6,11 @@ import {
   type RouteMatch,
   RouteMatchSchema,
   RouteSchema,
-  type VirtualHost,
   VirtualHost_TlsRequirementType as TlsRequirement,
+  type VirtualHost,
   VirtualHostSchema,
 } from "../gen/envoy/config/route/v3/route_components_pb.ts";
+import { RouteConfigurationSchema } from "../gen/envoy/config/route/v3/route_pb.ts";
 import type {
   HTTPMatchRequest,
   HTTPRoute,
@@ -28,7 +28,10 @@ import { type PortServers, routeName } from "./servers.ts";
 type VirtualServiceConfig = IstioConfig<"VirtualService">;
 
 /** The route tables of one port: one for plain HTTP, one for each HTTPS server. */
-export function buildRoutes(port: PortServers, virtualServices: readonly VirtualServiceConfig[]): SnapshotResource[] {
+export function buildRoutes(
+  port: PortServers,
+  virtualServices: readonly VirtualServiceConfig[],
+): SnapshotResource[] {
   const tables = new Map<string, PortServers["servers"][number][]>();
   for (const server of port.servers) {
     const name = routeName(port, server);
@@ -57,7 +60,9 @@ function collectVirtualHosts(
   for (const { gateway, server } of servers) {
     const bound = virtualServices.filter((service) => isBound(service, gateway));
     for (const host of server.hosts.map(hostOf)) {
-      const routes = bound.filter(({ spec }) => spec.hosts.includes(host)).flatMap(({ spec }) => spec.http.flatMap(toRoutes));
+      const routes = bound
+        .filter(({ spec }) => spec.hosts.includes(host))
+        .flatMap(({ spec }) => spec.http.flatMap(toRoutes));
       if (routes.length === 0) continue;
       const known = hosts.get(host);
       if (known) known.routes.push(...routes);
@@ -106,14 +111,18 @@ function toRoute(route: HTTPRoute, match: HTTPMatchRequest | undefined): Route {
 
 function toMatch(match: HTTPMatchRequest | undefined): RouteMatch {
   const headers = Object.entries(match?.headers ?? {}).map(([name, value]) => headerMatcher(name, value));
-  const without = Object.entries(match?.withoutHeaders ?? {}).map(([name, value]) => headerMatcher(name, value, true));
+  const without = Object.entries(match?.withoutHeaders ?? {}).map(([name, value]) =>
+    headerMatcher(name, value, true),
+  );
   if (match?.method) headers.push(headerMatcher(":method", match.method));
   if (match?.authority) headers.push(headerMatcher(":authority", match.authority));
   return create(RouteMatchSchema, {
     pathSpecifier: toPath(match?.uri),
     caseSensitive: !match?.ignoreUriCase,
     headers: [...headers, ...without],
-    queryParameters: Object.entries(match?.queryParams ?? {}).map(([name, value]) => queryMatcher(name, value)),
+    queryParameters: Object.entries(match?.queryParams ?? {}).map(([name, value]) =>
+      queryMatcher(name, value),
+    ),
   });
 }
 
@@ -164,7 +173,8 @@ function retryPolicy({ retries }: HTTPRoute): MessageInitShape<typeof RouteActio
   const attempts = retries?.attempts ?? 2;
   if (attempts === 0) return undefined;
   return {
-    retryOn: retries?.retryOn || "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes",
+    retryOn:
+      retries?.retryOn || "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes",
     numRetries: attempts,
     perTryTimeout: retries?.perTryTimeout,
     hostSelectionRetryMaxAttempts: 5n,
@@ -176,7 +186,13 @@ function destinationCluster({ destination }: HTTPRouteDestination): string {
 }
 
 function headersToAdd(operations: { set: Record<string, string>; add: Record<string, string> } | undefined) {
-  const set = Object.entries(operations?.set ?? {}).map(([key, value]) => ({ header: { key, value }, appendAction: 2 }));
-  const add = Object.entries(operations?.add ?? {}).map(([key, value]) => ({ header: { key, value }, appendAction: 0 }));
+  const set = Object.entries(operations?.set ?? {}).map(([key, value]) => ({
+    header: { key, value },
+    appendAction: 2,
+  }));
+  const add = Object.entries(operations?.add ?? {}).map(([key, value]) => ({
+    header: { key, value },
+    appendAction: 0,
+  }));
   return [...set, ...add];
 }

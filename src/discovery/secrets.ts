@@ -5,7 +5,10 @@ import { encodeResource, type SnapshotResource } from "../xds/snapshot.ts";
 import { credentialName, type PortServers } from "./servers.ts";
 
 /** The certificates that a proxy's HTTPS servers name. One that is missing is left out: Envoy refuses its connections. */
-export function buildSecrets(ports: readonly PortServers[], secrets: readonly IstioConfig<"Secret">[]): SnapshotResource[] {
+export function buildSecrets(
+  ports: readonly PortServers[],
+  secrets: readonly IstioConfig<"Secret">[],
+): SnapshotResource[] {
   const byName = new Map(secrets.map((secret) => [`${secret.namespace}/${secret.name}`, secret]));
   const names = new Set(ports.filter(({ tls }) => tls).flatMap(({ servers }) => servers.map(credentialName)));
   return [...names].sort().flatMap((name) => {
@@ -20,9 +23,13 @@ function secretOf(credential: string): string {
 }
 
 function certificate(name: string, { spec }: IstioConfig<"Secret">) {
-  const bytes = (key: string) => ({ specifier: { case: "inlineBytes", value: spec.data[key] ?? new Uint8Array() } }) as const;
+  const bytes = (key: string) =>
+    ({ specifier: { case: "inlineBytes", value: spec.data[key] ?? new Uint8Array() } }) as const;
   return create(TlsSecretSchema, {
     name,
-    type: { case: "tlsCertificate", value: { certificateChain: bytes("tls.crt"), privateKey: bytes("tls.key") } },
+    type: {
+      case: "tlsCertificate",
+      value: { certificateChain: bytes("tls.crt"), privateKey: bytes("tls.key") },
+    },
   });
 }

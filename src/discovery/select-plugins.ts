@@ -1,7 +1,7 @@
 import { PluginPhase, PluginType } from "../gen/istio/extensions/v1alpha1/wasm_pb.ts";
 import { WorkloadMode } from "../gen/istio/type/v1beta1/selector_pb.ts";
 import type { IstioConfig } from "../istio/config.ts";
-import { type Proxy, selects } from "./proxy.ts";
+import { type ProxyNode, selects } from "./proxy.ts";
 
 type Plugin = IstioConfig<"WasmPlugin">;
 
@@ -15,11 +15,24 @@ const int32Min = -(2 ** 31);
  * within a phase by priority, highest first, no priority last (also behind negative ones). Ties go by name: what comes
  * over MCP has no creation time.
  */
-export function selectPlugins(plugins: readonly Plugin[], proxy: Proxy, rootNamespace: string): PluginsByPhase {
+export function selectPlugins(
+  plugins: readonly Plugin[],
+  proxy: ProxyNode,
+  rootNamespace: string,
+): PluginsByPhase {
   const selected = plugins.filter((plugin) => applies(plugin, proxy, rootNamespace));
   const ordered = selected
-    .map((plugin) => ({ plugin, root: plugin.namespace === rootNamespace, key: `${plugin.name}.${plugin.namespace}` }))
-    .sort((a, b) => priorityOf(b.plugin) - priorityOf(a.plugin) || Number(b.root) - Number(a.root) || (a.key < b.key ? -1 : 1))
+    .map((plugin) => ({
+      plugin,
+      root: plugin.namespace === rootNamespace,
+      key: `${plugin.name}.${plugin.namespace}`,
+    }))
+    .sort(
+      (a, b) =>
+        priorityOf(b.plugin) - priorityOf(a.plugin) ||
+        Number(b.root) - Number(a.root) ||
+        (a.key < b.key ? -1 : 1),
+    )
     .map(({ plugin }) => plugin);
   const inPhase = (phase: PluginPhase) => ordered.filter(({ spec }) => spec.phase === phase);
   return {
@@ -34,11 +47,12 @@ export function selectPlugins(plugins: readonly Plugin[], proxy: Proxy, rootName
 export function runsAtPort({ spec }: Plugin, port: number): boolean {
   if (spec.match.length === 0) return true;
   return spec.match.some(
-    ({ mode, ports }) => mode !== WorkloadMode.SERVER && (ports.length === 0 || ports.some(({ number }) => number === port)),
+    ({ mode, ports }) =>
+      mode !== WorkloadMode.SERVER && (ports.length === 0 || ports.some(({ number }) => number === port)),
   );
 }
 
-function applies(plugin: Plugin, proxy: Proxy, rootNamespace: string): boolean {
+function applies(plugin: Plugin, proxy: ProxyNode, rootNamespace: string): boolean {
   if (plugin.namespace !== rootNamespace && plugin.namespace !== proxy.namespace) return false;
   return plugin.spec.type !== PluginType.NETWORK && selects(plugin.spec.selector?.matchLabels ?? {}, proxy);
 }

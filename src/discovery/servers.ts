@@ -1,7 +1,7 @@
 import type { Server } from "../gen/istio/networking/v1alpha3/gateway_pb.ts";
 import { ServerTLSSettings_TLSmode as TlsMode } from "../gen/istio/networking/v1alpha3/gateway_pb.ts";
 import type { IstioConfig } from "../istio/config.ts";
-import { type Proxy, selects } from "./proxy.ts";
+import { type ProxyNode, selects } from "./proxy.ts";
 
 /** One server of one Gateway. */
 export interface GatewayServer {
@@ -19,7 +19,7 @@ export interface PortServers {
 }
 
 /** What a proxy listens on: the servers of the Gateways that select it, by address and port. */
-export function serversByPort(gateways: readonly IstioConfig<"Gateway">[], proxy: Proxy): PortServers[] {
+export function serversByPort(gateways: readonly IstioConfig<"Gateway">[], proxy: ProxyNode): PortServers[] {
   const ports = new Map<string, GatewayServer[]>();
   for (const gateway of gateways) {
     if (!selects(gateway.spec.selector, proxy)) continue;
@@ -47,7 +47,9 @@ function toPort(servers: readonly GatewayServer[]): PortServers {
 
 /** Whether the gateway itself ends TLS at this server. */
 export function isTls({ tls }: Server): boolean {
-  return tls !== undefined && !tls.httpsRedirect && (tls.mode === TlsMode.SIMPLE || tls.mode === TlsMode.MUTUAL);
+  return (
+    tls !== undefined && !tls.httpsRedirect && (tls.mode === TlsMode.SIMPLE || tls.mode === TlsMode.MUTUAL)
+  );
 }
 
 /** The name of the routes of a port, Istio's: one table for all plain servers, one for each HTTPS server. */

@@ -28,7 +28,9 @@ export function structJson(value: unknown): string {
 }
 
 function objectJson(object: object): string {
-  const entries = Object.entries(object).sort(byKey);
+  // Keys that are the same to Go are one: the last has it.
+  const byName = new Map(Object.entries(object).map(([key, value]) => [wellFormed(key), value]));
+  const entries = [...byName].sort(byKey);
   return `{${entries.map(([key, value]) => `${stringJson(key)}:${structJson(value)}`).join(",")}}`;
 }
 
@@ -56,13 +58,14 @@ function stringJson(text: string): string {
   return JSON.stringify(wellFormed(text)).replace(goEscapes, escapeUnit);
 }
 
-function escapeUnit(character: string): string {
-  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
-}
-
 /** Go reads a lone surrogate as U+FFFD. */
 function wellFormed(text: string): string {
+  if (!/[\ud800-\udfff]/.test(text)) return text;
   return text.replace(/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g, "\ufffd");
+}
+
+function escapeUnit(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }
 
 function numberJson(value: number): string {
@@ -82,8 +85,10 @@ function messageJson(schema: DescMessage, message: Message): string {
 function wellKnownJson(schema: DescMessage, message: Message): string | undefined {
   if (schema.typeName !== "google.protobuf.Duration") return undefined;
   const { seconds, nanos } = message as Duration;
-  const fraction = nanos ? `.${String(nanos).padStart(9, "0").replace(/0+$/, "")}` : "";
-  return `"${seconds}${fraction}s"`;
+  const sign = seconds < 0n || nanos < 0 ? "-" : "";
+  // No fraction, or one of 3, 6 or 9 digits.
+  const fraction = `.${String(Math.abs(nanos)).padStart(9, "0")}`.replace(/(000)+$/, "").replace(/\.$/, "");
+  return `"${sign}${seconds < 0n ? -seconds : seconds}${fraction}s"`;
 }
 
 function fieldValue(message: Message, field: DescField): unknown {
@@ -105,8 +110,9 @@ function elementJson(field: DescField, value: unknown): string {
     const name = field.enum.value[value as number]?.name;
     return name === undefined ? String(value) : `"${name}"`;
   }
-  // Structs and wrappers are plain values in a message.
-  return isMessage(value) ? messageJson(field.message!, value) : structJson(value);
+  // Structs and wrappers are plain values in a message, whatever keys a struct has.
+  const plain = field.message?.typeName === "google.protobuf.Struct" || !isMessage(value);
+  return plain ? structJson(value) : messageJson(field.message!, value);
 }
 
 /** Indents compact JSON as Go's json.Indent does, without touching a value. */

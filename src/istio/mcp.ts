@@ -1,11 +1,12 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import { anyPack, AnySchema } from "@bufbuild/protobuf/wkt";
+import { AnySchema, anyPack } from "@bufbuild/protobuf/wkt";
 import { TrafficExtensionSchema } from "../gen/istio/extensions/v1alpha1/traffic_extension_pb.ts";
 import type { WasmPlugin } from "../gen/istio/extensions/v1alpha1/wasm_pb.ts";
 import { ResourceSchema } from "../gen/istio/mcp/v1alpha1/resource_pb.ts";
 import { SystemError } from "../system-error.ts";
 import { contentHash, rawResource, type SnapshotResource } from "../xds/snapshot.ts";
 import type { IstioConfig, IstioKind } from "./config.ts";
+import { keepConfigEncoded } from "./encoded-config.ts";
 import { kinds } from "./kinds.ts";
 
 /** Go's zero time: what Higress sends for every resource, so that equal priorities are ordered by name. */
@@ -20,7 +21,15 @@ export const holdsSecretsAnnotation = "wasmline.io/holds-secrets";
  */
 export function encodeMcp(config: IstioConfig): SnapshotResource {
   const { schema } = kinds[config.kind];
-  return encodeBody(config, `type.googleapis.com/${schema.typeName}`, toBinary(schema, config.spec));
+  const spec = toBinary(schema, config.spec);
+  const resource = encodeBody(config, `type.googleapis.com/${schema.typeName}`, spec);
+  // The spec is what the resource ends with: the last field of its last field.
+  if (isWasmPlugin(config)) keepConfigEncoded(config.spec, resource.value.subarray(-spec.length));
+  return resource;
+}
+
+function isWasmPlugin(config: IstioConfig): config is IstioConfig<"WasmPlugin"> {
+  return config.kind === "WasmPlugin";
 }
 
 /** A WasmPlugin in the form that istiods of 1.30 and later want. */
@@ -29,7 +38,11 @@ export function encodeTrafficExtension(config: IstioConfig<"WasmPlugin">): Snaps
   return encodeBody(config, `type.googleapis.com/${TrafficExtensionSchema.typeName}`, value);
 }
 
-function encodeBody({ namespace, name, annotations, shownSpec }: IstioConfig, typeUrl: string, value: Uint8Array) {
+function encodeBody(
+  { namespace, name, annotations, shownSpec }: IstioConfig,
+  typeUrl: string,
+  value: Uint8Array,
+) {
   const fullName = `${namespace}/${name}`;
   const marked = shownSpec ? { ...annotations, [holdsSecretsAnnotation]: "true" } : { ...annotations };
   const resource = create(ResourceSchema, {
@@ -85,11 +98,26 @@ export function decodeMcp<K extends IstioKind>(kind: K, value: Uint8Array): Isti
   const { metadata, body } = fromBinary(ResourceSchema, value);
   const [namespace, name, ...rest] = metadata?.name.split("/") ?? [];
   if (!metadata || !namespace || !name || rest.length > 0) {
-    throw new SystemError("xds", `MCP ${kind} with the name ${JSON.stringify(metadata?.name ?? "")}, expected "namespace/name"`);
+    throw new SystemError(
+      "xds",
+      `MCP ${kind} with the name ${JSON.stringify(metadata?.name ?? "")}, expected "namespace/name"`,
+    );
   }
   if (body?.typeUrl !== `type.googleapis.com/${schema.typeName}`) {
-    throw new SystemError("xds", `MCP ${kind} ${metadata.name} with a body of ${body?.typeUrl ?? "nothing"}, expected ${schema.typeName}`);
+    throw new SystemError(
+      "xds",
+      `MCP ${kind} ${metadata.name} with a body of ${body?.typeUrl ?? "nothing"}, expected ${schema.typeName}`,
+    );
   }
   const { version, annotations } = metadata;
-  return { kind, namespace, name, version, annotations, spec: fromBinary(schema, body.value) as IstioConfig<K>["spec"] };
+  const config = {
+    kind,
+    namespace,
+    name,
+    version,
+    annotations,
+    spec: fromBinary(schema, body.value),
+  } as IstioConfig<K>;
+  if (isWasmPlugin(config)) keepConfigEncoded(config.spec, body.value);
+  return config;
 }

@@ -50,7 +50,7 @@ class DirectorySource {
   #dirty = new Map<string, boolean>();
   #problems = 0;
   readonly #graces = new Map<string, NodeJS.Timeout>();
-  readonly #trigger = coalesce(() => this.#run());
+  readonly #trigger = coalesce(() => this.#runAgain());
 
   constructor(
     paths: readonly string[],
@@ -97,24 +97,43 @@ class DirectorySource {
   }
 
   async #run(): Promise<void> {
+    const dirty = this.#dirty;
+    this.#dirty = new Map();
+    const reads = [...dirty].flatMap(([path, reread]) => this.#examine(path, reread));
+    if (await this.#readAll(new Set(reads))) this.#publish(reads.length > 0);
+  }
+
+  async #runAgain(): Promise<void> {
+    if (this.#signal.aborted) return;
     try {
-      const dirty = this.#dirty;
-      this.#dirty = new Map();
-      const reads = [...dirty].flatMap(([path, reread]) => this.#examine(path, reread));
-      if (await this.#readAll(new Set(reads))) this.#publish(reads.length > 0);
+      await this.#run();
     } catch (error) {
-      this.#log.error({ error: errorText(error) }, "cannot look at the files of resources");
+      this.#log.error(
+        { error: errorText(error) },
+        "cannot look at the files of resources; trying again in 5 s",
+      );
     }
   }
 
   /** Finds the files to read because something happened to a path, and watches the directories on the way. */
   #examine(path: string, reread: boolean): string[] {
-    for (const ancestor of this.#tree.ancestorsToWatch(path)) this.#watches.add(ancestor);
+    this.#watchAncestor(path);
     const { files, directories } = this.#tree.scan(path, (directory) => this.#watches.add(directory));
     if (directories.length === 0) this.#watches.removeBelow(path);
     const gone = this.#files.pathsBelow(path).filter((file) => !files.has(file));
     const changed = [...files].filter((file) => (reread && file === path) || this.#files.isChanged(file));
     return [...gone, ...changed];
+  }
+
+  /** Watches the directory in which a named path may appear. It may be another one once the watch has begun. */
+  #watchAncestor(path: string): void {
+    let watched: string | undefined;
+    let nearest = this.#tree.ancestorOf(path);
+    for (let attempt = 0; nearest !== watched && attempt < 32; attempt++) {
+      watched = nearest;
+      if (watched !== undefined) this.#watches.add(watched);
+      nearest = this.#tree.ancestorOf(path);
+    }
   }
 
   /** Reads files, in slices between which other work gets its turn. Returns false if the signal ended it. */

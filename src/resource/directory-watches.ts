@@ -1,7 +1,8 @@
-import { type FSWatcher, type Stats, statSync, watch } from "node:fs";
+import { type FSWatcher, type Stats, watch } from "node:fs";
 import { basename } from "node:path";
 import type { Log } from "../log.ts";
 import { errorText } from "../system-error.ts";
+import { statPath } from "./read-file.ts";
 
 /** The directories that are being watched, one by one and not recursively. */
 export interface DirectoryWatches {
@@ -54,7 +55,7 @@ export function createDirectoryWatches(
 
   return {
     add(directory) {
-      const stats = statSync(directory, { throwIfNoEntry: false });
+      const stats = statPath(directory);
       if (signal.aborted || !stats?.isDirectory()) return;
       const identity = identityOf(stats);
       if (watches.get(directory)?.identity === identity) return;

@@ -1,3 +1,4 @@
+import { getOrCreate } from "../get-or-create.ts";
 import type { Diagnostic } from "./diagnostic.ts";
 import { moveDocument, type ParsedDocument, parseDocument } from "./parse-document.ts";
 import { type DocumentText, splitDocuments } from "./split-documents.ts";
@@ -47,17 +48,24 @@ function isSame<T>(a: readonly T[], b: readonly T[]): boolean {
 
 /** Finds the document that had a text before: at the same index, or else anywhere. */
 function createLookup(previous: ParsedFile | undefined) {
-  let byText: Map<string, ParsedDocument> | undefined;
+  // By length and not by text: to hash all texts would take longer than to compare the few that may be equal.
+  let byLength: Map<number, ParsedDocument[]> | undefined;
   return (text: string, index: number): ParsedDocument | undefined => {
     const same = previous?.documents[index];
     if (!previous || same?.text === text) return same;
-    byText ??= new Map(previous.documents.map((document) => [document.text, document]));
-    return byText.get(text);
+    byLength ??= groupByLength(previous.documents);
+    return byLength.get(text.length)?.find((document) => document.text === text);
   };
+}
+
+function groupByLength(documents: readonly ParsedDocument[]): Map<number, ParsedDocument[]> {
+  const byLength = new Map<number, ParsedDocument[]>();
+  for (const document of documents) getOrCreate(byLength, document.text.length, () => []).push(document);
+  return byLength;
 }
 
 // A slice keeps the whole string alive that it was cut from, here all versions of a file that any document came from.
 function copyString(document: DocumentText, file: string): DocumentText {
   if (document.text.length === file.length) return document;
-  return { ...document, text: Buffer.from(document.text, "utf16le").toString("utf16le") };
+  return { ...document, text: Buffer.from(document.text).toString() };
 }

@@ -66,11 +66,20 @@ function readBytes(file: number, size: number): Buffer {
 
 /** The stamp of the file at `path`, links followed; undefined where there is none that can be seen. */
 export function stampFile(path: string): FileStamp | undefined {
-  const stats = statSync(path, { throwIfNoEntry: false });
+  const stats = statPath(path);
   return stats && stampOf(stats);
 }
 
-export function stampOf({ size, mtimeMs, ctimeMs, ino }: Stats): FileStamp {
+/** What is at `path`, links followed; undefined where there is nothing that can be seen. */
+export function statPath(path: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch {
+    return undefined;
+  }
+}
+
+function stampOf({ size, mtimeMs, ctimeMs, ino }: Stats): FileStamp {
   return { size, modified: mtimeMs, changed: ctimeMs, inode: ino };
 }
 

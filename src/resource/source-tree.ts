@@ -1,7 +1,7 @@
-import { type Dirent, lstatSync, readdirSync, type Stats, statSync } from "node:fs";
+import { type Dirent, lstatSync, readdirSync } from "node:fs";
 import { dirname, extname, join, relative, resolve } from "node:path";
 import type { Diagnostic } from "./diagnostic.ts";
-import { isMissing, reasonOf } from "./read-file.ts";
+import { isMissing, reasonOf, statPath } from "./read-file.ts";
 
 const extensions = new Set([".yaml", ".yml", ".json"]);
 const deepestDirectory = 32;
@@ -51,12 +51,12 @@ export class SourceTree {
   }
 
   /** For a named path: the nearest directory above it, in which it would appear or be replaced. */
-  ancestorsToWatch(path: string): string[] {
-    if (!this.#given.has(path)) return [];
+  ancestorOf(path: string): string | undefined {
+    if (!this.#given.has(path)) return undefined;
     let directory = dirname(path);
-    while (directory !== dirname(directory) && !statOf(directory)?.isDirectory())
+    while (directory !== dirname(directory) && !statPath(directory)?.isDirectory())
       directory = dirname(directory);
-    return [directory];
+    return directory;
   }
 
   /** Lists what is at a path and below it. `enter` is called for each directory before it is read. */
@@ -70,7 +70,7 @@ export class SourceTree {
   }
 
   #scanPath(path: string, scan: Scan, enter: (path: string) => void, seen: Set<string>, depth: number): void {
-    const stats = statOf(path);
+    const stats = statPath(path);
     if (!stats?.isDirectory()) {
       if (!stats) this.#noteMissing(path);
       else if (this.#given.has(path) || extensions.has(extname(path))) scan.files.add(path);
@@ -102,7 +102,7 @@ export class SourceTree {
   }
 
   #noteLink(path: string): void {
-    if (!lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink()) return;
+    if (!isSymbolicLink(path)) return;
     const directory = dirname(path);
     const links = this.#links.get(directory) ?? new Set();
     this.#links.set(directory, links.add(path));
@@ -126,10 +126,10 @@ function isBelow(path: string, ancestor: string): boolean {
   return path === ancestor || path.startsWith(ancestor === "/" ? ancestor : `${ancestor}/`);
 }
 
-function statOf(path: string): Stats | undefined {
+function isSymbolicLink(path: string): boolean {
   try {
-    return statSync(path, { throwIfNoEntry: false });
+    return lstatSync(path).isSymbolicLink();
   } catch {
-    return undefined;
+    return false;
   }
 }

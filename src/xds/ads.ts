@@ -27,14 +27,16 @@ export const adsDefinition = {
     responseStream: true,
     requestSerialize: (message: DiscoveryRequest) => Buffer.from(toBinary(DiscoveryRequestSchema, message)),
     requestDeserialize: (bytes: Buffer) => fromBinary(DiscoveryRequestSchema, bytes),
-    responseSerialize: (message: DiscoveryResponse) => Buffer.from(toBinary(DiscoveryResponseSchema, message)),
+    responseSerialize: (message: DiscoveryResponse) =>
+      Buffer.from(toBinary(DiscoveryResponseSchema, message)),
     responseDeserialize: (bytes: Buffer) => fromBinary(DiscoveryResponseSchema, bytes),
   },
   deltaAggregatedResources: {
     path: `${service}DeltaAggregatedResources`,
     requestStream: true,
     responseStream: true,
-    requestSerialize: (message: DeltaDiscoveryRequest) => Buffer.from(toBinary(DeltaDiscoveryRequestSchema, message)),
+    requestSerialize: (message: DeltaDiscoveryRequest) =>
+      Buffer.from(toBinary(DeltaDiscoveryRequestSchema, message)),
     requestDeserialize: (bytes: Buffer) => fromBinary(DeltaDiscoveryRequestSchema, bytes),
     responseSerialize: (message: DeltaDiscoveryResponse) =>
       Buffer.from(toBinary(DeltaDiscoveryResponseSchema, message)),
@@ -58,6 +60,12 @@ export const passThroughDefinition = {
   deltaAggregatedResources: { path: adsDefinition.deltaAggregatedResources.path, ...passThrough },
 } as const satisfies ServiceDefinition;
 
+/** The same service for a server that encodes its responses itself. */
+export const serverDefinition = {
+  streamAggregatedResources: { ...adsDefinition.streamAggregatedResources, responseSerialize: identity },
+  deltaAggregatedResources: { ...adsDefinition.deltaAggregatedResources, responseSerialize: identity },
+} as const satisfies ServiceDefinition;
+
 /** The field number of `type_url` in each message. */
 const typeUrlField = {
   streamAggregatedResources: { request: 4, response: 4 },
@@ -65,7 +73,11 @@ const typeUrlField = {
 } as const;
 
 /** Reads the type URL of an encoded request or response without decoding the rest. "" where it has none. */
-export function typeUrlOf(bytes: Uint8Array, kind: "request" | "response", method: keyof typeof typeUrlField): string {
+export function typeUrlOf(
+  bytes: Uint8Array,
+  kind: "request" | "response",
+  method: keyof typeof typeUrlField,
+): string {
   const reader = new BinaryReader(bytes);
   while (reader.pos < reader.len) {
     const [field, wireType] = reader.tag();

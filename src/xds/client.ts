@@ -1,6 +1,6 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { type ClientDuplexStream, credentials, makeGenericClientConstructor } from "@grpc/grpc-js";
-import { type Node } from "../gen/envoy/config/core/v3/base_pb.ts";
+import type { Node } from "../gen/envoy/config/core/v3/base_pb.ts";
 import {
   DeltaDiscoveryRequestSchema,
   DiscoveryRequestSchema,
@@ -16,8 +16,7 @@ import {
   type DiscoveryResponse,
   grpcOptions,
 } from "./ads.ts";
-import type { SnapshotResource } from "./snapshot.ts";
-import { rawResource } from "./snapshot.ts";
+import { rawResource, type XdsResource } from "./snapshot.ts";
 
 const AdsClient = makeGenericClientConstructor(adsDefinition, "AggregatedDiscoveryService");
 
@@ -36,7 +35,7 @@ export function openAdsChannel(target: string): AdsChannel {
 /** What changed of one type in one response. State-of-the-world responses are turned into the same form. */
 export interface TypeUpdate {
   readonly typeUrl: string;
-  readonly changed: readonly SnapshotResource[];
+  readonly changed: readonly XdsResource[];
   readonly removed: readonly string[];
 }
 
@@ -63,7 +62,7 @@ export interface XdsClientOptions {
 export function followServer(options: XdsClientOptions): void {
   const { target, signal, log, onConnected } = options;
   const channel = openAdsChannel(target);
-  const received = new Map(options.typeUrls.map((typeUrl) => [typeUrl, new Map<string, SnapshotResource>()]));
+  const received = new Map(options.typeUrls.map((typeUrl) => [typeUrl, new Map<string, XdsResource>()]));
   let failures = 0;
   let current: { cancel(): void } | undefined;
   signal.addEventListener(
@@ -90,7 +89,11 @@ export function followServer(options: XdsClientOptions): void {
       if (ended || signal.aborted) return;
       ended = true;
       if (answered) onConnected?.(false);
-      if (failures === 0) log.warn({ target, error: error && errorText(error) }, "not connected; what was received stays in effect");
+      if (failures === 0)
+        log.warn(
+          { target, error: error && errorText(error) },
+          "not connected; what was received stays in effect",
+        );
       setTimeout(() => signal.aborted || connect(), backoffMs(failures++));
     };
     stream.on("error", onEnd);
@@ -105,9 +108,14 @@ function backoffMs(failures: number): number {
   return Math.min(50 * 2 ** Math.min(failures, 7), 5000) * (0.5 + Math.random() / 2);
 }
 
-type Received = Map<string, Map<string, SnapshotResource>>;
+type Received = Map<string, Map<string, XdsResource>>;
 
-function openIncremental(channel: AdsChannel, options: XdsClientOptions, received: Received, onAnswer: () => void) {
+function openIncremental(
+  channel: AdsChannel,
+  options: XdsClientOptions,
+  received: Received,
+  onAnswer: () => void,
+) {
   const stream = channel.deltaAggregatedResources();
   const request = (fields: MessageInitShape<typeof DeltaDiscoveryRequestSchema>) =>
     stream.write(create(DeltaDiscoveryRequestSchema, fields));
@@ -134,7 +142,12 @@ function openIncremental(channel: AdsChannel, options: XdsClientOptions, receive
   return stream;
 }
 
-function openStateOfTheWorld(channel: AdsChannel, options: XdsClientOptions, received: Received, onAnswer: () => void) {
+function openStateOfTheWorld(
+  channel: AdsChannel,
+  options: XdsClientOptions,
+  received: Received,
+  onAnswer: () => void,
+) {
   const stream = channel.streamAggregatedResources();
   const request = (fields: MessageInitShape<typeof DiscoveryRequestSchema>) =>
     stream.write(create(DiscoveryRequestSchema, fields));
@@ -151,7 +164,7 @@ function openStateOfTheWorld(channel: AdsChannel, options: XdsClientOptions, rec
 
 function worldDiff(
   { nameOf }: XdsClientOptions,
-  known: ReadonlyMap<string, SnapshotResource> | undefined,
+  known: ReadonlyMap<string, XdsResource> | undefined,
   { typeUrl, resources }: DiscoveryResponse,
 ): TypeUpdate {
   const world = resources.map((any) => rawResource(nameOf(any.value), any.typeUrl, any.value));

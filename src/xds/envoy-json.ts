@@ -1,5 +1,11 @@
-import { createRegistry, type DescMessage, type JsonValue, type MessageShape, toJson } from "@bufbuild/protobuf";
-import { fromBinary } from "@bufbuild/protobuf";
+import {
+  createRegistry,
+  type DescMessage,
+  fromBinary,
+  type JsonValue,
+  type MessageShape,
+  toJson,
+} from "@bufbuild/protobuf";
 import { file_google_protobuf_struct, file_google_protobuf_wrappers } from "@bufbuild/protobuf/wkt";
 import { ClusterSchema } from "../gen/envoy/config/cluster/v3/cluster_pb.ts";
 import { TypedExtensionConfigSchema } from "../gen/envoy/config/core/v3/extension_pb.ts";
@@ -18,7 +24,7 @@ import { HttpConnectionManagerSchema } from "../gen/envoy/extensions/filters/net
 import { SecretSchema } from "../gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts";
 import { DownstreamTlsContextSchema } from "../gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts";
 import { HttpProtocolOptionsSchema } from "../gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts";
-import type { SnapshotResource } from "./snapshot.ts";
+import type { XdsResource } from "./snapshot.ts";
 
 /** The messages that an `Any` of ours can hold. */
 const registry = createRegistry(
@@ -47,12 +53,16 @@ const registry = createRegistry(
  * A message of Envoy's API as proto3 JSON, with `@type` first in every `Any` as Envoy prints it. `protoNames` gives the
  * snake_case names of Envoy's own dumps.
  */
-export function envoyJson<D extends DescMessage>(schema: D, message: MessageShape<D>, protoNames = false): JsonValue {
+export function envoyJson<D extends DescMessage>(
+  schema: D,
+  message: MessageShape<D>,
+  protoNames = false,
+): JsonValue {
   return typesFirst(toJson(schema, message, { registry, useProtoFieldName: protoNames }) as JsonValue);
 }
 
 /** A resource of a snapshot as proto3 JSON. */
-export function resourceJson({ typeUrl, value }: SnapshotResource, protoNames = false): JsonValue {
+export function resourceJson({ typeUrl, value }: XdsResource, protoNames = false): JsonValue {
   const schema = registry.getMessage(typeUrl.slice(typeUrl.indexOf("/") + 1));
   if (!schema) return { "@type": typeUrl, value: Buffer.from(value).toString("base64") };
   return envoyJson(schema, fromBinary(schema, value), protoNames);

@@ -1,15 +1,23 @@
-import { create } from "@bufbuild/protobuf";
-import { AnySchema } from "@bufbuild/protobuf/wkt";
+import { getOrCreate } from "../get-or-create.ts";
+import type { DeltaDiscoveryRequest } from "./ads.ts";
+import { encodeIncremental } from "./encode.ts";
+import { createNonces, emptyType, inPushOrder, type Send, type ServerStream } from "./server-stream.ts";
 import {
-  DeltaDiscoveryResponseSchema,
-  type Resource,
-  ResourceSchema,
-} from "../gen/envoy/service/discovery/v3/discovery_pb.ts";
-import type { DeltaDiscoveryRequest, DeltaDiscoveryResponse } from "./ads.ts";
-import { createNonces, emptyType, inPushOrder, type ServerStream } from "./server-stream.ts";
-import { diffTypes, type Snapshot, type SnapshotResource, type SnapshotType } from "./snapshot.ts";
+  diffTypes,
+  type Snapshot,
+  type SnapshotResource,
+  type SnapshotType,
+  type TypeDiff,
+} from "./snapshot.ts";
 import { Subscription } from "./subscription.ts";
 import { isWildcardType, typeUrls } from "./type-urls.ts";
+
+/** Answers above this size are sent in parts, so that a thousand plugins for many gateways need not be in memory at once. */
+const maxPartBytes = 64 * 1024;
+
+// A nonce means something within one stream only, and a diff is sent once on a stream.
+const sharedNonces = new WeakMap<TypeDiff, string>();
+const sharedResponses = new WeakMap<TypeDiff, Buffer>();
 
 interface IncrementalSubscription extends Subscription {
   /** What the client said it has, until its first answer. */
@@ -20,9 +28,7 @@ interface IncrementalSubscription extends Subscription {
  * The server's side of an incremental stream (xDS protocol, "Incremental xDS"). Only what changed is sent; versions are
  * content hashes, so that a client that comes back with what it has gets nothing again.
  */
-export function createIncrementalStream(
-  send: (response: DeltaDiscoveryResponse) => void,
-): ServerStream<DeltaDiscoveryRequest> {
+export function createIncrementalStream(send: Send): ServerStream<DeltaDiscoveryRequest> {
   const subscriptions = new Map<string, IncrementalSubscription>();
   const nextNonce = createNonces();
   let snapshot: Snapshot | undefined;
@@ -35,22 +41,34 @@ export function createIncrementalStream(
     resources: readonly SnapshotResource[],
     removed: readonly string[],
   ): void {
-    const nonce = nextNonce();
-    subscription.sent(nonce, version, resources);
-    send(
-      create(DeltaDiscoveryResponseSchema, {
-        systemVersionInfo: version,
-        resources: resources.map(toResource),
-        typeUrl: subscription.typeUrl,
-        removedResources: [...removed],
-        nonce,
-      }),
+    const { typeUrl } = subscription;
+    for (const part of partsOf(subscription, resources)) {
+      const nonce = nextNonce();
+      subscription.sent(nonce, version, part);
+      send(() => encodeIncremental({ typeUrl, version, nonce, resources: part, removed }));
+    }
+  }
+
+  /** Sends a whole diff, in the same bytes to each client that wants all of it. */
+  function respondShared(
+    subscription: Subscription,
+    { typeUrl, version }: SnapshotType,
+    diff: TypeDiff,
+  ): void {
+    const nonce = getOrCreate(sharedNonces, diff, nextNonce);
+    subscription.sent(nonce, version, diff.changed);
+    send(() =>
+      getOrCreate(sharedResponses, diff, () =>
+        encodeIncremental({ typeUrl, version, nonce, resources: diff.changed, removed: [] }),
+      ),
     );
   }
 
   function subscribe(request: DeltaDiscoveryRequest): IncrementalSubscription {
     const { typeUrl, resourceNamesSubscribe, initialResourceVersions } = request;
-    const subscription = Object.assign(new Subscription(typeUrl), { initialVersions: initialResourceVersions });
+    const subscription = Object.assign(new Subscription(typeUrl), {
+      initialVersions: initialResourceVersions,
+    });
     subscription.wildcard = isWildcardType(typeUrl) && resourceNamesSubscribe.length === 0;
     subscriptions.set(typeUrl, subscription);
     return subscription;
@@ -60,7 +78,9 @@ export function createIncrementalStream(
     const known = subscription.initialVersions ?? {};
     const wanted = [...type.resources.values()].filter(({ name }) => subscription.wants(name));
     const changed = wanted.filter(({ name, version }) => known[name] !== version);
-    const removed = Object.keys(known).filter((name) => subscription.wants(name) && !type.resources.has(name));
+    const removed = Object.keys(known).filter(
+      (name) => subscription.wants(name) && !type.resources.has(name),
+    );
     subscription.initialVersions = undefined;
     subscription.synced = type;
     const sendable = removable(type.typeUrl) ? removed : [];
@@ -80,7 +100,9 @@ export function createIncrementalStream(
       for (const name of request.resourceNamesSubscribe) addName(subscription, type, name);
       if (!snapshot) return;
       if (subscription.initialVersions) return answerFirst(subscription, type);
-      const asked = request.resourceNamesSubscribe.map((name) => type.resources.get(name)).filter((r) => r !== undefined);
+      const asked = request.resourceNamesSubscribe
+        .map((name) => type.resources.get(name))
+        .filter((r) => r !== undefined);
       if (asked.length > 0) respond(subscription, type.version, asked, []);
     },
 
@@ -99,8 +121,12 @@ export function createIncrementalStream(
         subscription.synced = type;
         const diff = diffTypes(synced, type);
         const changed = diff.changed.filter(({ name }) => subscription.wants(name));
-        if (changed.length > 0) respond(subscription, type.version, changed, []);
-        const removed = removable(type.typeUrl) ? diff.removed.filter((name) => subscription.wants(name)) : [];
+        if (changed.length > 0 && changed.length === diff.changed.length)
+          respondShared(subscription, type, diff);
+        else if (changed.length > 0) respond(subscription, type.version, changed, []);
+        const removed = removable(type.typeUrl)
+          ? diff.removed.filter((name) => subscription.wants(name))
+          : [];
         if (removed.length > 0) removals.push(() => respond(subscription, type.version, [], removed));
       }
       for (const remove of removals.reverse()) remove();
@@ -129,6 +155,20 @@ function dropName(subscription: Subscription, name: string): void {
   else subscription.names.delete(name);
 }
 
-function toResource({ name, version, typeUrl, value }: SnapshotResource): Resource {
-  return create(ResourceSchema, { name, version, resource: create(AnySchema, { typeUrl, value }) });
+/**
+ * Cuts what was asked for by name into parts. A wildcard's answer stays whole: its client takes the first for everything
+ * that there is.
+ */
+function partsOf({ wildcard }: Subscription, resources: readonly SnapshotResource[]): SnapshotResource[][] {
+  const parts: SnapshotResource[][] = [[]];
+  let size = 0;
+  for (const resource of resources) {
+    size += resource.frame.length;
+    if (!wildcard && size > maxPartBytes && parts.at(-1)!.length > 0) {
+      parts.push([]);
+      size = resource.frame.length;
+    }
+    parts.at(-1)!.push(resource);
+  }
+  return parts;
 }

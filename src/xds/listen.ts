@@ -15,7 +15,9 @@ export function listenXds(xds: XdsServer, bind: string, port: number, signal: Ab
   return new Promise((resolve, reject) => {
     const address = bind.includes(":") ? `[${bind}]:${port}` : `${bind}:${port}`;
     server.bindAsync(address, ServerCredentials.createInsecure(), (error, bound) =>
-      error ? reject(new SystemError("network", `cannot listen on ${address}: ${error.message}`, error)) : resolve(bound),
+      error
+        ? reject(new SystemError("network", `cannot listen on ${address}: ${error.message}`, error))
+        : resolve(bound),
     );
   });
 }

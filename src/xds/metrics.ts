@@ -19,7 +19,8 @@ export function addServerMetrics(registry: Registry, server: XdsServer): void {
     collect() {
       this.reset();
       for (const { subscriptions } of server.clients()) {
-        for (const { typeUrl, rejected } of subscriptions) if (rejected.size > 0) this.inc({ type: typeUrl }, rejected.size);
+        for (const { typeUrl, rejected } of subscriptions)
+          if (rejected.size > 0) this.inc({ type: typeUrl }, rejected.size);
       }
     },
   });

@@ -1,6 +1,10 @@
+import { getOrCreate } from "../get-or-create.ts";
 import type { Snapshot, SnapshotType } from "./snapshot.ts";
 import type { SubscriptionStatus } from "./subscription.ts";
 import { pushOrder } from "./type-urls.ts";
+
+/** Sends a response, which is encoded only when the client can take it. */
+export type Send = (encode: () => Buffer) => void;
 
 /** One client's stream on a server, in either form of the protocol. Knows no gRPC: `send` was given to its creator. */
 export interface ServerStream<Request> {
@@ -12,15 +16,14 @@ export interface ServerStream<Request> {
 
 /** The subscribed types of a snapshot in push order, those that have no place in it last. */
 export function inPushOrder(typeUrls: Iterable<string>): string[] {
-  const place = (typeUrl: string) => (pushOrder.indexOf(typeUrl) + pushOrder.length + 1) % (pushOrder.length + 1);
+  const place = (typeUrl: string) =>
+    (pushOrder.indexOf(typeUrl) + pushOrder.length + 1) % (pushOrder.length + 1);
   return [...typeUrls].sort((a, b) => place(a) - place(b));
 }
 
 /** A type of which there is nothing. */
 export function emptyType(typeUrl: string): SnapshotType {
-  let type = empties.get(typeUrl);
-  if (!type) empties.set(typeUrl, (type = { typeUrl, version: "empty", resources: new Map() }));
-  return type;
+  return getOrCreate(empties, typeUrl, () => ({ typeUrl, version: "empty", resources: new Map() }));
 }
 const empties = new Map<string, SnapshotType>();
 

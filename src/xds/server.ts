@@ -1,12 +1,11 @@
-import type { Writable } from "node:stream";
 import type { ServerDuplexStream, ServiceDefinition, UntypedServiceImplementation } from "@grpc/grpc-js";
 import { status } from "@grpc/grpc-js";
 import type { Node } from "../gen/envoy/config/core/v3/base_pb.ts";
 import type { Log } from "../log.ts";
 import type { Watchable } from "../watchable.ts";
-import { adsDefinition, type DeltaDiscoveryRequest, type DiscoveryRequest } from "./ads.ts";
+import { type DeltaDiscoveryRequest, type DiscoveryRequest, serverDefinition } from "./ads.ts";
 import { createIncrementalStream } from "./incremental-stream.ts";
-import type { ServerStream } from "./server-stream.ts";
+import type { Send, ServerStream } from "./server-stream.ts";
 import type { Snapshot } from "./snapshot.ts";
 import { createStateOfTheWorldStream } from "./state-of-the-world-stream.ts";
 import type { SubscriptionStatus } from "./subscription.ts";
@@ -36,17 +35,22 @@ export interface XdsServer {
 }
 
 /** Serves snapshots to any number of clients in both forms of the protocol. A client is answered from the first snapshot on. */
-export function createXdsServer({ snapshotFor, log, onClientChange = () => {} }: XdsServerOptions): XdsServer {
+export function createXdsServer({
+  snapshotFor,
+  log,
+  onClientChange = () => {},
+}: XdsServerOptions): XdsServer {
   const clients = new Set<() => ClientStatus>();
 
-  function serve<Request extends DiscoveryRequest | DeltaDiscoveryRequest, Response>(
-    call: ServerDuplexStream<Request, Response>,
-    createStream: (send: (response: Response) => void) => ServerStream<Request>,
+  function serve<Request extends DiscoveryRequest | DeltaDiscoveryRequest>(
+    call: ServerDuplexStream<Request, Buffer>,
+    createStream: (send: Send) => ServerStream<Request>,
     incremental: boolean,
   ): void {
     const peer = call.getPeer();
     const gone = new AbortController();
-    const stream = createStream((response) => call.write(response));
+    const outbox = createOutbox(call);
+    const stream = createStream(outbox.send);
     let client: (() => ClientStatus) | undefined;
 
     function onFirstRequest(node: Node): void {
@@ -54,17 +58,26 @@ export function createXdsServer({ snapshotFor, log, onClientChange = () => {} }:
       client = () => ({ node, peer, connectedAt, incremental, subscriptions: stream.status() });
       clients.add(client);
       log.info({ node: node.id, peer }, "client connected");
-      const push = pushWhenWritable(call, stream, gone.signal);
-      snapshotFor(node, peer).watch(push, gone.signal);
+      snapshotFor(node, peer).watch(
+        (snapshot) => outbox.whenEmpty(() => stream.onSnapshot(snapshot)),
+        gone.signal,
+      );
     }
 
     call.on("data", (request: Request) => {
       if (!client) {
-        if (!request.node?.id) return void call.emit("error", { code: status.INVALID_ARGUMENT, details: "the first request names no node" });
+        if (!request.node?.id)
+          return void call.emit("error", {
+            code: status.INVALID_ARGUMENT,
+            details: "the first request names no node",
+          });
         onFirstRequest(request.node);
       }
       if (request.errorDetail) {
-        log.warn({ node: client?.().node.id, typeUrl: request.typeUrl, error: request.errorDetail.message }, "client refused a response");
+        log.warn(
+          { node: client?.().node.id, typeUrl: request.typeUrl, error: request.errorDetail.message },
+          "client refused a response",
+        );
       }
       stream.onRequest(request);
       onClientChange();
@@ -85,36 +98,51 @@ export function createXdsServer({ snapshotFor, log, onClientChange = () => {} }:
   }
 
   return {
-    definition: adsDefinition,
+    definition: serverDefinition,
     implementation: {
-      streamAggregatedResources: (call: ServerDuplexStream<DiscoveryRequest, never>) =>
+      streamAggregatedResources: (call: ServerDuplexStream<DiscoveryRequest, Buffer>) =>
         serve(call, createStateOfTheWorldStream, false),
-      deltaAggregatedResources: (call: ServerDuplexStream<DeltaDiscoveryRequest, never>) =>
+      deltaAggregatedResources: (call: ServerDuplexStream<DeltaDiscoveryRequest, Buffer>) =>
         serve(call, createIncrementalStream, true),
     },
     clients: () => [...clients].map((client) => client()),
   };
 }
 
+/** Beyond this many bytes on their way to a client, what follows waits to be encoded. */
+const maxBytesInFlight = 64 * 1024;
+
 /**
- * Hands snapshots to a stream while its client takes them. For a client that does not, only the latest waits: it costs
- * no memory to be slow, and what was overtaken is never sent.
+ * Writes responses while the client takes them. For one that does not, responses wait unencoded and of the snapshots
+ * only the latest: it costs no memory to be slow, and what was overtaken is never sent.
  */
-function pushWhenWritable(
-  call: Pick<Writable, "writableNeedDrain" | "once">,
-  stream: Pick<ServerStream<never>, "onSnapshot">,
-  signal: AbortSignal,
-): (snapshot: Snapshot) => void {
-  let waiting: Snapshot | undefined;
-  return (snapshot) => {
-    if (!call.writableNeedDrain) return stream.onSnapshot(snapshot);
-    if (!waiting) {
-      call.once("drain", () => {
-        const latest = waiting;
-        waiting = undefined;
-        if (latest && !signal.aborted) stream.onSnapshot(latest);
-      });
-    }
-    waiting = snapshot;
+function createOutbox(call: { write(bytes: Buffer, written: () => void): unknown }) {
+  const waiting: (() => Buffer)[] = [];
+  let inFlight = 0;
+  let next: (() => void) | undefined;
+  const isFull = () => inFlight >= maxBytesInFlight;
+
+  function write(bytes: Buffer): void {
+    inFlight += bytes.length;
+    call.write(bytes, () => {
+      inFlight -= bytes.length;
+      while (waiting.length > 0 && !isFull()) write(waiting.shift()!());
+      if (waiting.length > 0 || isFull() || !next) return;
+      const run = next;
+      next = undefined;
+      run();
+    });
+  }
+
+  return {
+    send(encode: () => Buffer): void {
+      if (waiting.length > 0 || isFull()) waiting.push(encode);
+      else write(encode());
+    },
+    /** Runs `push` when nothing waits any more; only the latest one. */
+    whenEmpty(push: () => void): void {
+      if (waiting.length > 0 || isFull()) next = push;
+      else push();
+    },
   };
 }

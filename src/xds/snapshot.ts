@@ -1,15 +1,23 @@
 import { createHash } from "node:crypto";
 import { type DescMessage, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import { getOrCreate } from "../get-or-create.ts";
+import { encodeFrame } from "./encode.ts";
 
-/** One resource, encoded once: what every client gets is these bytes. */
-export interface SnapshotResource {
+/** One resource of xDS. */
+export interface XdsResource {
   readonly name: string;
-  /** Content hash. */
+  /** A content hash where it is ours. */
   readonly version: string;
   /** Type URL of the `Any`. */
   readonly typeUrl: string;
   /** Value of the `Any`. */
   readonly value: Uint8Array;
+}
+
+/** A resource that is served, encoded once: what every client gets is these bytes. */
+export interface SnapshotResource extends XdsResource {
+  /** The encoded `envoy.service.discovery.v3.Resource`, as a response holds it; `value` is a part of it. */
+  readonly frame: Uint8Array;
 }
 
 /** All resources of one type. The same content has the same version. */
@@ -36,13 +44,19 @@ export function contentHash(...parts: readonly (Uint8Array | string)[]): string 
 }
 
 /** Encodes a message to the bytes that all clients share. */
-export function encodeResource<D extends DescMessage>(name: string, schema: D, message: MessageShape<D>): SnapshotResource {
+export function encodeResource<D extends DescMessage>(
+  name: string,
+  schema: D,
+  message: MessageShape<D>,
+): SnapshotResource {
   return rawResource(name, `type.googleapis.com/${schema.typeName}`, toBinary(schema, message));
 }
 
 /** A resource from bytes that are already encoded. */
-export function rawResource(name: string, typeUrl: string, value: Uint8Array): SnapshotResource {
-  return { name, version: contentHash(typeUrl, value), typeUrl, value };
+export function rawResource(name: string, typeUrl: string, bytes: Uint8Array): SnapshotResource {
+  const version = contentHash(typeUrl, bytes);
+  const frame = encodeFrame({ name, version, typeUrl, value: bytes });
+  return { name, version, typeUrl, value: frame.subarray(frame.length - bytes.length), frame };
 }
 
 /**
@@ -63,7 +77,10 @@ export function createSnapshotType(
 }
 
 /** A type whose resources are made when the first client asks for them. */
-export function createLazySnapshotType(typeUrl: string, make: () => readonly SnapshotResource[]): SnapshotType {
+export function createLazySnapshotType(
+  typeUrl: string,
+  make: () => readonly SnapshotResource[],
+): SnapshotType {
   let made: SnapshotType | undefined;
   const type = () => (made ??= createSnapshotType(typeUrl, make()));
   return {
@@ -82,7 +99,10 @@ export function createSnapshot(types: readonly SnapshotType[]): Snapshot {
   return new Map(types.map((type) => [type.typeUrl, type]));
 }
 
-function sameResources(a: ReadonlyMap<string, SnapshotResource>, b: ReadonlyMap<string, SnapshotResource>): boolean {
+function sameResources(
+  a: ReadonlyMap<string, SnapshotResource>,
+  b: ReadonlyMap<string, SnapshotResource>,
+): boolean {
   if (a.size !== b.size) return false;
   const others = b.values();
   for (const resource of a.values()) {
@@ -96,11 +116,8 @@ const diffs = new WeakMap<SnapshotType, WeakMap<SnapshotType, TypeDiff>>();
 
 /** What a client that has `from` lacks of `to`. Computed once, however many clients ask. */
 export function diffTypes(from: SnapshotType, to: SnapshotType): TypeDiff {
-  let known = diffs.get(to);
-  if (!known) diffs.set(to, (known = new WeakMap()));
-  let diff = known.get(from);
-  if (!diff) known.set(from, (diff = computeDiff(from.resources, to.resources)));
-  return diff;
+  const fromOthers = getOrCreate(diffs, to, () => new WeakMap());
+  return getOrCreate(fromOthers, from, () => computeDiff(from.resources, to.resources));
 }
 
 function computeDiff(

@@ -1,8 +1,6 @@
-import { create } from "@bufbuild/protobuf";
-import { AnySchema } from "@bufbuild/protobuf/wkt";
-import { DiscoveryResponseSchema } from "../gen/envoy/service/discovery/v3/discovery_pb.ts";
-import type { DiscoveryRequest, DiscoveryResponse } from "./ads.ts";
-import { createNonces, emptyType, inPushOrder, type ServerStream } from "./server-stream.ts";
+import type { DiscoveryRequest } from "./ads.ts";
+import { encodeStateOfTheWorld } from "./encode.ts";
+import { createNonces, emptyType, inPushOrder, type Send, type ServerStream } from "./server-stream.ts";
 import { diffTypes, type Snapshot, type SnapshotType } from "./snapshot.ts";
 import { Subscription } from "./subscription.ts";
 import { isWildcardType } from "./type-urls.ts";
@@ -13,9 +11,7 @@ import { isWildcardType } from "./type-urls.ts";
  *
  * Like istiod it takes any nonce in the first request of a type (its MCP client sends a time there).
  */
-export function createStateOfTheWorldStream(
-  send: (response: DiscoveryResponse) => void,
-): ServerStream<DiscoveryRequest> {
+export function createStateOfTheWorldStream(send: Send): ServerStream<DiscoveryRequest> {
   const subscriptions = new Map<string, Subscription>();
   const nextNonce = createNonces();
   let snapshot: Snapshot | undefined;
@@ -29,25 +25,23 @@ export function createStateOfTheWorldStream(
     if (resources.length === 0 && !subscription.wildcard) return;
     const nonce = nextNonce();
     subscription.sent(nonce, type.version, resources);
-    send(
-      create(DiscoveryResponseSchema, {
-        versionInfo: type.version,
-        resources: resources.map(({ typeUrl, value }) => create(AnySchema, { typeUrl, value })),
-        typeUrl: type.typeUrl,
-        nonce,
-      }),
-    );
+    const { typeUrl, version } = type;
+    send(() => encodeStateOfTheWorld({ typeUrl, version, nonce, resources }));
   }
 
   function subscribe({ typeUrl, resourceNames }: DiscoveryRequest): void {
     const subscription = new Subscription(typeUrl);
-    subscription.wildcard = isWildcardType(typeUrl) && (resourceNames.length === 0 || resourceNames.includes("*"));
+    subscription.wildcard =
+      isWildcardType(typeUrl) && (resourceNames.length === 0 || resourceNames.includes("*"));
     for (const name of resourceNames) subscription.names.add(name);
     subscriptions.set(typeUrl, subscription);
     if (snapshot) respond(subscription, typeNow(typeUrl));
   }
 
-  function answered(subscription: Subscription, { responseNonce, resourceNames, errorDetail }: DiscoveryRequest): void {
+  function answered(
+    subscription: Subscription,
+    { responseNonce, resourceNames, errorDetail }: DiscoveryRequest,
+  ): void {
     subscription.answered(responseNonce, errorDetail?.message);
     if (errorDetail || subscription.wildcard) return;
     const added = resourceNames.some((name) => !subscription.names.has(name));
@@ -64,7 +58,8 @@ export function createStateOfTheWorldStream(
       if (unsubscribes) subscriptions.delete(typeUrl);
       else if (!subscription || responseNonce === "") subscribe(request);
       // Any other nonce answers a response that a later one has overtaken.
-      else if (responseNonce === subscription.nonceSent || !subscription.nonceSent) answered(subscription, request);
+      else if (responseNonce === subscription.nonceSent || !subscription.nonceSent)
+        answered(subscription, request);
     },
 
     onSnapshot(next) {
@@ -85,5 +80,7 @@ export function createStateOfTheWorldStream(
 
 function concerns(subscription: Subscription, from: SnapshotType, to: SnapshotType): boolean {
   const { changed, removed } = diffTypes(from, to);
-  return changed.some(({ name }) => subscription.wants(name)) || removed.some((name) => subscription.wants(name));
+  return (
+    changed.some(({ name }) => subscription.wants(name)) || removed.some((name) => subscription.wants(name))
+  );
 }

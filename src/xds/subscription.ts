@@ -63,7 +63,8 @@ export class Subscription {
     this.inFlight.delete(nonce);
     if (error !== undefined) {
       this.lastError = error;
-      for (const { name, version } of response?.resources ?? []) this.rejected.set(name, { version, error, nonce });
+      for (const { name, version } of response?.resources ?? [])
+        this.rejected.set(name, { version, error, nonce });
       return;
     }
     for (const [name, rejection] of this.rejected) if (rejection.nonce === nonce) this.rejected.delete(name);

@@ -20,7 +20,12 @@ export interface Program {
 
 /** Starts `wasmline ARGS`. */
 export function startWasmline(args: readonly string[], env: NodeJS.ProcessEnv = {}): Program {
-  return startProgram(process.execPath, [wasmlineProgram, ...args], env);
+  return startProgram(process.execPath, [...nodeArguments(), wasmlineProgram, ...args], env);
+}
+
+/** WASMLINE_TEST_NODE_ARGS holds arguments for Node, such as `--cpu-prof --cpu-prof-dir=DIR` to profile what a benchmark runs. */
+function nodeArguments(): string[] {
+  return process.env.WASMLINE_TEST_NODE_ARGS?.split(" ") ?? [];
 }
 
 export function startProgram(command: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Program {

@@ -1,0 +1,90 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { load } from "js-yaml";
+import { istioYaml } from "../../src/cli/translate.ts";
+import { getJson } from "../../test/e2e/status.ts";
+import { startWasmline } from "../../test/peers/program.ts";
+import { get } from "../../test/peers/request.ts";
+import { type SeedSystem, startSeed } from "../../test/peers/seed-system.ts";
+import { convertedCustomResponse, httpFilters } from "./chapter.ts";
+
+interface Filter {
+  readonly name: string;
+  readonly config_discovery?: { readonly default_config?: { readonly "@type": string } };
+}
+
+let system: SeedSystem;
+
+before(async () => {
+  system = await startSeed();
+});
+after(() => system.close());
+
+const outcomes = [
+  { rule: "no rule, so the default", host: "other.com", header: "key1", value: "value1", body: '{"hello":"foo"}' },
+  { rule: "the rule for the domain", host: "foo.com", header: "key2", value: "value2", body: '{"hello":"foo"}' },
+  { rule: "the rule for the ingress", host: "bar.com", header: "key3", value: "value3", body: '{"hello":"bar"}' },
+  { rule: "the rule for the service", host: "echo.com", header: "key4", value: "value4", body: '{"hello":"echo server"}' },
+];
+
+for (const { rule, host, header, value, body } of outcomes) {
+  test(`${host} gets ${rule}`, async () => {
+    const answer = await get(system.trafficPort, "/", host);
+    assert.deepEqual([answer.status, answer.headers[header], answer.body], [200, value, body]);
+    const keys = Object.keys(answer.headers).filter((name) => name.startsWith("key"));
+    assert.deepEqual(keys, [header]);
+  });
+}
+
+test("core shows custom-response converted as in the chapter, to the byte", async () => {
+  const { body } = await get(8888 + system.offset, "/debug/configz");
+  assert.equal(customResponseIn(istioYaml(body)), convertedCustomResponse);
+});
+
+test("translate prints custom-response converted as in the chapter, to the byte", async () => {
+  const run = startWasmline(["translate", "-f", system.dir, "--to", "istio"]);
+  assert.equal(await run.ended, 0);
+  assert.equal(run.stderr(), "");
+  assert.equal(customResponseIn(run.stdout()), convertedCustomResponse);
+});
+
+test("only a plugin that says FAIL_OPEN lets requests pass while it is not loaded", async () => {
+  const slots = (await filtersOf(system)).filter(({ config_discovery }) => config_discovery);
+  const defaults = slots.map(({ name, config_discovery }) => [name, config_discovery?.default_config?.["@type"]]);
+  assert.deepEqual(defaults, [
+    ["higress-system.custom-response", undefined],
+    ["higress-system.wasm-transformer", undefined],
+    ["higress-system.wasm-keyauth", undefined],
+    ["higress-system.easy-logger", "type.googleapis.com/envoy.extensions.filters.http.composite.v3.Composite"],
+  ]);
+});
+
+test("with --ecds-default=always Envoy's filters are those of the chapter", async () => {
+  const always = await startSeed("--ecds-default=always");
+  try {
+    assert.deepEqual(await filtersOf(always), load(httpFilters));
+  } finally {
+    await always.close();
+  }
+});
+
+/** The item of a YAML list that is the WasmPlugin custom-response, without the list's indentation. */
+function customResponseIn(list: string): string | undefined {
+  const items = list.split(/^- /m).map((item) => item.replace(/^ {2}/gm, ""));
+  return items.find((item) => /^kind: WasmPlugin$[^]*^ {2}name: custom-response$/m.test(item));
+}
+
+/** The HTTP filters of the one listener in Envoy's own dump. */
+async function filtersOf({ adminPort }: SeedSystem): Promise<readonly Filter[]> {
+  const { configs } = await getJson<{ configs: ListenerDump[] }>(adminPort, "/config_dump?resource=dynamic_listeners");
+  assert.equal(configs.length, 1);
+  return configs[0]!.active_state.listener.filter_chains[0]!.filters[0]!.typed_config.http_filters;
+}
+
+interface ListenerDump {
+  readonly active_state: {
+    readonly listener: {
+      readonly filter_chains: readonly { readonly filters: readonly { readonly typed_config: { readonly http_filters: readonly Filter[] } }[] }[];
+    };
+  };
+}

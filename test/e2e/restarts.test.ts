@@ -1,0 +1,111 @@
+import assert from "node:assert/strict";
+import { Agent } from "node:http";
+import { after, before, test } from "node:test";
+import { type Program, startWasmline } from "../peers/program.ts";
+import { get } from "../peers/request.ts";
+import { layOutSeed, type SeedFiles } from "../peers/seed-system.ts";
+import { until } from "../peers/until.ts";
+import { downstream, startLoad } from "./load.ts";
+import { ecdsStatus, getJson, listenerChanges } from "./status.ts";
+
+type Role = "registry" | "core" | "discovery" | "agent";
+
+let files: SeedFiles;
+const running = new Map<Role, Program>();
+
+/** Starts a role as a process of its own. */
+function start(role: Role): void {
+  const flags = {
+    registry: flagsNamed("--port-offset", "--layout"),
+    core: ["-f", files.dir, ...flagsNamed("--port-offset")],
+    discovery: flagsNamed("--port-offset"),
+    agent: flagsNamed("--port-offset", "--data-dir", "--envoy-path", "--concurrency", "--registry-mirror"),
+  }[role];
+  running.set(role, startWasmline([role, ...flags]));
+}
+
+function flagsNamed(...names: readonly string[]): string[] {
+  return files.flags.flatMap((flag, index) => (names.includes(flag) ? [flag, files.flags[index + 1]!] : []));
+}
+
+before(async () => {
+  files = await layOutSeed();
+  await files.edit("chain.yaml", (text) => text.replace("fields: [", "sampling: 0\n    fields: ["));
+  for (const role of ["agent", "discovery", "core", "registry"] as const) start(role);
+  await until("traffic is served", async () => (await answer()) === "value1", 60_000);
+});
+after(async () => {
+  for (const role of ["agent", "discovery", "core", "registry"] as const) await running.get(role)?.stop();
+  await files.close();
+});
+
+/** The header by which an edit is seen. */
+async function answer(agent?: Agent): Promise<unknown> {
+  return (await get(files.trafficPort, "/", "other.com", agent)).headers.key1;
+}
+
+function setAnswer(value: string): Promise<void> {
+  return files.edit("custom-response.yaml", (text) => text.replace(/key1=[\w-]+/, `key1=${value}`));
+}
+
+for (const role of ["core", "discovery"] as const) {
+  for (const signal of ["SIGTERM", "SIGKILL"] as const) {
+    test(`${role} is restarted under load (${signal}): no request fails, and an edit made meanwhile arrives`, async () => {
+      const own = new Agent({ keepAlive: true, maxSockets: 1 });
+      const listeners = await listenerChanges(files.adminPort);
+      const load = await startLoad(files, "other.com");
+      const previous = await answer(own);
+      const status = await running.get(role)!.stop(signal);
+      assert.equal(status, signal === "SIGTERM" ? 0 : null);
+      const meanwhile = `without-${role}-${signal}`;
+      await setAnswer(meanwhile);
+      assert.equal(await answer(own), previous);
+      start(role);
+      await until("the edit is in effect", async () => (await answer(own)) === meanwhile);
+      const afterwards = `with-${role}-${signal}`;
+      await setAnswer(afterwards);
+      await until("the next edit is in effect", async () => (await answer(own)) === afterwards);
+      await until("discovery knows", async () => (await ecdsStatus(files.offset, "custom-response"))?.state === "SYNCED");
+      const connections = await downstream(files.adminPort, files.trafficPort);
+      const report = await load.finish();
+      own.destroy();
+
+      assert.deepEqual(report.failures, []);
+      assert(report.requests > 0);
+      const { total, destroyed, active } = load.connections;
+      assert.deepEqual(connections, { total: total + 1, destroyed, active: active + 1 });
+      assert.deepEqual(await listenerChanges(files.adminPort), listeners);
+    });
+  }
+}
+
+test("an Envoy that is killed comes back with the configuration that it had", async () => {
+  const before = await configDump();
+  const served = await answer();
+  const pid = await envoyPid();
+  process.kill(pid, "SIGKILL");
+  await until("another Envoy serves", async () => {
+    const now = await envoyPid();
+    return now !== pid && (await answer()) === served;
+  });
+  assert.deepEqual(await configDump(), before);
+});
+
+async function envoyPid(): Promise<number> {
+  return (await getJson<{ envoy: { pid: number } }>(15020 + files.offset, "/debug/modules")).envoy.pid;
+}
+
+/** Envoy's whole configuration, in any order of the resources of a type and without the times at which they came. */
+async function configDump(): Promise<unknown> {
+  const { configs } = await getJson<{ configs: object[] }>(files.adminPort, "/config_dump?include_eds");
+  const untimed = JSON.parse(JSON.stringify(configs, (key, value) => (key === "last_updated" ? undefined : value)));
+  return inAnyOrder(untimed.map((config: object) => mapValues(config, (list) => (Array.isArray(list) ? inAnyOrder(list) : list))));
+}
+
+function inAnyOrder(list: readonly unknown[]): unknown[] {
+  return [...list].sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1));
+}
+
+function mapValues(object: object, map: (value: unknown) => unknown): object {
+  return Object.fromEntries(Object.entries(object).map(([key, value]) => [key, map(value)]));
+}
