@@ -1,10 +1,12 @@
 import { create } from "@bufbuild/protobuf";
+import { AnySchema } from "@bufbuild/protobuf/wkt";
 import {
   type DeltaDiscoveryRequest,
   DeltaDiscoveryRequestSchema,
   type DeltaDiscoveryResponse,
   DeltaDiscoveryResponseSchema,
   type Resource,
+  ResourceSchema,
 } from "../gen/envoy/service/discovery/v3/discovery_pb.ts";
 import { StatusSchema } from "../gen/google/rpc/status_pb.ts";
 import type { XdsResource } from "../xds/snapshot.ts";
@@ -34,36 +36,82 @@ interface Upstream {
   readonly errors: Map<string, string>;
 }
 
+/** The newest version of one resource. */
+interface Newest {
+  readonly name: string;
+  readonly upstream: Upstream;
+  /** Aborts when another version takes its place, or nobody wants it any more. */
+  readonly fetching: AbortController;
+  /** Of the last response to Envoy with it. */
+  nonce: string;
+}
+
+/** One resource that Envoy was sent and has not answered yet. */
+interface Sent {
+  readonly version: Newest;
+  /** What it was sent; undefined for a removal. */
+  readonly resource: XdsResource | undefined;
+  /** Why that is not what discovery sent, "" where it is. */
+  readonly error: string;
+}
+
+/** Stands for the removals of a response, which Envoy gets in one. */
+const removals = "(removed)";
+
 /**
  * ECDS in its incremental form. Each resource goes to Envoy in a response of its own, when its module is there: one slow
  * pull holds up no other plugin, and one refused configuration refuses no other. Discovery gets one answer for each of
  * its responses: an ACK when all is in effect, a NACK that names what is not, and an ACK of the same nonce when it is
  * after all.
+ *
+ * What Envoy refuses is followed by what it had before: Envoy would put a refused configuration into each listener that
+ * it makes from then on, and refuse those listeners too.
  */
-export function createIncrementalSession({ resolver, sendUp, sendDown, signal }: SessionOptions<DeltaDiscoveryRequest, DeltaDiscoveryResponse>): EcdsSession<DeltaDiscoveryRequest, DeltaDiscoveryResponse> {
-  const sentDown = new Map<string, { name: string; upstream: Upstream; error: string }>();
-  const newest = new Map<string, AbortController>();
-  signal.addEventListener("abort", () => {
-    for (const fetching of newest.values()) fetching.abort();
-  });
+export function createIncrementalSession({
+  resolver,
+  sendUp,
+  sendDown,
+  signal,
+}: SessionOptions<DeltaDiscoveryRequest, DeltaDiscoveryResponse>): EcdsSession<
+  DeltaDiscoveryRequest,
+  DeltaDiscoveryResponse
+> {
+  const sentDown = new Map<string, Sent>();
+  const newest = new Map<string, Newest>();
   let counter = 0;
+  signal.addEventListener("abort", () => {
+    for (const { fetching } of newest.values()) fetching.abort();
+  });
 
-  function respond(upstream: Upstream, name: string, resources: Resource[], removedResources: string[], version: string, error: string) {
-    const nonce = `${upstream.nonce}/${++counter}`;
-    sentDown.set(nonce, { name, upstream, error });
+  function send(
+    sent: Sent,
+    systemVersionInfo: string,
+    resources: Resource[],
+    removedResources: string[] = [],
+  ): void {
+    const nonce = `${sent.version.upstream.nonce}/${++counter}`;
+    sent.version.nonce = nonce;
+    sentDown.set(nonce, sent);
+    const { extensionConfig: typeUrl } = typeUrls;
     sendDown(
       create(DeltaDiscoveryResponseSchema, {
-        typeUrl: typeUrls.extensionConfig,
-        systemVersionInfo: version,
+        typeUrl,
+        nonce,
+        systemVersionInfo,
         resources,
         removedResources,
-        nonce,
       }),
     );
   }
 
+  function sendResource(version: Newest, resource: XdsResource, error: string): void {
+    send({ version, resource, error }, resource.version, [toResource(resource)]);
+  }
+
   /** Notes what became of one resource, and answers discovery when that settles its response or changes the answer. */
-  function settle(upstream: Upstream, name: string, error: string): void {
+  function settle({ name, upstream, fetching }: Newest, error: string): void {
+    // What a newer version has overtaken was settled then.
+    if (fetching.signal.aborted) return;
     const first = upstream.open.delete(name);
     const before = upstream.errors.get(name) ?? "";
     if (error) upstream.errors.set(name, error);
@@ -82,38 +130,72 @@ export function createIncrementalSession({ resolver, sendUp, sendDown, signal }:
     );
   }
 
+  /** Ends what is done for a resource: what is overtaken, or not asked for, is nobody's concern. */
+  function drop(name: string): void {
+    const version = newest.get(name);
+    if (!version) return;
+    settle(version, "");
+    version.fetching.abort();
+    newest.delete(name);
+  }
+
+  function forget(name: string): void {
+    drop(name);
+    resolver.forget(name);
+  }
+
+  function begin(upstream: Upstream, name: string): Newest {
+    drop(name);
+    const version = { name, upstream, fetching: new AbortController(), nonce: "" };
+    newest.set(name, version);
+    return version;
+  }
+
   function fetchAndSend(upstream: Upstream, resource: Resource): void {
-    const { name } = resource;
-    newest.get(name)?.abort();
-    const fetching = new AbortController();
-    newest.set(name, fetching);
-    // What a newer version overtakes is nobody's concern any more.
-    fetching.signal.addEventListener("abort", () => signal.aborted || settle(upstream, name, ""), { once: true });
+    const version = begin(upstream, resource.name);
     const onResolution = ({ resource: resolved, error }: Resolution) => {
-      if (!resolved) return settle(upstream, name, error);
-      const { version, typeUrl, value } = resolved;
-      const rewritten = { ...resource, version, resource: { ...resource.resource!, typeUrl, value } };
-      respond(upstream, name, [rewritten], [], version, error);
+      if (resolved) sendResource(version, resolved, error);
+      else settle(version, error);
     };
-    resolver.resolve(toXdsResource(resource), onResolution, fetching.signal);
+    resolver.resolve(toXdsResource(resource), onResolution, version.fetching.signal);
+  }
+
+  function onAcceptance({ version, resource, error }: Sent): void {
+    if (resource && !error) resolver.accepted(resource);
+    settle(version, error);
+  }
+
+  function onRefusal(nonce: string, { version, resource, error }: Sent, refusal: string): void {
+    settle(version, refusal);
+    // What stands in for something has nothing to stand in for it.
+    if (!resource || error || version.nonce !== nonce || version.fetching.signal.aborted) return;
+    const before = resolver.refused(resource, refusal);
+    if (before) sendResource(version, before, refusal);
   }
 
   return {
-    onResponse(response) {
-      const { nonce, resources, removedResources } = response;
-      const removal = removedResources.length > 0 ? ["(removed)"] : [];
-      const upstream: Upstream = { nonce, open: new Set([...resources.map(({ name }) => name), ...removal]), errors: new Map() };
+    onResponse({ nonce, resources, removedResources, systemVersionInfo }) {
+      const names = resources.map(({ name }) => name);
+      const upstream: Upstream = { nonce, open: new Set(names), errors: new Map() };
+      if (removedResources.length > 0) upstream.open.add(removals);
       if (upstream.open.size === 0) return answerDiscovery(upstream);
-      if (removal.length > 0) respond(upstream, "(removed)", [], removedResources, response.systemVersionInfo, "");
+      for (const name of removedResources) forget(name);
+      if (removedResources.length > 0) {
+        const sent = { version: begin(upstream, removals), resource: undefined, error: "" };
+        send(sent, systemVersionInfo, [], removedResources);
+      }
       for (const resource of resources) fetchAndSend(upstream, resource);
     },
 
     onRequest(request) {
-      const part = sentDown.get(request.responseNonce);
-      if (!part) return sendUp(request);
-      sentDown.delete(request.responseNonce);
-      settle(part.upstream, part.name, request.errorDetail?.message || part.error);
-      if (request.resourceNamesSubscribe.length > 0 || request.resourceNamesUnsubscribe.length > 0) {
+      const { responseNonce: nonce, resourceNamesSubscribe, resourceNamesUnsubscribe, errorDetail } = request;
+      for (const name of resourceNamesUnsubscribe) forget(name);
+      const sent = sentDown.get(nonce);
+      if (!sent) return sendUp(request);
+      sentDown.delete(nonce);
+      if (errorDetail) onRefusal(nonce, sent, errorDetail.message || "refused without a reason");
+      else onAcceptance(sent);
+      if (resourceNamesSubscribe.length > 0 || resourceNamesUnsubscribe.length > 0) {
         sendUp({ ...request, responseNonce: "", errorDetail: undefined });
       }
     },
@@ -122,4 +204,8 @@ export function createIncrementalSession({ resolver, sendUp, sendDown, signal }:
 
 function toXdsResource({ name, version, resource }: Resource): XdsResource {
   return { name, version, typeUrl: resource?.typeUrl ?? "", value: resource?.value ?? new Uint8Array() };
+}
+
+function toResource({ name, version, typeUrl, value }: XdsResource): Resource {
+  return create(ResourceSchema, { name, version, resource: create(AnySchema, { typeUrl, value }) });
 }

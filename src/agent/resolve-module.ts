@@ -2,12 +2,7 @@ import type { Log } from "../log.ts";
 import { SystemError } from "../system-error.ts";
 import type { XdsResource } from "../xds/snapshot.ts";
 import type { ModuleRequest } from "./module-request.ts";
-import {
-  readWasmResource,
-  substituteFor,
-  type WasmResource,
-  withLocalModule,
-} from "./rewrite.ts";
+import { readWasmResource, substituteFor, type WasmResource, withLocalModule } from "./rewrite.ts";
 
 /** Fetches a module to a local file. */
 export type FetchModule = (request: ModuleRequest, signal: AbortSignal) => Promise<{ readonly path: string }>;
@@ -36,22 +31,30 @@ export interface ModuleResolver {
    * Resolves a resource. Calls `onResolution` once when it is known, and again each time that a failed fetch, tried
    * anew with growing pauses for as long as the signal is not aborted, ends better.
    */
-  resolve(
-    resource: XdsResource,
-    onResolution: (resolution: Resolution) => void,
-    signal: AbortSignal,
-  ): void;
+  resolve(resource: XdsResource, onResolution: (resolution: Resolution) => void, signal: AbortSignal): void;
+  /** Notes that Envoy took a resource: it stays in effect when a later version fails. */
+  accepted(resource: XdsResource): void;
+  /**
+   * Gives what Envoy gets after it refused a resource: the last one that it took, or else a substitute. Undefined where
+   * the resource is no plugin and there was none before.
+   */
+  refused(resource: XdsResource, error: string): XdsResource | undefined;
+  /** Forgets a resource that Envoy does not ask for any more. */
+  forget(name: string): void;
   plugins(): readonly PluginModule[];
 }
 
 export function createModuleResolver(fetchModule: FetchModule, log: Log): ModuleResolver {
+  /** What is in effect while a newer version is not: the last that was fetched, unless Envoy refused it. */
   const lastGood = new Map<string, XdsResource>();
+  const lastAccepted = new Map<string, XdsResource>();
   const status = new Map<string, PluginModule>();
 
   async function attempt(wasm: WasmResource, attempts: number, signal: AbortSignal): Promise<Resolution> {
     const { name, request } = wasm;
     const note = (state: PluginModule["state"], path: string, error: string) =>
       status.set(name, { name, url: request.url, state, path, error, attempts });
+    if (attempts === 1) note("fetching", "", "");
     try {
       if (request.pullSecret === "")
         throw new SystemError(
@@ -59,6 +62,8 @@ export function createModuleResolver(fetchModule: FetchModule, log: Log): Module
           "the image pull secret does not exist or may not be read by this gateway",
         );
       const { path } = await fetchModule(request, signal);
+      // What a newer version has overtaken must not count as the last good one.
+      signal.throwIfAborted();
       const resource = withLocalModule(wasm, path);
       lastGood.set(name, resource);
       note("ready", path, "");
@@ -67,7 +72,7 @@ export function createModuleResolver(fetchModule: FetchModule, log: Log): Module
       const failure = SystemError.from(caught, "network", `cannot fetch ${request.url}`);
       if (signal.aborted) return { resource: undefined, error: failure.message };
       const kept = lastGood.get(name);
-      note(kept ? "last-good" : wasm.failOpen ? "allowing" : "denying", "", failure.message);
+      note(stateWithout(wasm, kept), "", failure.message);
       log.warn(
         { plugin: name, url: request.url, code: failure.code, error: failure.message },
         effectOf(kept !== undefined, wasm),
@@ -92,17 +97,41 @@ export function createModuleResolver(fetchModule: FetchModule, log: Log): Module
 
   return {
     resolve(resource, onResolution, signal) {
-      let wasm: WasmResource | undefined;
-      try {
-        wasm = readWasmResource(resource);
-      } catch {
-        // What cannot be read here, Envoy refuses itself, and says why.
-      }
+      const wasm = read(resource);
       if (wasm) void resolve(wasm, onResolution, signal);
       else onResolution({ resource, error: "" });
     },
+    accepted: (resource) => void lastAccepted.set(resource.name, resource),
+    refused(resource, error) {
+      const { name } = resource;
+      const kept = lastAccepted.get(name);
+      if (kept) lastGood.set(name, kept);
+      else lastGood.delete(name);
+      const wasm = read(resource);
+      const known = status.get(name);
+      if (wasm && known) status.set(name, { ...known, state: stateWithout(wasm, kept), error });
+      return kept ?? (wasm && substituteFor(wasm));
+    },
+    forget(name) {
+      for (const map of [lastGood, lastAccepted, status]) map.delete(name);
+    },
     plugins: () => [...status.values()],
   };
+}
+
+/** What cannot be read here, Envoy refuses itself, and says why. */
+function read(resource: XdsResource): WasmResource | undefined {
+  try {
+    return readWasmResource(resource);
+  } catch {
+    return undefined;
+  }
+}
+
+/** What is in effect in the place of a plugin. */
+function stateWithout({ failOpen }: WasmResource, kept: XdsResource | undefined): PluginModule["state"] {
+  if (kept) return "last-good";
+  return failOpen ? "allowing" : "denying";
 }
 
 function effectOf(hasLastGood: boolean, { failOpen }: WasmResource): string {

@@ -37,7 +37,11 @@ type Upstream = Record<Method, () => ClientDuplexStream<Buffer, Buffer>> & { clo
  */
 export async function serveXdsProxy(options: XdsProxyOptions): Promise<void> {
   const { socket, signal, log } = options;
-  const channel = new DiscoveryClient(options.target, credentials.createInsecure(), grpcOptions) as unknown as Upstream;
+  const channel = new DiscoveryClient(
+    options.target,
+    credentials.createInsecure(),
+    grpcOptions,
+  ) as unknown as Upstream;
   const server = new Server(grpcOptions);
   server.addService(passThroughDefinition, {
     streamAggregatedResources: (call: ServerDuplexStream<Buffer, Buffer>) =>
@@ -48,7 +52,9 @@ export async function serveXdsProxy(options: XdsProxyOptions): Promise<void> {
   await rm(socket, { force: true });
   await new Promise<void>((resolve, reject) => {
     server.bindAsync(`unix:${socket}`, ServerCredentials.createInsecure(), (error) =>
-      error ? reject(new SystemError("xds", `cannot listen on ${socket}: ${error.message}`, error)) : resolve(),
+      error
+        ? reject(new SystemError("xds", `cannot listen on ${socket}: ${error.message}`, error))
+        : resolve(),
     );
   });
   // Whoever can write to the socket can say what the gateway runs.
@@ -68,7 +74,8 @@ function proxyStream<Request, Response>(
   method: Method,
   createSession: (options: SessionOptions<Request, Response>) => EcdsSession<Request, Response>,
 ): void {
-  const { requestDeserialize, requestSerialize, responseDeserialize, responseSerialize } = adsDefinition[method];
+  const { requestDeserialize, requestSerialize, responseDeserialize, responseSerialize } =
+    adsDefinition[method];
   const ended = new AbortController();
   const up = channel[method]();
   const session = createSession({
@@ -82,19 +89,29 @@ function proxyStream<Request, Response>(
     ended.abort();
     up.cancel();
     if (error) {
-      log.warn({ error: errorText(error) }, "discovery is away; the gateway keeps what it has");
+      log.warn({ error: errorText(error) }, "no stream to discovery; the gateway keeps what it has");
       // Unavailable makes Envoy come back with its own backoff.
       down.emit("error", { code: status.UNAVAILABLE, details: "discovery is away" });
     } else down.end();
   };
-  down.on("data", (bytes: Buffer) => {
-    if (typeUrlOf(bytes, "request", method) !== typeUrls.extensionConfig) return void passOn(bytes, down, up);
-    session.onRequest(requestDeserialize(bytes) as Request);
-  });
-  up.on("data", (bytes: Buffer) => {
-    if (typeUrlOf(bytes, "response", method) !== typeUrls.extensionConfig) return void passOn(bytes, up, down);
-    session.onResponse(responseDeserialize(bytes) as Response);
-  });
+  /** A message that cannot be read is the end of the stream, not of the agent. */
+  const orEnd = (take: (bytes: Buffer) => void) => (bytes: Buffer) => {
+    try {
+      take(bytes);
+    } catch (error) {
+      end(SystemError.from(error, "xds", "a message cannot be read"));
+    }
+  };
+  const onRequest = (bytes: Buffer) => {
+    if (typeUrlOf(bytes, "request", method) !== typeUrls.extensionConfig) passOn(bytes, down, up);
+    else session.onRequest(requestDeserialize(bytes) as Request);
+  };
+  const onResponse = (bytes: Buffer) => {
+    if (typeUrlOf(bytes, "response", method) !== typeUrls.extensionConfig) passOn(bytes, up, down);
+    else session.onResponse(responseDeserialize(bytes) as Response);
+  };
+  down.on("data", orEnd(onRequest));
+  up.on("data", orEnd(onResponse));
   up.on("error", end);
   up.on("end", () => end(new SystemError("xds", "discovery closed the stream")));
   down.on("end", () => end());

@@ -1,18 +1,18 @@
+import { create, type JsonValue, type MessageInitShape } from "@bufbuild/protobuf";
 import { Command, Option } from "commander";
 import { dump } from "js-yaml";
-import { create, type JsonValue, type MessageInitShape } from "@bufbuild/protobuf";
+import { type GatewayNode, gatewayNode } from "../agent/node.ts";
 import type { ConvertOptions } from "../core/convert-options.ts";
 import { convertResources } from "../core/convert-resources.ts";
 import { type BuildOptions, buildSnapshot } from "../discovery/build-snapshot.ts";
 import { proxyOf } from "../discovery/proxy.ts";
-import { type GatewayNode, gatewayNode } from "../agent/node.ts";
 import { NodeSchema } from "../gen/envoy/config/core/v3/base_pb.ts";
 import type { IstioConfigSet } from "../istio/config.ts";
 import { configz } from "../istio/configz.ts";
 import { compareCodePoints } from "../istio/json.ts";
 import { type Diagnostic, formatDiagnostic } from "../resource/diagnostic.ts";
-import { readResources } from "../resource/read-resources.ts";
 import { placeDiagnostics } from "../resource/place-diagnostics.ts";
+import { readResources } from "../resource/read-resources.ts";
 import { resourceJson } from "../xds/envoy-json.ts";
 import type { Snapshot } from "../xds/snapshot.ts";
 import { typeUrls } from "../xds/type-urls.ts";
@@ -27,9 +27,15 @@ interface TranslateFlags extends ConvertFlags, BuildFlags {
 }
 
 export function addTranslateCommand(program: Command): void {
-  const command = new Command("translate").description("run conversion and building offline, and print what they make");
+  const command = new Command("translate").description(
+    "run conversion and building offline, and print what they make",
+  );
   addFileOption(command);
-  command.addOption(new Option("--to <what>", "Istio's resources, or what a gateway gets").choices(["istio", "xds"]).makeOptionMandatory());
+  command.addOption(
+    new Option("--to <what>", "Istio's resources, or what a gateway gets")
+      .choices(["istio", "xds"])
+      .makeOptionMandatory(),
+  );
   command.option("--node <id>", "the gateway, as router~ip~name.namespace~domain");
   command.addOption(new Option("-o, --output <format>").choices(["yaml", "json"]).default("yaml"));
   addConvertOptions(command, { http: 80, https: 443 });
@@ -52,7 +58,10 @@ export async function convertFiles(
 ): Promise<{ readonly config: IstioConfigSet; readonly diagnostics: readonly Diagnostic[] }> {
   const { set, diagnostics } = await readResources(files, { defaultNamespace: options.systemNamespace });
   const conversion = convertResources(set, options);
-  return { config: conversion.config, diagnostics: [...diagnostics, ...placeDiagnostics(conversion.diagnostics, set)] };
+  return {
+    config: conversion.config,
+    diagnostics: [...diagnostics, ...placeDiagnostics(conversion.diagnostics, set)],
+  };
 }
 
 function printIstio(config: IstioConfigSet, { output }: TranslateFlags): string {
@@ -90,14 +99,20 @@ export function toYaml(value: unknown): string {
   return dump(value, { lineWidth: -1, noRefs: true });
 }
 
-/** Stations 3 to 5 without the wire: what a gateway gets of Istio's resources. */
+/** Station 5: what a gateway gets of Istio's resources, but with templates where it gets values from Secrets. */
 export function gatewaySnapshot(config: IstioConfigSet, node: GatewayNode, options: BuildOptions): Snapshot {
-  return buildSnapshot(config, proxyOf(create(NodeSchema, node as MessageInitShape<typeof NodeSchema>), false), options);
+  const proxy = proxyOf(create(NodeSchema, node as MessageInitShape<typeof NodeSchema>), false);
+  const WasmPlugin = config.WasmPlugin.map((plugin) => ({
+    ...plugin,
+    spec: plugin.shownSpec ?? plugin.spec,
+  }));
+  return buildSnapshot({ ...config, WasmPlugin }, proxy, options);
 }
 
 /** A snapshot as one object of proto3 JSON. Certificates and credentials are not in it. */
 export function snapshotJson(snapshot: Snapshot) {
-  const list = (typeUrl: string) => [...(snapshot.get(typeUrl)?.resources.values() ?? [])].map((resource) => resourceJson(resource));
+  const list = (typeUrl: string) =>
+    [...(snapshot.get(typeUrl)?.resources.values() ?? [])].map((resource) => resourceJson(resource));
   return {
     listeners: list(typeUrls.listener),
     routes: list(typeUrls.routes),

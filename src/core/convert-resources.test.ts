@@ -5,6 +5,7 @@ import type { IstioConfig } from "../istio/config.ts";
 import { configz } from "../istio/configz.ts";
 import { parseDocuments } from "../resource/parse.ts";
 import { combineFiles } from "../resource/source-state.ts";
+import { keepSpecAsText } from "../resource/spec-text.ts";
 import type { ResourceSet } from "../resource/types.ts";
 import { defaultConvertOptions as options } from "./convert-options.ts";
 import { type Conversion, convertResources } from "./convert-resources.ts";
@@ -128,6 +129,17 @@ suite("what did not change keeps its identity", () => {
   test("a plugin that only moved within its file", () => {
     const [first, second] = convertEach(documents(good), documents(secret("unused", { a: "b" }), good));
     assert.equal(second!.config, first!.config);
+  });
+
+  test("a plugin whose spec is kept as text", () => {
+    const read = createReader();
+    const set = read(documents(good));
+    const first = convertResources(set, options);
+    for (const plugin of set.wasmPlugins) keepSpecAsText(plugin);
+    const second = convertResources(read(documents(good, secret("unused", { a: "b" }))), options, first);
+    assert.equal(second.config, first.config);
+    // Converted again from its text it says the same.
+    assert.deepEqual(convertResources(set, { ...options }).config.WasmPlugin, first.config.WasmPlugin);
   });
 
   test("nothing, where the options are others", () => {

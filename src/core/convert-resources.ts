@@ -102,7 +102,6 @@ function sortedByName(configs: IstioConfig<"WasmPlugin">[]): IstioConfig<"WasmPl
 
 interface Remembered extends Converted {
   readonly options: ConvertOptions;
-  readonly metadata: WasmPlugin["metadata"];
   /** The Secrets that were asked for, and what was there. */
   readonly asked: readonly {
     readonly namespace: string;
@@ -111,14 +110,12 @@ interface Remembered extends Converted {
   }[];
 }
 
-/** By spec, because a plugin that only moves within its file is a new object with the same spec. */
-const remembered = new WeakMap<WasmPlugin["spec"], Remembered>();
+const remembered = new WeakMap<WasmPlugin, Remembered>();
 
 function convertPluginOnce(plugin: WasmPlugin, options: ConvertOptions, secrets: SecretLookup): Converted {
-  const known = remembered.get(plugin.spec);
+  const known = remembered.get(plugin);
   if (
     known?.options === options &&
-    known.metadata === plugin.metadata &&
     known.asked.every(({ namespace, name, found }) => secrets(namespace, name) === found)
   ) {
     return known;
@@ -129,7 +126,7 @@ function convertPluginOnce(plugin: WasmPlugin, options: ConvertOptions, secrets:
     asked.push({ namespace, name, found });
     return found;
   });
-  remembered.set(plugin.spec, { ...converted, options, metadata: plugin.metadata, asked });
+  remembered.set(plugin, { ...converted, options, asked });
   return converted;
 }
 

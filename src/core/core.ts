@@ -1,10 +1,12 @@
 import { Registry } from "prom-client";
-import { type Pages, jsonPage, readyPage, servePages } from "../http-server.ts";
+import { jsonPage, type Pages, readyPage, servePages } from "../http-server.ts";
 import { configz } from "../istio/configz.ts";
 import type { Log } from "../log.ts";
 import { type Diagnostic, formatDiagnostic } from "../resource/diagnostic.ts";
 import { placeDiagnostics } from "../resource/place-diagnostics.ts";
 import type { SourceState } from "../resource/source-state.ts";
+import { keepSpecAsText } from "../resource/spec-text.ts";
+import { returnMemoryOfStart } from "../return-memory.ts";
 import { createWatchable, type Watchable } from "../watchable.ts";
 import { listenXds } from "../xds/listen.ts";
 import { addServerMetrics } from "../xds/metrics.ts";
@@ -28,8 +30,8 @@ export interface CoreOptions {
 /** What core has made of its source, and how its users may see it. */
 export interface CoreState {
   readonly conversion: Conversion;
-  /** Everything there is to say about what users wrote, with positions. */
-  readonly diagnostics: readonly Diagnostic[];
+  /** Everything there is to say about what users wrote, with positions as of now. */
+  readonly diagnostics: () => readonly Diagnostic[];
 }
 
 export interface Core {
@@ -39,16 +41,26 @@ export interface Core {
 }
 
 /** The core role: what users wrote, converted and served as MCP over xDS. In the place of Higress' controller. */
-export async function startCore({ source, convert, bind, httpPort, xdsPort, log, signal }: CoreOptions): Promise<Core> {
+export async function startCore({
+  source,
+  convert,
+  bind,
+  httpPort,
+  xdsPort,
+  log,
+  signal,
+}: CoreOptions): Promise<Core> {
   const state = createWatchable<CoreState>();
   const snapshot = createWatchable<Snapshot>();
+  let logged: ReadonlySet<string> = new Set();
   source.watch(({ set, diagnostics: read }) => {
     const conversion = convertResources(set, convert, state.value?.conversion ?? emptyConversion);
     // The gateways first: people can wait for the words.
     snapshot.set(mcpSnapshot(conversion.config));
-    const diagnostics = [...read, ...placeDiagnostics(conversion.diagnostics, set)];
-    logNew(diagnostics, state.value?.diagnostics ?? [], log);
+    const diagnostics = () => [...read, ...placeDiagnostics(conversion.diagnostics, set)];
+    logged = logNew(diagnostics(), logged, log);
     state.set({ conversion, diagnostics });
+    for (const plugin of set.wasmPlugins) keepSpecAsText(plugin);
   }, signal);
 
   const xds = createXdsServer({ snapshotFor: () => snapshot, log });
@@ -58,6 +70,7 @@ export async function startCore({ source, convert, bind, httpPort, xdsPort, log,
     servePages({ bind, port: httpPort, pages: pages(state, metrics), signal }),
     listenXds(xds, bind, xdsPort, signal),
   ]);
+  returnMemoryOfStart(signal);
   log.info({ http: boundHttp, mcp: boundXds }, "core is up");
   return { httpPort: boundHttp, xdsPort: boundXds, state };
 }
@@ -75,15 +88,27 @@ function pages(state: Watchable<CoreState>, metrics: Registry): Pages {
 }
 
 function statusOf(state: CoreState | undefined) {
-  return { ready: state !== undefined, plugins: state?.conversion.plugins ?? [], diagnostics: state?.diagnostics ?? [] };
+  return {
+    ready: state !== undefined,
+    plugins: state?.conversion.plugins ?? [],
+    diagnostics: state?.diagnostics() ?? [],
+  };
 }
 
-function logNew(now: readonly Diagnostic[], before: readonly Diagnostic[], log: Log): void {
-  const known = new Set(before.map(formatDiagnostic));
-  for (const diagnostic of now) {
-    const text = formatDiagnostic(diagnostic);
-    if (known.has(text)) continue;
-    if (diagnostic.severity === "error") log.error({}, text);
+/** Logs what was not logged the last time, and gives back all of it. */
+function logNew(
+  diagnostics: readonly Diagnostic[],
+  logged: ReadonlySet<string>,
+  log: Log,
+): ReadonlySet<string> {
+  const texts = diagnostics.map((diagnostic) => ({
+    severity: diagnostic.severity,
+    text: formatDiagnostic(diagnostic),
+  }));
+  for (const { severity, text } of texts) {
+    if (logged.has(text)) continue;
+    if (severity === "error") log.error({}, text);
     else log.warn({}, text);
   }
+  return new Set(texts.map(({ text }) => text));
 }

@@ -71,6 +71,7 @@ function missing(plugin: WasmPlugin, path: FieldPath, whole: string, what: strin
     code: "SECRET_NOT_FOUND",
     message: `${whole}: ${what}`,
     at: { ref: refOf(plugin), path, file: plugin.origin?.file },
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: it is what the user writes
     hint: "create the Secret, or correct the template: ${secret.namespace/name.key}",
   };
 }

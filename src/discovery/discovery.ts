@@ -6,7 +6,8 @@ import type { IstioConfigSet } from "../istio/config.ts";
 import { configz } from "../istio/configz.ts";
 import { followCore } from "../istio/follow-core.ts";
 import type { Log } from "../log.ts";
-import { createWatchable, type Watchable } from "../watchable.ts";
+import { returnMemoryOfStart } from "../return-memory.ts";
+import { createWatchable, firstValue, type Watchable } from "../watchable.ts";
 import { listenXds } from "../xds/listen.ts";
 import { addServerMetrics } from "../xds/metrics.ts";
 import { createXdsServer, type XdsServer } from "../xds/server.ts";
@@ -67,6 +68,7 @@ export async function startDiscovery(options: DiscoveryOptions): Promise<Discove
     listenXds(server, bind, options.xdsPort, signal),
     servePages({ bind, port: options.httpPort, pages, signal }),
   ]);
+  void firstValue(config, () => true, signal).then(() => returnMemoryOfStart(signal), () => {});
   log.info({ xds: xdsPort, http: httpPort, core: options.core }, "discovery is up");
   return { xdsPort, httpPort, server };
 }

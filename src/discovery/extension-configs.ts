@@ -113,7 +113,7 @@ function environment(
   if (spec.sha256 && /^file:\/\//i.test(spec.url)) values[wasmEnv.localSha256] = spec.sha256;
   for (const variable of spec.vmConfig?.env ?? []) {
     // Unlike Istio: a plugin's variable cannot take the place of ours and, with it, of the pull secret.
-    if (!isHost(variable) && !(variable.name in values)) values[variable.name] = variable.value;
+    if (!isHost(variable) && !Object.hasOwn(values, variable.name)) values[variable.name] = variable.value;
   }
   return values;
 }

@@ -1,4 +1,11 @@
-import { type DescField, type DescMessage, isFieldSet, isMessage, type Message, ScalarType } from "@bufbuild/protobuf";
+import {
+  type DescField,
+  type DescMessage,
+  isFieldSet,
+  isMessage,
+  type Message,
+  ScalarType,
+} from "@bufbuild/protobuf";
 import type { Duration } from "@bufbuild/protobuf/wkt";
 
 /**
@@ -97,7 +104,8 @@ function fieldValue(message: Message, field: DescField): unknown {
 }
 
 function fieldJson(field: DescField, value: unknown): string {
-  if (field.fieldKind === "list") return `[${(value as unknown[]).map((item) => elementJson(field, item)).join(",")}]`;
+  if (field.fieldKind === "list")
+    return `[${(value as unknown[]).map((item) => elementJson(field, item)).join(",")}]`;
   if (field.fieldKind !== "map") return elementJson(field, value);
   const entries = Object.entries(value as object).sort(byKey);
   return `{${entries.map(([key, item]) => `${stringJson(key)}:${elementJson(field, item)}`).join(",")}}`;

@@ -1,7 +1,7 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { AnySchema, anyPack } from "@bufbuild/protobuf/wkt";
 import { TrafficExtensionSchema } from "../gen/istio/extensions/v1alpha1/traffic_extension_pb.ts";
-import type { WasmPlugin } from "../gen/istio/extensions/v1alpha1/wasm_pb.ts";
+import { type WasmPlugin, WasmPluginSchema } from "../gen/istio/extensions/v1alpha1/wasm_pb.ts";
 import { ResourceSchema } from "../gen/istio/mcp/v1alpha1/resource_pb.ts";
 import { SystemError } from "../system-error.ts";
 import { contentHash, rawResource, type SnapshotResource } from "../xds/snapshot.ts";
@@ -118,6 +118,14 @@ export function decodeMcp<K extends IstioKind>(kind: K, value: Uint8Array): Isti
     annotations,
     spec: fromBinary(schema, body.value),
   } as IstioConfig<K>;
-  if (isWasmPlugin(config)) keepConfigEncoded(config.spec, body.value);
-  return config;
+  if (!isWasmPlugin(config)) return config;
+  keepConfigEncoded(config.spec, body.value);
+  if (!annotations[holdsSecretsAnnotation]) return config;
+  return { ...config, shownSpec: withoutTexts(config.spec) as IstioConfig<K>["spec"] };
+}
+
+/** What may be shown of a WasmPlugin whose texts hold values from Secrets: the templates stayed with core. */
+function withoutTexts(spec: WasmPlugin): WasmPlugin {
+  const { selector, imagePullPolicy, phase, priority, failStrategy } = spec;
+  return create(WasmPluginSchema, { selector, imagePullPolicy, phase, priority, failStrategy });
 }

@@ -91,17 +91,14 @@ function toDiagnostic(problem: Problem, origin: Origin, ref: ResourceRef | undef
   return { ...rest, at: { ref, path, file: origin.file, ...locate(origin, path, place) } };
 }
 
-/** The same document at another line of its file; only what holds the line is new. */
+/** The same document at another line of its file. Its resources stay the same objects: where they stand is no change. */
 export function moveDocument(document: ParsedDocument, line: number): ParsedDocument {
   if (document.line === line) return document;
   const shift = line - document.line;
+  for (const { origin } of document.resources) if (origin) origin.line = line;
   return {
     ...document,
     line,
-    resources: document.resources.map((resource) => ({
-      ...resource,
-      origin: resource.origin && { ...resource.origin, line },
-    })),
     diagnostics: document.diagnostics.map((diagnostic) => ({
       ...diagnostic,
       at: { ...diagnostic.at, line: (diagnostic.at.line ?? 1) + shift },

@@ -220,9 +220,7 @@ test("a document that only moved is not read again", () => {
   const text = plugin("a", "  phse: 1\n");
   const previous = parseDocuments(text, "a.yaml");
   const moved = parseDocuments(`# more\n---\n${text}`, "a.yaml", { previous });
-  const [before, after] = [previous.resources[0]!, moved.resources[0]!];
-  assert.deepEqual(after, { ...before, origin: { ...before.origin!, line: 3 } });
-  assert(before.kind === "WasmPlugin" && after.kind === "WasmPlugin");
-  assert.equal(after.spec, before.spec);
+  assert.equal(moved.resources[0], previous.resources[0]);
+  assert.equal(moved.resources[0]?.origin?.line, 3);
   assert.equal(moved.diagnostics[0]?.at.line, 8);
 });

@@ -14,7 +14,8 @@ export interface ResourceRef {
 /** Where a resource was read: the text of its YAML document and the line at which that starts in its file, from 1. */
 export interface Origin {
   readonly file: string;
-  readonly line: number;
+  /** Not a part of what a resource is: it follows the text when lines are added above. */
+  line: number;
   readonly text: string;
   /** Where the resource stands within its document, for an item of a List: `["items", 3]`. */
   readonly path?: readonly (string | number)[];

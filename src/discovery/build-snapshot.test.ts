@@ -1,0 +1,217 @@
+import assert from "node:assert/strict";
+import { suite, test } from "node:test";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { NodeSchema } from "../gen/envoy/config/core/v3/base_pb.ts";
+import { FailStrategy, PluginPhase, WasmPluginSchema } from "../gen/istio/extensions/v1alpha1/wasm_pb.ts";
+import { GatewaySchema } from "../gen/istio/networking/v1alpha3/gateway_pb.ts";
+import { ServiceEntrySchema } from "../gen/istio/networking/v1alpha3/service_entry_pb.ts";
+import { VirtualServiceSchema } from "../gen/istio/networking/v1alpha3/virtual_service_pb.ts";
+import { SecretSchema } from "../gen/k8s/io/api/core/v1/secret_pb.ts";
+import { emptyIstioConfigSet, type IstioConfig, type IstioConfigSet } from "../istio/config.ts";
+import { resourceJson } from "../xds/envoy-json.ts";
+import type { Snapshot } from "../xds/snapshot.ts";
+import { pushOrder, typeUrls } from "../xds/type-urls.ts";
+import { buildSnapshot, createSnapshotBuilder, defaultBuildOptions } from "./build-snapshot.ts";
+import { type ProxyNode, proxyOf } from "./proxy.ts";
+
+const namespace = "higress-system";
+const proxy: ProxyNode = { namespace, labels: {}, trusted: true };
+
+function makePlugin(
+  name: string,
+  spec: MessageInitShape<typeof WasmPluginSchema> = {},
+): IstioConfig<"WasmPlugin"> {
+  const url = "oci://a/b:1";
+  return {
+    kind: "WasmPlugin",
+    namespace,
+    name,
+    version: "v",
+    spec: create(WasmPluginSchema, { url, ...spec }),
+  };
+}
+
+function makeSecret(name: string, text: string): IstioConfig<"Secret"> {
+  const spec = create(SecretSchema, { data: { ".dockerconfigjson": Buffer.from(text) } });
+  return { kind: "Secret", namespace, name, spec };
+}
+
+const port = { number: 80, protocol: "HTTP", name: "http" };
+const base: IstioConfigSet = {
+  Gateway: [
+    {
+      kind: "Gateway",
+      namespace,
+      name: "g",
+      spec: create(GatewaySchema, { servers: [{ port, hosts: ["*"] }] }),
+    },
+  ],
+  VirtualService: [
+    {
+      kind: "VirtualService",
+      namespace,
+      name: "v",
+      spec: create(VirtualServiceSchema, {
+        hosts: ["*"],
+        gateways: ["g"],
+        http: [{ route: [{ destination: { host: "a", port: { number: 80 } } }] }],
+      }),
+    },
+  ],
+  ServiceEntry: [
+    {
+      kind: "ServiceEntry",
+      namespace,
+      name: "e",
+      spec: create(ServiceEntrySchema, { hosts: ["a"], ports: [port] }),
+    },
+  ],
+  WasmPlugin: Array.from({ length: 50 }, (_, index) => makePlugin(`p${index}`, { priority: index })),
+  Secret: [],
+};
+
+/** The types that are not the same object in two snapshots. */
+function changedTypes(before: Snapshot, after: Snapshot): string[] {
+  return [...after.keys()].filter((typeUrl) => after.get(typeUrl) !== before.get(typeUrl));
+}
+
+/** The resources of a type that have another version in the later snapshot. */
+function changedResources(before: Snapshot, after: Snapshot, typeUrl: string): string[] {
+  const old = before.get(typeUrl)!.resources;
+  const resources = [...after.get(typeUrl)!.resources.values()];
+  return resources.filter(({ name, version }) => old.get(name)?.version !== version).map(({ name }) => name);
+}
+
+/** The order of the filters of port 80, without the built-in ones' prefix. */
+function chainOf(snapshot: Snapshot): string[] {
+  const [listener] = snapshot.get(typeUrls.listener)!.resources.values();
+  const names = JSON.stringify(resourceJson(listener!)).matchAll(
+    /"name":"(?:envoy\.filters\.http|higress-system)\.([\w-]+)"/g,
+  );
+  return [...names].map(([, name]) => name!);
+}
+
+function withPlugin(
+  plugins: readonly IstioConfig<"WasmPlugin">[],
+  index: number,
+  plugin: IstioConfig<"WasmPlugin">,
+) {
+  return { ...base, WasmPlugin: plugins.with(index, plugin) };
+}
+
+test("a snapshot has every type of ADS, in the order in which they are sent", () => {
+  const expected = [...pushOrder];
+  assert.deepEqual([...buildSnapshot(base, proxy).keys()], expected);
+  assert.deepEqual([...buildSnapshot(emptyIstioConfigSet, proxy).keys()], expected);
+});
+
+suite("a builder", () => {
+  test("gives the same types for the same configuration", () => {
+    const build = createSnapshotBuilder(proxy, defaultBuildOptions);
+    const before = build(base);
+    assert.deepEqual(changedTypes(before, build(base)), []);
+    // Other lists of the same objects, as after a reconnect.
+    const lists = Object.entries(base).map(([kind, list]) => [kind, [...list]]);
+    assert.deepEqual(changedTypes(before, build(Object.fromEntries(lists) as IstioConfigSet)), []);
+  });
+
+  test("of one edited plugin changes one resource of one type", () => {
+    const build = createSnapshotBuilder(proxy, defaultBuildOptions);
+    const before = build(base);
+    const edited = makePlugin("p7", { priority: 7, pluginConfig: { a: 1 }, url: "oci://a/b:2" });
+    const after = build(withPlugin(base.WasmPlugin, 7, edited));
+    assert.deepEqual(changedTypes(before, after), [typeUrls.extensionConfig]);
+    assert.deepEqual(changedResources(before, after, typeUrls.extensionConfig), [`${namespace}.p7`]);
+    const [old, now] = [before, after].map((snapshot) => snapshot.get(typeUrls.extensionConfig)!.resources);
+    for (const [name, resource] of now!)
+      if (name !== `${namespace}.p7`) assert.equal(resource, old!.get(name));
+  });
+
+  test("says the same as building anew, after any edit", () => {
+    const build = createSnapshotBuilder(proxy, defaultBuildOptions);
+    const edits = [
+      makePlugin("p7", { priority: 100 }),
+      makePlugin("p7", { priority: 7, phase: PluginPhase.STATS }),
+      makePlugin("p7", { priority: 7, phase: PluginPhase.AUTHZ }),
+      makePlugin("p7", { priority: 7, failStrategy: FailStrategy.FAIL_OPEN }),
+      makePlugin("p7", { priority: 7, match: [{ ports: [{ number: 443 }] }] }),
+      makePlugin("p7", { selector: { matchLabels: { other: "gateway" } } }),
+      makePlugin("p7", { priority: 7 }),
+    ];
+    for (const edit of edits) {
+      const config = withPlugin(base.WasmPlugin, 7, edit);
+      const [kept, anew] = [build(config), buildSnapshot(config, proxy)];
+      for (const typeUrl of pushOrder) assert.equal(kept.get(typeUrl)!.version, anew.get(typeUrl)!.version);
+    }
+  });
+
+  test("moves a plugin whose phase alone changes", () => {
+    const build = createSnapshotBuilder(proxy, defaultBuildOptions);
+    const chain = (phase: PluginPhase) =>
+      chainOf(build({ ...base, WasmPlugin: [makePlugin("p", { phase })] }));
+    assert.deepEqual(chain(PluginPhase.AUTHZ), ["cors", "p", "rbac", "local_ratelimit", "fault", "router"]);
+    assert.deepEqual(chain(PluginPhase.STATS), ["cors", "rbac", "local_ratelimit", "p", "fault", "router"]);
+  });
+
+  test("changes only clusters and endpoints for a service, only routes for a route", () => {
+    const build = createSnapshotBuilder(proxy, defaultBuildOptions);
+    const before = build(base);
+    const entry = {
+      ...base.ServiceEntry[0]!,
+      spec: create(ServiceEntrySchema, { hosts: ["b"], ports: [port] }),
+    };
+    const withEntry = build({ ...base, ServiceEntry: [entry] });
+    assert.deepEqual(changedTypes(before, withEntry), [typeUrls.cluster, typeUrls.endpoints]);
+    const service = {
+      ...base.VirtualService[0]!,
+      spec: create(VirtualServiceSchema, { hosts: ["*"], gateways: ["g"] }),
+    };
+    const withService = build({ ...base, ServiceEntry: [entry], VirtualService: [service] });
+    assert.deepEqual(changedTypes(withEntry, withService), [typeUrls.routes]);
+  });
+});
+
+suite("registry credentials", () => {
+  const plugin = makePlugin("p", { imagePullSecret: "registry" });
+  const configOf = (snapshot: Snapshot) =>
+    JSON.stringify(resourceJson([...snapshot.get(typeUrls.extensionConfig)!.resources.values()][0]!));
+  const withSecret = (text: string) => ({
+    ...base,
+    WasmPlugin: [plugin],
+    Secret: [makeSecret("registry", text)],
+  });
+
+  test("go to a gateway that is trusted, and to no other", () => {
+    const key = '"ISTIO_META_WASM_IMAGE_PULL_SECRET"';
+    assert.ok(configOf(buildSnapshot(withSecret("one"), proxy)).includes(`${key}:"one"`));
+    assert.ok(configOf(buildSnapshot(withSecret("one"), { ...proxy, trusted: false })).includes(`${key}:""`));
+  });
+
+  test("make a new resource of the plugins that use them", () => {
+    const build = createSnapshotBuilder(proxy, defaultBuildOptions);
+    const before = build(withSecret("one"));
+    const after = build(withSecret("two"));
+    assert.deepEqual(changedResources(before, after, typeUrls.extensionConfig), [`${namespace}.p`]);
+    assert.ok(configOf(after).includes('"two"'));
+    assert.ok(configOf(build({ ...withSecret("one"), Secret: [] })).includes('PULL_SECRET":""'));
+  });
+});
+
+suite("a gateway's node", () => {
+  const nodeOf = (node: MessageInitShape<typeof NodeSchema>) => proxyOf(create(NodeSchema, node), false);
+
+  test("says its namespace and labels in Istio's metadata", () => {
+    const metadata = { NAMESPACE: "ns", LABELS: { b: "2", a: "1", odd: 3 } };
+    const id = "router~1.1.1.1~gw.other~other.svc.cluster.local";
+    assert.deepEqual(nodeOf({ id, metadata }), {
+      namespace: "ns",
+      labels: { a: "1", b: "2" },
+      trusted: false,
+    });
+  });
+
+  test("says its namespace in its id where there is no metadata", () => {
+    assert.equal(nodeOf({ id: "router~1.1.1.1~gw.other~other.svc.cluster.local" }).namespace, "other");
+    assert.deepEqual(nodeOf({ id: "anything" }), { namespace: "", labels: {}, trusted: false });
+  });
+});
