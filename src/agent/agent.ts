@@ -1,15 +1,15 @@
 import { mkdir } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { Counter, Gauge, Registry } from "prom-client";
 import { jsonPage, readyPage, servePages } from "../http-server.ts";
 import type { Log } from "../log.ts";
 import { mirrored } from "../oci/mirrors.ts";
-import { SystemError } from "../system-error.ts";
+import { errorText, SystemError } from "../system-error.ts";
 import { ready } from "./envoy-admin.ts";
 import { envoyBootstrap } from "./envoy-bootstrap.ts";
 import { createModuleCache, type ModuleCache } from "./module-cache.ts";
 import type { GatewayNode } from "./node.ts";
-import { createModuleResolver, type PluginModule } from "./resolve-module.ts";
+import { createModuleResolver, type ModuleResolver, type PluginModule } from "./resolve-module.ts";
 import { type EnvoyState, runEnvoy } from "./run-envoy.ts";
 import { serveXdsProxy } from "./xds-proxy.ts";
 
@@ -61,9 +61,11 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const metrics = new Registry();
   const cache = createCache(options, dataDir, metrics);
   const resolver = createModuleResolver(
-    (request, fetching) => cache.fetch({ ...request, url: mirrored(request.url, options.registryMirrors) }, fetching),
+    (request, fetching) =>
+      cache.fetch({ ...request, url: mirrored(request.url, options.registryMirrors) }, fetching),
     log,
   );
+  purgeHourly(cache, resolver, log, signal);
   await serveXdsProxy({ target: options.discovery, socket, resolver, log, signal });
   const state: { envoy: EnvoyState | undefined } = { envoy: undefined };
   const httpPort = await servePages({ bind, port: options.httpPort, pages: pages(), signal });
@@ -72,9 +74,11 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
 
   function pages() {
     return {
-      "/healthz/ready": async () => readyPage(await gatewayReady(bind, envoy), "the gateway does not serve yet"),
+      "/healthz/ready": async () =>
+        readyPage(await gatewayReady(bind, envoy), "the gateway does not serve yet"),
       "/stats/prometheus": async () => ({ type: metrics.contentType, body: await metrics.metrics() }),
-      "/debug/modules": () => jsonPage({ plugins: resolver.plugins(), modules: cache.entries(), envoy: state.envoy }),
+      "/debug/modules": () =>
+        jsonPage({ plugins: resolver.plugins(), modules: cache.entries(), envoy: state.envoy }),
     };
   }
 
@@ -82,7 +86,13 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     const { node, incremental } = options;
     return runEnvoy({
       envoyPath: path,
-      bootstrap: envoyBootstrap({ node, xdsSocket: socket, adminAddress: bind, adminPort, delta: incremental }),
+      bootstrap: envoyBootstrap({
+        node,
+        xdsSocket: socket,
+        adminAddress: bind,
+        adminPort,
+        delta: incremental,
+      }),
       dataDir,
       concurrency,
       log: log.child({ role: "envoy" }),
@@ -96,11 +106,30 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   }
 }
 
+const hourMs = 3_600_000;
+
+/** Removes modules that nobody has asked for in a day. What is in effect stays, however old. */
+function purgeHourly(cache: ModuleCache, resolver: ModuleResolver, log: Log, signal: AbortSignal): void {
+  const purge = () => {
+    const inEffect = resolver.modulesInEffect().map((path) => basename(path, ".wasm"));
+    cache.purge(new Set(inEffect), 24 * hourMs).then(
+      (removed) =>
+        removed.length > 0 && log.info({ removed }, "removed modules that were not asked for in a day"),
+      (error) => log.warn({ error: errorText(error) }, "cannot remove old modules"),
+    );
+  };
+  const timer = setInterval(purge, hourMs).unref();
+  signal.addEventListener("abort", () => clearInterval(timer), { once: true });
+}
+
 /** A unix socket's path must be short: the kernel takes 107 bytes. */
 function socketPath(dataDir: string): string {
   const socket = join(dataDir, "xds.sock");
   if (Buffer.byteLength(socket) <= 107) return socket;
-  throw new SystemError("disk", `the path of the xDS socket is too long (${socket}): give a --data-dir of at most 98 bytes`);
+  throw new SystemError(
+    "disk",
+    `the path of the xDS socket is too long (${socket}): give a --data-dir of at most 98 bytes`,
+  );
 }
 
 async function gatewayReady(bind: string, envoy: EnvoyOptions | undefined): Promise<boolean> {
@@ -109,10 +138,24 @@ async function gatewayReady(bind: string, envoy: EnvoyOptions | undefined): Prom
 }
 
 /** The module cache, with Istio's metrics of it. */
-function createCache({ insecureRegistries, log }: AgentOptions, dataDir: string, registry: Registry): ModuleCache {
+function createCache(
+  { insecureRegistries, log }: AgentOptions,
+  dataDir: string,
+  registry: Registry,
+): ModuleCache {
   const shared = { registers: [registry] };
-  const lookups = new Counter({ ...shared, name: "istio_agent_wasm_cache_lookup_count", help: "Look-ups of modules in the cache", labelNames: ["hit"] });
-  const fetches = new Counter({ ...shared, name: "istio_agent_wasm_remote_fetch_count", help: "Fetches of modules, by outcome", labelNames: ["result"] });
+  const lookups = new Counter({
+    ...shared,
+    name: "istio_agent_wasm_cache_lookup_count",
+    help: "Look-ups of modules in the cache",
+    labelNames: ["hit"],
+  });
+  const fetches = new Counter({
+    ...shared,
+    name: "istio_agent_wasm_remote_fetch_count",
+    help: "Fetches of modules, by outcome",
+    labelNames: ["result"],
+  });
   const cache = createModuleCache({
     dir: join(dataDir, "modules"),
     insecureRegistries,

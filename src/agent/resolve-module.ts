@@ -1,6 +1,7 @@
 import type { Log } from "../log.ts";
 import { SystemError } from "../system-error.ts";
 import type { XdsResource } from "../xds/snapshot.ts";
+import { parseModuleUrl } from "./module-origin.ts";
 import type { ModuleRequest } from "./module-request.ts";
 import { readWasmResource, substituteFor, type WasmResource, withLocalModule } from "./rewrite.ts";
 
@@ -42,6 +43,8 @@ export interface ModuleResolver {
   /** Forgets a resource that Envoy does not ask for any more. */
   forget(name: string): void;
   plugins(): readonly PluginModule[];
+  /** The files of modules that Envoy may be running. */
+  modulesInEffect(): readonly string[];
 }
 
 export function createModuleResolver(fetchModule: FetchModule, log: Log): ModuleResolver {
@@ -53,7 +56,7 @@ export function createModuleResolver(fetchModule: FetchModule, log: Log): Module
   async function attempt(wasm: WasmResource, attempts: number, signal: AbortSignal): Promise<Resolution> {
     const { name, request } = wasm;
     const note = (state: PluginModule["state"], path: string, error: string) =>
-      status.set(name, { name, url: request.url, state, path, error, attempts });
+      status.set(name, { name, url: shownUrl(request.url), state, path, error, attempts });
     if (attempts === 1) note("fetching", "", "");
     try {
       if (request.pullSecret === "")
@@ -69,12 +72,12 @@ export function createModuleResolver(fetchModule: FetchModule, log: Log): Module
       note("ready", path, "");
       return { resource, error: "" };
     } catch (caught) {
-      const failure = SystemError.from(caught, "network", `cannot fetch ${request.url}`);
+      const failure = SystemError.from(caught, "network", `cannot fetch ${shownUrl(request.url)}`);
       if (signal.aborted) return { resource: undefined, error: failure.message };
       const kept = lastGood.get(name);
       note(stateWithout(wasm, kept), "", failure.message);
       log.warn(
-        { plugin: name, url: request.url, code: failure.code, error: failure.message },
+        { plugin: name, url: shownUrl(request.url), code: failure.code, error: failure.message },
         effectOf(kept !== undefined, wasm),
       );
       return { resource: kept ?? substituteFor(wasm), error: failure.message };
@@ -116,7 +119,21 @@ export function createModuleResolver(fetchModule: FetchModule, log: Log): Module
       for (const map of [lastGood, lastAccepted, status]) map.delete(name);
     },
     plugins: () => [...status.values()],
+    modulesInEffect: () =>
+      [...lastGood.values(), ...lastAccepted.values()].flatMap((resource) => {
+        const url = read(resource)?.request.url;
+        return url ? [url.slice("file://".length)] : [];
+      }),
   };
+}
+
+/** A url without what may be secret in it: user, password and query. */
+function shownUrl(url: string): string {
+  try {
+    return parseModuleUrl(url).key;
+  } catch {
+    return url.replace(/\/\/[^/@]*@/, "//").replace(/\?.*/, "");
+  }
 }
 
 /** What cannot be read here, Envoy refuses itself, and says why. */

@@ -154,12 +154,15 @@ function withType(resource: XdsResource): JsonValue {
   return { "@type": resource.typeUrl, ...(resourceJson(resource, true) as object) } as JsonValue;
 }
 
-/** Leaves out registry credentials, and the whole configuration of a plugin whose configuration holds Secrets. */
+/** Where a template can put a value from a Secret. */
+const secretiveKeys: readonly string[] = ["configuration", "key_values", "root_id", "uri"];
+
+/** Leaves out registry credentials, and of a plugin that holds values from Secrets whatever can be one. */
 function redacted(value: JsonValue, holdsSecrets: boolean): JsonValue {
   if (typeof value !== "object" || value === null) return value;
   if (Array.isArray(value)) return value.map((item) => redacted(item, holdsSecrets));
   const entries = Object.entries(value).map(([key, item]) => {
-    const secret = key === wasmEnv.pullSecret || (holdsSecrets && key === "configuration");
+    const secret = key === wasmEnv.pullSecret || (holdsSecrets && secretiveKeys.includes(key));
     return [key, secret ? "<Redacted>" : redacted(item, holdsSecrets)] as const;
   });
   return Object.fromEntries(entries);

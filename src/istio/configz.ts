@@ -3,7 +3,12 @@ import { indentJson, specJson, structJson } from "./json.ts";
 import { kinds } from "./kinds.ts";
 
 /** The kinds that debug pages show, in the order of Higress' store. Secrets are not among them. */
-const shownKinds = ["Gateway", "ServiceEntry", "VirtualService", "WasmPlugin"] as const satisfies readonly IstioKind[];
+const shownKinds = [
+  "Gateway",
+  "ServiceEntry",
+  "VirtualService",
+  "WasmPlugin",
+] as const satisfies readonly IstioKind[];
 
 /**
  * The body of `/debug/configz`: all Istio resources as one JSON array, byte-compatible with Higress' (key order kind,
@@ -22,7 +27,8 @@ function shownConfigs(config: IstioConfigSet): IstioConfig[] {
 export function configJson({ kind, namespace, name, annotations, shownSpec, spec }: IstioConfig): string {
   const { apiVersion, schema } = kinds[kind];
   const head = `"kind":"${kind}","apiVersion":"${apiVersion}"`;
-  const notes = annotations && Object.keys(annotations).length > 0 ? `,"annotations":${structJson(annotations)}` : "";
+  const notes =
+    annotations && Object.keys(annotations).length > 0 ? `,"annotations":${structJson(annotations)}` : "";
   const metadata = `{"name":${structJson(name)},"namespace":${structJson(namespace || "default")}${notes}}`;
   return `{${head},"metadata":${metadata},"spec":${specJson(schema, shownSpec ?? spec)}}`;
 }

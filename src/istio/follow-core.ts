@@ -20,7 +20,9 @@ export interface FollowCoreOptions {
  * read is refused, and its last good version stays.
  */
 export function followCore({ onConfig, log, ...options }: FollowCoreOptions): void {
-  const byTypeUrl = new Map((Object.keys(kinds) as IstioKind[]).map((kind) => [kinds[kind].mcpTypeUrls[0], kind]));
+  const byTypeUrl = new Map(
+    (Object.keys(kinds) as IstioKind[]).map((kind) => [kinds[kind].mcpTypeUrls[0], kind]),
+  );
   const received = new Map<IstioKind, Map<string, IstioConfig>>();
   let config: IstioConfigSet = emptyIstioConfigSet;
 

@@ -69,8 +69,11 @@ export class Subscription {
     }
     for (const [name, rejection] of this.rejected) if (rejection.nonce === nonce) this.rejected.delete(name);
     if (this.rejected.size === 0) this.lastError = "";
-    this.nonceAcked = nonce;
-    if (response) this.versionAcked = response.version;
+    // Answers to several responses may come in any order. With the last of them the client has all that was sent.
+    const hasAll = this.inFlight.size === 0 && this.rejected.size === 0;
+    this.nonceAcked = hasAll ? this.nonceSent : nonce;
+    if (hasAll) this.versionAcked = this.versionSent;
+    else if (response) this.versionAcked = response.version;
   }
 
   status(): SubscriptionStatus {

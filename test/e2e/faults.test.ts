@@ -22,7 +22,7 @@ let layout: string;
 before(async () => {
   files = await layOutSeed();
   layout = join(files.dataDir, "..", "images");
-  await publish("first", "transformer");
+  await publish("beside", "transformer");
   up = startWasmline(["up", "-f", files.dir, ...files.flags, "--layout", layout]);
   await up.waitFor("stdout", /^ready .*$/m);
 });
@@ -150,8 +150,27 @@ test("a configuration that the plugin refuses: the error is that plugin's, its l
       for (const other of ["wasm-transformer", "wasm-keyauth", "easy-logger"]) assert.equal(await stateOf(other), "SYNCED");
       assert.match(up.stderr(), /configuration: _rules_\[0\]: .*headers\[0\] is expected to be "name=value"/);
       assert.equal(await key1(), served);
+      assert.equal((await moduleStatus(files.offset, "custom-response"))?.state, "last-good");
+      // Envoy would refuse a listener with a configuration that it has refused before.
+      await addPlugin("beside", "FAIL_CLOSE");
+      await until("a new plugin is in effect beside it", async () => passed(await ask(), "beside"));
+      assert.equal(await key1(), served);
+      await removePlugin("beside");
     },
   );
+});
+
+test("a new plugin whose configuration it refuses denies requests, until it is repaired", async () => {
+  await publish("strict", "transformer");
+  await addPlugin("strict", "FAIL_CLOSE", "explode");
+  const denied = await until("requests are denied", async () => denial(await ask()));
+  assert.equal(denied.body, "RBAC: access denied");
+  const { error } = await until("the refusal", async () => failed(await ecdsStatus(files.offset, "strict")));
+  assert.match(error, /^higress-system\.strict: /);
+  assert.equal((await moduleStatus(files.offset, "strict"))?.state, "denying");
+  await addPlugin("strict", "FAIL_CLOSE");
+  await until("the repaired plugin is in effect", async () => passed(await ask(), "strict"));
+  await removePlugin("strict");
 });
 
 test("a new FAIL_CLOSE plugin without an image denies requests, until the image is there", async () => {
@@ -206,8 +225,8 @@ test("with a missing image from the start: ready says so, and the other plugins 
 });
 
 /** A plugin at the head of the chain that marks the responses that it saw with `x-NAME: yes`. */
-async function addPlugin(name: string, failStrategy: "FAIL_CLOSE" | "FAIL_OPEN"): Promise<void> {
-  const rule = { operate: "add", headers: [{ key: `x-${name}`, value: "yes" }] };
+async function addPlugin(name: string, failStrategy: "FAIL_CLOSE" | "FAIL_OPEN", operate = "add"): Promise<void> {
+  const rule = { operate, headers: [{ key: `x-${name}`, value: "yes" }] };
   const spec = { phase: "AUTHN", priority: 900, failStrategy, defaultConfig: { respRules: [rule] }, url: `oci://${registry}/${name}:1.0.0` };
   const plugin = { apiVersion: "extensions.higress.io/v1alpha1", kind: "WasmPlugin", metadata: { name, namespace: "higress-system" }, spec };
   await writeFile(join(files.dir, `${name}.yaml`), JSON.stringify(plugin));

@@ -91,6 +91,18 @@ test("an Envoy that is killed comes back with the configuration that it had", as
   assert.deepEqual(await configDump(), before);
 });
 
+test("an Envoy that is killed while a configuration is refused comes back with the last good one", async () => {
+  const served = await answer();
+  await files.edit("custom-response.yaml", (text) => text.replace("key2=value2", "key2").replace(/key1=[\w-]+/, "key1=refused"));
+  await until("the refusal", async () => (await ecdsStatus(files.offset, "custom-response"))?.state === "ERROR");
+  const pid = await envoyPid();
+  process.kill(pid, "SIGKILL");
+  await until("another Envoy serves", async () => (await envoyPid()) !== pid && (await answer()) === served);
+  assert.equal((await ecdsStatus(files.offset, "custom-response"))?.state, "ERROR");
+  await files.edit("custom-response.yaml", (text) => text.replace(/key2$/m, "key2=value2"));
+  await until("the repaired file is in effect", async () => (await answer()) === "refused");
+});
+
 async function envoyPid(): Promise<number> {
   return (await getJson<{ envoy: { pid: number } }>(15020 + files.offset, "/debug/modules")).envoy.pid;
 }
