@@ -42,8 +42,6 @@ interface Newest {
   readonly upstream: Upstream;
   /** Aborts when another version takes its place, or nobody wants it any more. */
   readonly fetching: AbortController;
-  /** Of the last response to Envoy with it. */
-  nonce: string;
 }
 
 /** One resource that Envoy was sent and has not answered yet. */
@@ -78,6 +76,8 @@ export function createIncrementalSession({
 > {
   const sentDown = new Map<string, Sent>();
   const newest = new Map<string, Newest>();
+  /** The nonce of the last response with each resource. */
+  const lastSent = new Map<string, string>();
   let counter = 0;
   signal.addEventListener("abort", () => {
     for (const { fetching } of newest.values()) fetching.abort();
@@ -90,7 +90,7 @@ export function createIncrementalSession({
     removedResources: string[] = [],
   ): void {
     const nonce = `${sent.version.upstream.nonce}/${++counter}`;
-    sent.version.nonce = nonce;
+    lastSent.set(sent.version.name, nonce);
     sentDown.set(nonce, sent);
     const { extensionConfig: typeUrl } = typeUrls;
     sendDown(
@@ -141,12 +141,13 @@ export function createIncrementalSession({
 
   function forget(name: string): void {
     drop(name);
+    lastSent.delete(name);
     resolver.forget(name);
   }
 
   function begin(upstream: Upstream, name: string): Newest {
     drop(name);
-    const version = { name, upstream, fetching: new AbortController(), nonce: "" };
+    const version = { name, upstream, fetching: new AbortController() };
     newest.set(name, version);
     return version;
   }
@@ -168,7 +169,7 @@ export function createIncrementalSession({
   function onRefusal(nonce: string, { version, resource, error }: Sent, refusal: string): void {
     settle(version, refusal);
     // What stands in for something has nothing to stand in for it.
-    if (!resource || error || version.nonce !== nonce || version.fetching.signal.aborted) return;
+    if (!resource || error || lastSent.get(version.name) !== nonce) return;
     const before = resolver.refused(resource, refusal);
     if (before) sendResource(version, before, refusal);
   }

@@ -1,4 +1,4 @@
-import { formatReference, parseReference } from "./reference.ts";
+import { formatReference, normalizeRegistry, parseReference } from "./reference.ts";
 
 /**
  * The image to pull in the place of another one: the same repository, tag and digest at the registry that stands for
@@ -7,7 +7,7 @@ import { formatReference, parseReference } from "./reference.ts";
 export function mirrored(url: string, mirrors: ReadonlyMap<string, string>): string {
   if (mirrors.size === 0 || !(url.startsWith("oci://") || !url.includes("://"))) return url;
   const reference = parseReference(url);
-  const registry = mirrors.get(reference.registry);
+  const registry = [...mirrors].find(([from]) => normalizeRegistry(from) === reference.registry)?.[1];
   if (registry === undefined) return url;
   // An image without a tag stays one: the tag `latest` has another pull policy.
   const isTagged = /[:@][^/]*$/.test(url);
