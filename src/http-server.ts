@@ -49,15 +49,20 @@ export function servePages({ bind, port, pages, signal }: HttpServerOptions): Pr
 }
 
 async function answer(pages: Pages, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const { pathname, searchParams } = new URL(request.url ?? "/", "http://localhost");
-  const { status = 200, type = "text/plain; charset=utf-8", body } = await find(pages, request.method, pathname, searchParams);
-  response.writeHead(status, { "content-type": type, "content-length": Buffer.byteLength(body) });
+  const { status = 200, type = "text/plain; charset=utf-8", body } = await find(pages, request);
+  const allow = status === 405 ? { allow: "GET, HEAD" } : {};
+  response.writeHead(status, { "content-type": type, "content-length": Buffer.byteLength(body), ...allow });
   response.end(request.method === "HEAD" ? undefined : body);
 }
 
-async function find(pages: Pages, method: string | undefined, path: string, query: URLSearchParams): Promise<Page> {
+async function find(pages: Pages, { method, url = "/" }: IncomingMessage): Promise<Page> {
+  const base = "http://localhost";
+  // Anybody can send a target that is no URL, such as "//".
+  if (!URL.canParse(url, base)) return { status: 400, body: "the request's target is not a path\n" };
+  const { pathname: path, searchParams: query } = new URL(url, base);
   const page = Object.hasOwn(pages, path) ? pages[path] : undefined;
-  if (!page) return { status: 404, body: `no page ${path}; there is ${Object.keys(pages).sort().join(", ")}\n` };
+  if (!page)
+    return { status: 404, body: `no page ${path}; there is ${Object.keys(pages).sort().join(", ")}\n` };
   if (method !== "GET" && method !== "HEAD") return { status: 405, body: "only GET\n" };
   try {
     return await page(query);

@@ -29,8 +29,10 @@ export function createWatchable<T>(initial?: T): Watchable<T> {
     },
     watch(listener, signal) {
       if (signal?.aborted) return;
-      listeners.add(listener);
-      signal?.addEventListener("abort", () => listeners.delete(listener), { once: true });
+      // One of its own each time: the same function may be subscribed twice, with signals of their own.
+      const subscriber = (value: T) => listener(value);
+      listeners.add(subscriber);
+      signal?.addEventListener("abort", () => listeners.delete(subscriber), { once: true });
       if (current !== undefined) listener(current);
     },
   };
@@ -62,8 +64,13 @@ export function firstValue<T>(
  * Makes a trigger for `run` that has no fixed delay: the first call runs at the end of the current turn of the event
  * loop. Calls that come while it runs, or while it rests, are one run afterwards. It rests as long as its last run took
  * (at most `maxRestMs`), so that a single change leaves at once and a storm takes at most half of the processor.
+ * What `run` throws goes to `onError`, by default as a warning of the process, and stops nothing.
  */
-export function coalesce(run: () => void | Promise<void>, maxRestMs = 100): () => void {
+export function coalesce(
+  run: () => void | Promise<void>,
+  maxRestMs = 100,
+  onError: (error: unknown) => void = warn,
+): () => void {
   let state: "idle" | "scheduled" | "busy" = "idle";
   let again = false;
   const start = async () => {
@@ -72,6 +79,8 @@ export function coalesce(run: () => void | Promise<void>, maxRestMs = 100): () =
     const began = performance.now();
     try {
       await run();
+    } catch (error) {
+      onError(error);
     } finally {
       const rest = Math.min(performance.now() - began, maxRestMs);
       if (rest >= 1) setTimeout(finish, rest);
@@ -89,4 +98,8 @@ export function coalesce(run: () => void | Promise<void>, maxRestMs = 100): () =
     setImmediate(start);
   };
   return trigger;
+}
+
+function warn(error: unknown): void {
+  process.emitWarning(error instanceof Error ? error : String(error));
 }

@@ -1,6 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { GatewaySchema } from "../gen/istio/networking/v1alpha3/gateway_pb.ts";
 import { VirtualServiceSchema } from "../gen/istio/networking/v1alpha3/virtual_service_pb.ts";
+import { sameItems } from "../incremental.ts";
 import type { IstioConfig } from "../istio/config.ts";
 import type { Diagnostic } from "../resource/diagnostic.ts";
 import type { EndpointSlice, ResourceSet } from "../resource/types.ts";
@@ -18,7 +19,7 @@ import { readCertificates } from "./ingress-certificates.ts";
 import { buildGateways } from "./ingress-gateways.ts";
 import { buildRoutes, type RoutesByHost } from "./ingress-routes.ts";
 import { createIngressScope, type ServiceUse } from "./ingress-scope.ts";
-import { keepUnchanged, sameItems } from "./keep-unchanged.ts";
+import { keepUnchanged } from "./keep-unchanged.ts";
 
 /** What the Ingresses become, each list in the order of its names. */
 export interface ConvertedIngresses {

@@ -1,6 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { SecretSchema } from "../gen/k8s/io/api/core/v1/secret_pb.ts";
 import { getOrCreate } from "../get-or-create.ts";
+import { mapIncrementally, sameItems, whenChanged } from "../incremental.ts";
 import {
   emptyIstioConfigSet,
   type IstioConfig,
@@ -46,7 +47,8 @@ export function convertResources(
 ): Conversion {
   const secrets = new Map(set.secrets.map((secret) => [refKey(refOf(secret)), secret]));
   const lookup: SecretLookup = (namespace, name) => secrets.get(refKey({ kind: "Secret", namespace, name }));
-  const plugins = convertPlugins(set.wasmPlugins, options, lookup, previous.config.WasmPlugin);
+  const converted = convertEach(options, set.secrets, lookup)(set.wasmPlugins);
+  const plugins = collectPlugins(converted, previous.config.WasmPlugin);
   const ingresses = convertIngresses(set, options);
   const services = convertServices(set, options);
   const config: IstioConfigSet = {
@@ -64,32 +66,32 @@ export function convertResources(
 }
 
 interface Converted {
-  readonly status: WasmPluginStatus["state"];
+  readonly status: WasmPluginStatus;
   readonly config: IstioConfig<"WasmPlugin"> | undefined;
   readonly pullSecret: IstioConfig<"Secret"> | undefined;
   readonly diagnostics: readonly Diagnostic[];
 }
 
-function convertPlugins(
-  plugins: readonly WasmPlugin[],
-  options: ConvertOptions,
-  secrets: SecretLookup,
-  previous: readonly IstioConfig<"WasmPlugin">[],
-) {
+/** The conversion of a list of plugins, for as long as options and Secrets stay the same. */
+const convertEach = whenChanged(
+  (options: ConvertOptions, _secrets: ResourceSet["secrets"], lookup: SecretLookup) =>
+    mapIncrementally((plugin: WasmPlugin) => convertPluginOnce(plugin, options, lookup)),
+  2,
+);
+
+function collectPlugins(plugins: readonly Converted[], previous: readonly IstioConfig<"WasmPlugin">[]) {
   const configs: IstioConfig<"WasmPlugin">[] = [];
   const pullSecrets: IstioConfig<"Secret">[] = [];
   const status: WasmPluginStatus[] = [];
   const diagnostics: Diagnostic[] = [];
   for (const plugin of plugins) {
-    const converted = convertPluginOnce(plugin, options, secrets);
-    const { namespace, name } = plugin.metadata;
-    const kept =
-      converted.status === "rejected" ? previous.find((config) => config.name === name) : undefined;
-    const effective = converted.config ?? kept;
+    const { name, state } = plugin.status;
+    const kept = state === "rejected" ? previous.find((config) => config.name === name) : undefined;
+    const effective = plugin.config ?? kept;
     if (effective) configs.push(effective);
-    if (converted.pullSecret) pullSecrets.push(converted.pullSecret);
-    status.push({ namespace, name, state: converted.status, lastGood: kept !== undefined });
-    if (converted.diagnostics.length > 0) diagnostics.push(...converted.diagnostics);
+    if (plugin.pullSecret) pullSecrets.push(plugin.pullSecret);
+    status.push(kept ? { ...plugin.status, lastGood: true } : plugin.status);
+    if (plugin.diagnostics.length > 0) diagnostics.push(...plugin.diagnostics);
   }
   return { configs: sortedByName(configs), pullSecrets, status, diagnostics };
 }
@@ -131,24 +133,22 @@ function convertPluginOnce(plugin: WasmPlugin, options: ConvertOptions, secrets:
 }
 
 function convertPlugin(plugin: WasmPlugin, options: ConvertOptions, secrets: SecretLookup): Converted {
-  if (plugin.metadata.namespace !== options.systemNamespace) {
-    return {
-      status: "ignored",
-      config: undefined,
-      pullSecret: undefined,
-      diagnostics: [ignoredNamespace(plugin, options)],
-    };
+  const { namespace, name } = plugin.metadata;
+  const statusOf = (state: WasmPluginStatus["state"]) => ({ namespace, name, state, lastGood: false });
+  if (namespace !== options.systemNamespace) {
+    const diagnostics = [ignoredNamespace(plugin, options)];
+    return { status: statusOf("ignored"), config: undefined, pullSecret: undefined, diagnostics };
   }
   const expansion = expandTemplates(plugin, options.systemNamespace, secrets);
   const conversion = convertWasmPlugin(expansion.plugin, options);
   const pull = findPullSecret(plugin, secrets);
   const diagnostics = [...expansion.diagnostics, ...conversion.diagnostics, ...pull.diagnostics];
   if (expansion.diagnostics.length > 0 || conversion.diagnostics.length > 0) {
-    return { status: "rejected", config: undefined, pullSecret: pull.config, diagnostics };
+    return { status: statusOf("rejected"), config: undefined, pullSecret: pull.config, diagnostics };
   }
   const shownSpec = expansion.plugin === plugin ? undefined : convertWasmPlugin(plugin, options).config?.spec;
   const config = conversion.config && (shownSpec ? { ...conversion.config, shownSpec } : conversion.config);
-  return { status: config ? "accepted" : "disabled", config, pullSecret: pull.config, diagnostics };
+  return { status: statusOf(config ? "accepted" : "disabled"), config, pullSecret: pull.config, diagnostics };
 }
 
 /** Unlike Higress: it drops such a plugin without a word. */
@@ -214,8 +214,4 @@ function keepLists(next: IstioConfigSet, previous: IstioConfigSet): IstioConfigS
     Secret: keep("Secret"),
   };
   return (Object.keys(kept) as IstioKind[]).every((kind) => kept[kind] === previous[kind]) ? previous : kept;
-}
-
-function sameItems(a: readonly unknown[], b: readonly unknown[]): boolean {
-  return a.length === b.length && a.every((item, index) => item === b[index]);
 }

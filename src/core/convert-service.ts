@@ -5,6 +5,7 @@ import {
   ServiceEntry_Resolution,
   ServiceEntrySchema,
 } from "../gen/istio/networking/v1alpha3/service_entry_pb.ts";
+import { sameItems } from "../incremental.ts";
 import type { IstioConfig } from "../istio/config.ts";
 import type { Diagnostic } from "../resource/diagnostic.ts";
 import {
@@ -16,7 +17,7 @@ import {
 } from "../resource/types.ts";
 import { compareText, fullName, serviceHost } from "./config-names.ts";
 import type { ConvertOptions } from "./convert-options.ts";
-import { keepUnchanged, sameItems } from "./keep-unchanged.ts";
+import { keepUnchanged } from "./keep-unchanged.ts";
 import { buildEndpoints, findSliceProblems } from "./service-endpoints.ts";
 import { protocolOf } from "./service-protocol.ts";
 

@@ -1,5 +1,6 @@
 import type { DescMessage } from "@bufbuild/protobuf";
 import { equals } from "@bufbuild/protobuf";
+import { sameItems } from "../incremental.ts";
 import type { IstioConfig, IstioKind } from "../istio/config.ts";
 
 /**
@@ -17,11 +18,6 @@ export function keepUnchanged<K extends IstioKind>(
     return old !== undefined && says(schema, old, config) ? old : config;
   });
   return sameItems(previous, kept) ? previous : kept;
-}
-
-/** Whether two lists hold the same objects in the same order. */
-export function sameItems<T>(a: readonly T[], b: readonly T[]): boolean {
-  return a.length === b.length && a.every((item, index) => item === b[index]);
 }
 
 function says<K extends IstioKind>(schema: DescMessage, a: IstioConfig<K>, b: IstioConfig<K>): boolean {

@@ -1,3 +1,4 @@
+import { mapIncrementally, whenChanged } from "../incremental.ts";
 import type { IstioConfig, IstioConfigSet } from "../istio/config.ts";
 import {
   createSnapshot,
@@ -14,7 +15,7 @@ import { buildListener } from "./listeners.ts";
 import type { ProxyNode } from "./proxy.ts";
 import { buildRoutes } from "./routes.ts";
 import { buildSecrets } from "./secrets.ts";
-import { selectPlugins } from "./select-plugins.ts";
+import { byPhase, createPluginSelection } from "./select-plugins.ts";
 import { serversByPort } from "./servers.ts";
 
 export interface BuildOptions {
@@ -45,13 +46,18 @@ export function createSnapshotBuilder(
   proxy: ProxyNode,
   options: BuildOptions,
 ): (config: IstioConfigSet) => Snapshot {
-  const plugins = whenChanged((configs: IstioConfigSet["WasmPlugin"]) =>
-    selectPlugins(configs, proxy, options.rootNamespace),
-  );
+  const selectOrdered = createPluginSelection(proxy, options.rootNamespace);
+  const filterKeys = mapIncrementally(filterKey);
   const ports = whenChanged((gateways: IstioConfigSet["Gateway"]) => serversByPort(gateways, proxy));
   const listeners = whenChanged(
-    (servers: ReturnType<typeof ports>, _filterKeys: string, chosen: ReturnType<typeof plugins>) =>
-      servers.map((port) => buildListener(port, httpFilters(chosen, port.port, options.ecdsDefault))),
+    (
+      servers: ReturnType<typeof ports>,
+      _filterKeys: readonly string[],
+      plugins: IstioConfigSet["WasmPlugin"],
+    ) =>
+      servers.map((port) =>
+        buildListener(port, httpFilters(byPhase(plugins), port.port, options.ecdsDefault)),
+      ),
     // The filters depend on the keys alone, not on the plugins' configuration.
     2,
   );
@@ -70,15 +76,14 @@ export function createSnapshotBuilder(
   const types = createTypes();
 
   return (config) => {
-    const chosen = plugins(config.WasmPlugin);
+    const plugins = selectOrdered(config.WasmPlugin);
     const servers = ports(config.Gateway);
-    const inOrder = [...chosen[1], ...chosen[2], ...chosen[3], ...chosen[0]];
     return createSnapshot([
       types(typeUrls.cluster, clusters(config.ServiceEntry)),
       types(typeUrls.endpoints, endpoints(config.ServiceEntry)),
       types(typeUrls.secret, secrets(servers, config.Secret)),
-      types(typeUrls.extensionConfig, extensionConfigs(inOrder, config.Secret)),
-      types(typeUrls.listener, listeners(servers, inOrder.map(filterKey).join("\n"), chosen)),
+      types(typeUrls.extensionConfig, extensionConfigs(config.Secret)(plugins)),
+      types(typeUrls.listener, listeners(servers, filterKeys(plugins), plugins)),
       types(typeUrls.routes, routes(servers, config.VirtualService)),
     ]);
   };
@@ -87,23 +92,26 @@ export function createSnapshotBuilder(
 /** Encodes each plugin once; again only when it or its pull secret has changed. */
 function createExtensionConfigs(proxy: ProxyNode) {
   type Plugin = IstioConfig<"WasmPlugin">;
-  const encoded = new WeakMap<
-    Plugin,
-    { secret: IstioConfig<"Secret"> | undefined; resource: SnapshotResource }
-  >();
-  return (plugins: readonly Plugin[], secrets: readonly IstioConfig<"Secret">[]) =>
-    plugins.map((plugin) => {
-      const name = plugin.spec.imagePullSecret.split("/").pop();
-      const secret =
-        name && proxy.trusted
-          ? secrets.find((s) => s.name === name && s.namespace === plugin.namespace)
-          : undefined;
+  type Encoded = { readonly secret: IstioConfig<"Secret"> | undefined; readonly resource: SnapshotResource };
+  const encoded = new WeakMap<Plugin, Encoded>();
+  return whenChanged((secrets: readonly IstioConfig<"Secret">[]) =>
+    mapIncrementally((plugin: Plugin) => {
+      const secret = proxy.trusted ? pullSecretOf(plugin, secrets) : undefined;
       const known = encoded.get(plugin);
       if (known && known.secret === secret) return known.resource;
       const resource = extensionConfig(plugin, secret?.spec);
       encoded.set(plugin, { secret, resource });
       return resource;
-    });
+    }),
+  );
+}
+
+function pullSecretOf(
+  { namespace, spec }: IstioConfig<"WasmPlugin">,
+  secrets: readonly IstioConfig<"Secret">[],
+) {
+  const name = spec.imagePullSecret.split("/").pop();
+  return name ? secrets.find((secret) => secret.name === name && secret.namespace === namespace) : undefined;
 }
 
 /** Keeps the identity of types whose content did not change. */
@@ -113,19 +121,5 @@ function createTypes() {
     const type = createSnapshotType(typeUrl, resources, last.get(typeUrl));
     last.set(typeUrl, type);
     return type;
-  };
-}
-
-/** A function that remembers its last result while its arguments (the first `compared` of them) are the same. */
-function whenChanged<A extends readonly unknown[], R>(
-  compute: (...args: A) => R,
-  compared = Number.POSITIVE_INFINITY,
-): (...args: A) => R {
-  let last: { args: A; result: R } | undefined;
-  return (...args) => {
-    if (last && args.every((arg, index) => index >= compared || arg === last!.args[index]))
-      return last.result;
-    last = { args, result: compute(...args) };
-    return last.result;
   };
 }

@@ -1,5 +1,6 @@
 import { PluginPhase, PluginType } from "../gen/istio/extensions/v1alpha1/wasm_pb.ts";
 import { WorkloadMode } from "../gen/istio/type/v1beta1/selector_pb.ts";
+import { mapIncrementally, whenChanged } from "../incremental.ts";
 import type { IstioConfig } from "../istio/config.ts";
 import { type ProxyNode, selects } from "./proxy.ts";
 
@@ -9,6 +10,15 @@ type Plugin = IstioConfig<"WasmPlugin">;
 export type PluginsByPhase = Readonly<Record<PluginPhase, readonly Plugin[]>>;
 
 const int32Min = -(2 ** 31);
+const int32Max = 2 ** 31 - 1;
+
+/** Phases in the order of the chain. */
+const phases = [
+  PluginPhase.AUTHN,
+  PluginPhase.AUTHZ,
+  PluginPhase.STATS,
+  PluginPhase.UNSPECIFIED_PHASE,
+] as const;
 
 /**
  * The plugins that a proxy runs, in their order: those of the root namespace and of its own, whose selector matches;
@@ -20,27 +30,38 @@ export function selectPlugins(
   proxy: ProxyNode,
   rootNamespace: string,
 ): PluginsByPhase {
-  const selected = plugins.filter((plugin) => applies(plugin, proxy, rootNamespace));
-  const ordered = selected
-    .map((plugin) => ({
-      plugin,
-      root: plugin.namespace === rootNamespace,
-      key: `${plugin.name}.${plugin.namespace}`,
-    }))
-    .sort(
-      (a, b) =>
-        priorityOf(b.plugin) - priorityOf(a.plugin) ||
-        Number(b.root) - Number(a.root) ||
-        (a.key < b.key ? -1 : 1),
-    )
-    .map(({ plugin }) => plugin);
-  const inPhase = (phase: PluginPhase) => ordered.filter(({ spec }) => spec.phase === phase);
-  return {
-    [PluginPhase.AUTHN]: inPhase(PluginPhase.AUTHN),
-    [PluginPhase.AUTHZ]: inPhase(PluginPhase.AUTHZ),
-    [PluginPhase.STATS]: inPhase(PluginPhase.STATS),
-    [PluginPhase.UNSPECIFIED_PHASE]: inPhase(PluginPhase.UNSPECIFIED_PHASE),
-  };
+  return byPhase(createPluginSelection(proxy, rootNamespace)(plugins));
+}
+
+/** The same, as one list, for a stream of lists: while no plugin changes its place, nothing is sorted again. */
+export function createPluginSelection(
+  proxy: ProxyNode,
+  rootNamespace: string,
+): (plugins: readonly Plugin[]) => readonly Plugin[] {
+  const places = mapIncrementally((plugin: Plugin) =>
+    applies(plugin, proxy, rootNamespace) ? placeOf(plugin, rootNamespace) : "",
+  );
+  const order = whenChanged((keys: readonly string[]) =>
+    keys
+      .map((key, index) => ({ key, index }))
+      .filter(({ key }) => key !== "")
+      .sort((a, b) => (a.key < b.key ? -1 : 1))
+      .map(({ index }) => index),
+  );
+  return (plugins) => order(places(plugins)).map((index) => plugins[index]!);
+}
+
+/** Groups plugins in the order of the chain by their phases. */
+export function byPhase(plugins: readonly Plugin[]): PluginsByPhase {
+  const lists = phases.map((phase) => [phase, plugins.filter(({ spec }) => spec.phase === phase)]);
+  return Object.fromEntries(lists) as unknown as PluginsByPhase;
+}
+
+/** A plugin's place in the chain as text: places sort as the plugins do. */
+function placeOf({ namespace, name, spec }: Plugin, rootNamespace: string): string {
+  const phase = phases.indexOf(spec.phase);
+  const priority = String(int32Max - (spec.priority ?? int32Min)).padStart(10, "0");
+  return `${phase} ${priority} ${namespace === rootNamespace ? 0 : 1} ${name}.${namespace}`;
 }
 
 /** Whether a plugin runs on a gateway's listener at this port (its `match`: any of a mode and ports). */
@@ -55,8 +76,4 @@ export function runsAtPort({ spec }: Plugin, port: number): boolean {
 function applies(plugin: Plugin, proxy: ProxyNode, rootNamespace: string): boolean {
   if (plugin.namespace !== rootNamespace && plugin.namespace !== proxy.namespace) return false;
   return plugin.spec.type !== PluginType.NETWORK && selects(plugin.spec.selector?.matchLabels ?? {}, proxy);
-}
-
-function priorityOf({ spec }: Plugin): number {
-  return spec.priority ?? int32Min;
 }

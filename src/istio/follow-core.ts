@@ -1,6 +1,7 @@
 import type { Node } from "../gen/envoy/config/core/v3/base_pb.ts";
 import type { Log } from "../log.ts";
-import { followServer, type TypeUpdate } from "../xds/client.ts";
+import { errorText } from "../system-error.ts";
+import { followServer, type Refusals, type TypeUpdate } from "../xds/client.ts";
 import { emptyIstioConfigSet, type IstioConfig, type IstioConfigSet, type IstioKind } from "./config.ts";
 import { kinds } from "./kinds.ts";
 import { decodeMcp, mcpName } from "./mcp.ts";
@@ -26,24 +27,25 @@ export function followCore({ onConfig, log, ...options }: FollowCoreOptions): vo
   const received = new Map<IstioKind, Map<string, IstioConfig>>();
   let config: IstioConfigSet = emptyIstioConfigSet;
 
-  function onUpdate({ typeUrl, changed, removed }: TypeUpdate): void {
+  function onUpdate({ typeUrl, changed, removed }: TypeUpdate): Refusals {
     const kind = byTypeUrl.get(typeUrl)!;
     const known = received.get(kind) ?? new Map<string, IstioConfig>();
     const first = !received.has(kind);
     received.set(kind, known);
-    const errors: unknown[] = [];
+    const refused = new Map<string, string>();
     for (const { name, value } of changed) {
       try {
         known.set(name, decodeMcp(kind, value));
       } catch (error) {
-        errors.push(error);
+        refused.set(name, errorText(error));
       }
     }
     for (const name of removed) known.delete(name);
-    if (changed.length > 0 || removed.length > 0) config = { ...config, [kind]: sorted(known) };
+    const altered = changed.length > refused.size || removed.length > 0;
+    if (altered) config = { ...config, [kind]: sorted(known) };
     const complete = received.size === byTypeUrl.size;
-    if (complete && (first || changed.length > 0 || removed.length > 0)) onConfig(config);
-    if (errors.length > 0) throw errors[0];
+    if (complete && (first || altered)) onConfig(config);
+    return refused;
   }
 
   followServer({ ...options, typeUrls: [...byTypeUrl.keys()], nameOf: mcpName, onUpdate, log });

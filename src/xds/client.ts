@@ -39,6 +39,9 @@ export interface TypeUpdate {
   readonly removed: readonly string[];
 }
 
+/** Why resources of an update were not taken, by name. */
+export type Refusals = ReadonlyMap<string, string>;
+
 export interface XdsClientOptions {
   readonly target: string;
   readonly node: Node;
@@ -46,10 +49,10 @@ export interface XdsClientOptions {
   readonly typeUrls: readonly string[];
   /** `incremental` unless the server has only the state of the world (Higress' core). */
   readonly mode: "incremental" | "state-of-the-world";
-  /** Names the resource in an `Any` of a state-of-the-world response, which carries no names. */
+  /** Names the resource in an `Any` of a state-of-the-world response, which carries no names. May throw. */
   readonly nameOf: (value: Uint8Array) => string;
-  /** Takes an update. What it throws is sent to the server as the refusal of that response. */
-  readonly onUpdate: (update: TypeUpdate) => void;
+  /** Takes an update, but for the resources that it refuses. What it throws refuses all of it. The server is told. */
+  readonly onUpdate: (update: TypeUpdate) => Refusals;
   readonly onConnected?: (connected: boolean) => void;
   readonly signal: AbortSignal;
   readonly log: Log;
@@ -61,13 +64,16 @@ export interface XdsClientOptions {
  */
 export function followServer(options: XdsClientOptions): void {
   const { target, signal, log, onConnected } = options;
+  if (signal.aborted) return;
   const channel = openAdsChannel(target);
-  const received = new Map(options.typeUrls.map((typeUrl) => [typeUrl, new Map<string, XdsResource>()]));
+  const received = new Map(options.typeUrls.map((typeUrl) => [typeUrl, new Map<string, string>()]));
   let failures = 0;
   let current: { cancel(): void } | undefined;
+  let pause: NodeJS.Timeout | undefined;
   signal.addEventListener(
     "abort",
     () => {
+      clearTimeout(pause);
       current?.cancel();
       channel.close();
     },
@@ -94,7 +100,7 @@ export function followServer(options: XdsClientOptions): void {
           { target, error: error && errorText(error) },
           "not connected; what was received stays in effect",
         );
-      setTimeout(() => signal.aborted || connect(), backoffMs(failures++));
+      pause = setTimeout(connect, backoffMs(failures++));
     };
     stream.on("error", onEnd);
     stream.on("end", () => onEnd());
@@ -108,7 +114,8 @@ function backoffMs(failures: number): number {
   return Math.min(50 * 2 ** Math.min(failures, 7), 5000) * (0.5 + Math.random() / 2);
 }
 
-type Received = Map<string, Map<string, XdsResource>>;
+/** By type URL and name the version of what was received; "" where it was refused, so that it comes again. */
+type Received = ReadonlyMap<string, Map<string, string>>;
 
 function openIncremental(
   channel: AdsChannel,
@@ -128,15 +135,14 @@ function openIncremental(
       typeUrl: resource?.typeUrl ?? "",
       value: resource?.value ?? new Uint8Array(),
     }));
-    const error = apply(options, received, { typeUrl, changed, removed: response.removedResources });
-    request({ typeUrl, responseNonce, errorDetail: error });
+    const errors = apply(options, received, { typeUrl, changed, removed: response.removedResources });
+    request({ typeUrl, responseNonce, errorDetail: refusal(errors) });
   });
   options.typeUrls.forEach((typeUrl, index) => {
-    const versions = [...received.get(typeUrl)!.values()].map(({ name, version }) => [name, version]);
     request({
       typeUrl,
       node: index === 0 ? options.node : undefined,
-      initialResourceVersions: Object.fromEntries(versions),
+      initialResourceVersions: Object.fromEntries(received.get(typeUrl)!),
     });
   });
   return stream;
@@ -149,13 +155,18 @@ function openStateOfTheWorld(
   onAnswer: () => void,
 ) {
   const stream = channel.streamAggregatedResources();
+  const accepted = new Map<string, string>();
   const request = (fields: MessageInitShape<typeof DiscoveryRequestSchema>) =>
     stream.write(create(DiscoveryRequestSchema, fields));
   stream.on("data", (response: DiscoveryResponse) => {
     onAnswer();
     const { typeUrl, versionInfo, nonce: responseNonce } = response;
-    const error = apply(options, received, worldDiff(options, received.get(typeUrl), response));
-    request({ typeUrl, versionInfo, responseNonce, errorDetail: error });
+    const { update, unnamed } = worldDiff(options, received.get(typeUrl), response);
+    const errors = [...unnamed, ...apply(options, received, update)];
+    if (errors.length === 0) accepted.set(typeUrl, versionInfo);
+    // A refusal names the version that stays in effect.
+    const inEffect = accepted.get(typeUrl) ?? "";
+    request({ typeUrl, versionInfo: inEffect, responseNonce, errorDetail: refusal(errors) });
   });
   // Istio's servers look for the node in the first request of each type.
   for (const typeUrl of options.typeUrls) request({ typeUrl, node: options.node });
@@ -164,33 +175,49 @@ function openStateOfTheWorld(
 
 function worldDiff(
   { nameOf }: XdsClientOptions,
-  known: ReadonlyMap<string, XdsResource> | undefined,
+  known: ReadonlyMap<string, string> | undefined,
   { typeUrl, resources }: DiscoveryResponse,
-): TypeUpdate {
-  const world = resources.map((any) => rawResource(nameOf(any.value), any.typeUrl, any.value));
+): { update: TypeUpdate; unnamed: string[] } {
+  const world: XdsResource[] = [];
+  const unnamed: string[] = [];
+  for (const any of resources) {
+    try {
+      world.push(rawResource(nameOf(any.value), any.typeUrl, any.value));
+    } catch (error) {
+      unnamed.push(`a resource without a readable name: ${errorText(error)}`);
+    }
+  }
   const names = new Set(world.map(({ name }) => name));
-  return {
-    typeUrl,
-    changed: world.filter(({ name, version }) => known?.get(name)?.version !== version),
-    removed: [...(known?.keys() ?? [])].filter((name) => !names.has(name)),
-  };
+  const missing = [...(known?.keys() ?? [])].filter((name) => !names.has(name));
+  const changed = world.filter(({ name, version }) => known?.get(name) !== version);
+  // Any of those that are missing may be the one that cannot be read.
+  return { update: { typeUrl, changed, removed: unnamed.length > 0 ? [] : missing }, unnamed };
 }
 
-/** Hands an update on and notes what was received. Gives back the refusal if the update was not taken. */
-function apply({ onUpdate }: XdsClientOptions, received: Received, update: TypeUpdate) {
+/** Hands an update on and notes what was received. Gives back why what of it was not taken. */
+function apply({ onUpdate }: XdsClientOptions, received: Received, update: TypeUpdate): string[] {
   const known = received.get(update.typeUrl);
-  if (!known) return undefined;
-  let error: unknown;
+  if (!known) return [];
+  let refusals: Refusals;
   try {
-    onUpdate(update);
-  } catch (caught) {
-    error = caught;
+    refusals = onUpdate(update);
+  } catch (error) {
+    // Nobody knows how much of it was taken.
+    for (const { name } of update.changed) known.set(name, "");
+    return [errorText(error)];
   }
-  if (error !== undefined) return create(StatusSchema, { code: 3, message: errorText(error) });
-  for (const { name, version, typeUrl } of update.changed) {
-    // The versions are what a reconnect needs; the bytes belong to whoever took the update.
-    known.set(name, { name, version, typeUrl, value: new Uint8Array() });
-  }
+  for (const { name, version } of update.changed) known.set(name, refusals.has(name) ? "" : version);
   for (const name of update.removed) known.delete(name);
-  return undefined;
+  return [...refusals].map(([name, reason]) => `${name}: ${reason}`);
+}
+
+/** As many reasons as somebody reads. */
+const maxReasons = 10;
+
+/** The error of a NACK; undefined where there is nothing to refuse. */
+function refusal(reasons: readonly string[]) {
+  if (reasons.length === 0) return undefined;
+  const more = reasons.length - maxReasons;
+  const shown = [...reasons.slice(0, maxReasons), ...(more > 0 ? [`and ${more} more`] : [])];
+  return create(StatusSchema, { code: 3, message: shown.join("; ") });
 }

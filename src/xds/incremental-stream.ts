@@ -1,7 +1,14 @@
 import { getOrCreate } from "../get-or-create.ts";
 import type { DeltaDiscoveryRequest } from "./ads.ts";
 import { encodeIncremental } from "./encode.ts";
-import { createNonces, emptyType, inPushOrder, type Send, type ServerStream } from "./server-stream.ts";
+import {
+  createNonces,
+  emptyType,
+  inPushOrder,
+  isRemovable,
+  type Send,
+  type ServerStream,
+} from "./server-stream.ts";
 import {
   diffTypes,
   type Snapshot,
@@ -10,7 +17,7 @@ import {
   type TypeDiff,
 } from "./snapshot.ts";
 import { Subscription } from "./subscription.ts";
-import { isWildcardType, typeUrls } from "./type-urls.ts";
+import { isWildcardType } from "./type-urls.ts";
 
 /** Answers above this size are sent in parts, so that a thousand plugins for many gateways need not be in memory at once. */
 const maxPartBytes = 64 * 1024;
@@ -42,10 +49,12 @@ export function createIncrementalStream(send: Send): ServerStream<DeltaDiscovery
     removed: readonly string[],
   ): void {
     const { typeUrl } = subscription;
-    for (const part of partsOf(subscription, resources)) {
+    const parts = partsOf(subscription, resources);
+    for (const part of parts) {
       const nonce = nextNonce();
+      const gone = part === parts.at(-1) ? removed : [];
       subscription.sent(nonce, version, part);
-      send(() => encodeIncremental({ typeUrl, version, nonce, resources: part, removed }));
+      send(() => encodeIncremental({ typeUrl, version, nonce, resources: part, removed: gone }));
     }
   }
 
@@ -83,7 +92,7 @@ export function createIncrementalStream(send: Send): ServerStream<DeltaDiscovery
     );
     subscription.initialVersions = undefined;
     subscription.synced = type;
-    const sendable = removable(type.typeUrl) ? removed : [];
+    const sendable = isRemovable(type.typeUrl) ? removed : [];
     // A wildcard is always answered: MCP clients wait for one answer of each type, empty or not.
     if (subscription.wildcard || changed.length > 0 || sendable.length > 0) {
       respond(subscription, type.version, changed, sendable);
@@ -124,7 +133,7 @@ export function createIncrementalStream(send: Send): ServerStream<DeltaDiscovery
         if (changed.length > 0 && changed.length === diff.changed.length)
           respondShared(subscription, type, diff);
         else if (changed.length > 0) respond(subscription, type.version, changed, []);
-        const removed = removable(type.typeUrl)
+        const removed = isRemovable(type.typeUrl)
           ? diff.removed.filter((name) => subscription.wants(name))
           : [];
         if (removed.length > 0) removals.push(() => respond(subscription, type.version, [], removed));
@@ -134,14 +143,6 @@ export function createIncrementalStream(send: Send): ServerStream<DeltaDiscovery
 
     status: () => [...subscriptions.values()].map((subscription) => subscription.status()),
   };
-}
-
-/**
- * ECDS resources are never removed: Envoy would drop the filter's configuration at once, while the listener that names
- * it still serves. They go when no listener names them any more (istiod does the same).
- */
-function removable(typeUrl: string): boolean {
-  return typeUrl !== typeUrls.extensionConfig;
 }
 
 function addName(subscription: Subscription, type: SnapshotType, name: string): void {

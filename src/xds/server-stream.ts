@@ -1,7 +1,7 @@
 import { getOrCreate } from "../get-or-create.ts";
 import type { Snapshot, SnapshotType } from "./snapshot.ts";
 import type { SubscriptionStatus } from "./subscription.ts";
-import { pushOrder } from "./type-urls.ts";
+import { pushOrder, typeUrls } from "./type-urls.ts";
 
 /** Sends a response, which is encoded only when the client can take it. */
 export type Send = (encode: () => Buffer) => void;
@@ -19,6 +19,15 @@ export function inPushOrder(typeUrls: Iterable<string>): string[] {
   const place = (typeUrl: string) =>
     (pushOrder.indexOf(typeUrl) + pushOrder.length + 1) % (pushOrder.length + 1);
   return [...typeUrls].sort((a, b) => place(a) - place(b));
+}
+
+/**
+ * Whether clients are told that a resource of a type is gone. ECDS resources are never removed: Envoy would drop the
+ * filter's configuration at once, while the listener that names it still serves. They go when no listener names them
+ * any more (istiod does the same).
+ */
+export function isRemovable(typeUrl: string): boolean {
+  return typeUrl !== typeUrls.extensionConfig;
 }
 
 /** A type of which there is nothing. */

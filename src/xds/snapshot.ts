@@ -71,9 +71,8 @@ export function createSnapshotType(
   const byName = new Map<string, SnapshotResource>();
   for (const resource of resources) byName.set(resource.name, resource);
   if (previous && sameResources(previous.resources, byName)) return previous;
-  const hash = createHash("sha256");
-  for (const { name, version } of byName.values()) hash.update(`${name}\0${version}\0`);
-  return { typeUrl, version: hash.digest("base64url").slice(0, 16), resources: byName };
+  const versions = [...byName.values()].map(({ name, version }) => `${name}\0${version}`);
+  return { typeUrl, version: contentHash(versions.join("\0")), resources: byName };
 }
 
 /** A type whose resources are made when the first client asks for them. */

@@ -1,13 +1,21 @@
 import type { DiscoveryRequest } from "./ads.ts";
 import { encodeStateOfTheWorld } from "./encode.ts";
-import { createNonces, emptyType, inPushOrder, type Send, type ServerStream } from "./server-stream.ts";
-import { diffTypes, type Snapshot, type SnapshotType } from "./snapshot.ts";
+import {
+  createNonces,
+  emptyType,
+  inPushOrder,
+  isRemovable,
+  type Send,
+  type ServerStream,
+} from "./server-stream.ts";
+import { diffTypes, type Snapshot, type SnapshotResource, type SnapshotType } from "./snapshot.ts";
 import { Subscription } from "./subscription.ts";
 import { isWildcardType } from "./type-urls.ts";
 
 /**
  * The server's side of a state-of-the-world stream. Each response holds everything that the client subscribed to, also
- * when only names were added: Envoy refuses a whole ECDS response in which a watched resource is missing.
+ * when only names were added: Envoy refuses a whole ECDS response in which a watched resource is missing. For the same
+ * reason an ECDS resource that is gone stays in the responses until the client no longer asks for it.
  *
  * Like istiod it takes any nonce in the first request of a type (its MCP client sends a time there).
  */
@@ -15,18 +23,33 @@ export function createStateOfTheWorldStream(send: Send): ServerStream<DiscoveryR
   const subscriptions = new Map<string, Subscription>();
   const nextNonce = createNonces();
   let snapshot: Snapshot | undefined;
+  /** Of the types that are never removed: the resources of the last response, by name. */
+  const lastSent = new Map<string, SnapshotResource>();
 
   const typeNow = (typeUrl: string) => snapshot?.get(typeUrl) ?? emptyType(typeUrl);
 
   function respond(subscription: Subscription, type: SnapshotType): void {
     subscription.synced = type;
-    const resources = [...type.resources.values()].filter(({ name }) => subscription.wants(name));
+    const resources = resourcesFor(subscription, type);
     // An empty answer is one for a wildcard; for names it would say that all of them are gone.
     if (resources.length === 0 && !subscription.wildcard) return;
     const nonce = nextNonce();
+    subscription.overtake();
     subscription.sent(nonce, type.version, resources);
     const { typeUrl, version } = type;
     send(() => encodeStateOfTheWorld({ typeUrl, version, nonce, resources }));
+  }
+
+  function resourcesFor(subscription: Subscription, type: SnapshotType): SnapshotResource[] {
+    const present = [...type.resources.values()].filter(({ name }) => subscription.wants(name));
+    if (isRemovable(type.typeUrl)) return present;
+    const gone = [...lastSent.values()].filter(
+      ({ name }) => subscription.wants(name) && !type.resources.has(name),
+    );
+    const resources = [...present, ...gone];
+    lastSent.clear();
+    for (const resource of resources) lastSent.set(resource.name, resource);
+    return resources;
   }
 
   function subscribe({ typeUrl, resourceNames }: DiscoveryRequest): void {
@@ -80,7 +103,8 @@ export function createStateOfTheWorldStream(send: Send): ServerStream<DiscoveryR
 
 function concerns(subscription: Subscription, from: SnapshotType, to: SnapshotType): boolean {
   const { changed, removed } = diffTypes(from, to);
+  const gone = isRemovable(to.typeUrl) ? removed : [];
   return (
-    changed.some(({ name }) => subscription.wants(name)) || removed.some((name) => subscription.wants(name))
+    changed.some(({ name }) => subscription.wants(name)) || gone.some((name) => subscription.wants(name))
   );
 }

@@ -54,6 +54,11 @@ export class Subscription {
     for (const { name } of resources) this.rejected.delete(name);
   }
 
+  /** Forgets what is on its way: the response that follows holds all of it. */
+  overtake(): void {
+    this.inFlight.clear();
+  }
+
   /**
    * Notes the client's answer. An error is a NACK of the resources in that response. An ACK of a nonce that was
    * refused before takes the refusal back: an agent does so when a pull succeeds after all.
@@ -65,9 +70,11 @@ export class Subscription {
       this.lastError = error;
       for (const { name, version } of response?.resources ?? [])
         this.rejected.set(name, { version, error, nonce });
+      this.forgetOvertaken();
       return;
     }
     for (const [name, rejection] of this.rejected) if (rejection.nonce === nonce) this.rejected.delete(name);
+    this.forgetOvertaken();
     if (this.rejected.size === 0) this.lastError = "";
     // Answers to several responses may come in any order. With the last of them the client has all that was sent.
     const hasAll = this.inFlight.size === 0 && this.rejected.size === 0;
@@ -76,7 +83,16 @@ export class Subscription {
     else if (response) this.versionAcked = response.version;
   }
 
+  /** A refusal means nothing any more once there is another version, none, or nobody who wants it. */
+  private forgetOvertaken(): void {
+    for (const [name, { version }] of this.rejected) {
+      const latest = this.synced?.resources.get(name)?.version;
+      if (version !== latest || !this.wants(name)) this.rejected.delete(name);
+    }
+  }
+
   status(): SubscriptionStatus {
+    this.forgetOvertaken();
     const pending = new Set<string>();
     for (const { resources } of this.inFlight.values()) for (const { name } of resources) pending.add(name);
     return {

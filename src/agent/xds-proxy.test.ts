@@ -1,0 +1,276 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, test } from "node:test";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { AnySchema } from "@bufbuild/protobuf/wkt";
+import {
+  type ClientDuplexStream,
+  credentials,
+  makeGenericClientConstructor,
+  Server,
+  ServerCredentials,
+  type ServerDuplexStream,
+  status,
+} from "@grpc/grpc-js";
+import { createFetches, type Fetch, inShort, pluginResource } from "../../test/peers/plugin-resource.ts";
+import { freePort } from "../../test/peers/ports.ts";
+import { until } from "../../test/peers/until.ts";
+import {
+  DeltaDiscoveryResponseSchema,
+  DiscoveryResponseSchema,
+  ResourceSchema,
+} from "../gen/envoy/service/discovery/v3/discovery_pb.ts";
+import { silentLog } from "../log.ts";
+import { passThroughDefinition } from "../xds/ads.ts";
+import { typeUrls } from "../xds/type-urls.ts";
+import { createModuleResolver, type ModuleResolver } from "./resolve-module.ts";
+import { serveXdsProxy } from "./xds-proxy.ts";
+
+type Method = keyof typeof passThroughDefinition;
+type Upstream = ServerDuplexStream<Buffer, Buffer>;
+type Downstream = ClientDuplexStream<Buffer, Buffer>;
+type Envoy = Record<Method, () => Downstream> & { close(): void };
+
+const methods = Object.keys(passThroughDefinition) as Method[];
+const EnvoyClient = makeGenericClientConstructor(passThroughDefinition, "AggregatedDiscoveryService");
+
+let directory: string;
+let socket: string;
+let port: number;
+let fetches: Fetch[];
+let resolver: ModuleResolver;
+let agent: AbortController;
+let envoy: Envoy;
+let discovery: Server | undefined;
+/** The streams that discovery has got. */
+let upstreams: Upstream[];
+
+beforeEach(async () => {
+  directory = mkdtempSync(join(tmpdir(), "xds-proxy-"));
+  socket = join(directory, "xds.sock");
+  port = await freePort();
+  const source = createFetches();
+  fetches = source.fetches;
+  resolver = createModuleResolver(source.fetchModule, silentLog);
+  agent = new AbortController();
+  const target = `127.0.0.1:${port}`;
+  await serveXdsProxy({ target, socket, resolver, log: silentLog, signal: agent.signal });
+  envoy = new EnvoyClient(`unix:${socket}`, credentials.createInsecure()) as unknown as Envoy;
+  await startDiscovery();
+});
+afterEach(() => {
+  envoy.close();
+  agent.abort();
+  discovery?.forceShutdown();
+  rmSync(directory, { recursive: true });
+});
+
+/** A discovery that does what the test does with its streams. */
+async function startDiscovery(): Promise<void> {
+  const server = new Server();
+  upstreams = [];
+  const take = (call: Upstream) => {
+    call.on("error", () => {});
+    upstreams.push(call);
+  };
+  server.addService(passThroughDefinition, Object.fromEntries(methods.map((method) => [method, take])));
+  await new Promise<void>((resolve, reject) => {
+    const bound = (error: Error | null) => (error ? reject(error) : resolve());
+    server.bindAsync(`127.0.0.1:${port}`, ServerCredentials.createInsecure(), bound);
+  });
+  discovery = server;
+}
+
+interface Stream {
+  readonly down: Downstream;
+  readonly up: Upstream;
+  /** What each side has received. */
+  readonly atEnvoy: Buffer[];
+  readonly atDiscovery: Buffer[];
+  /** The code with which Envoy's side ended. */
+  readonly ended: Promise<status>;
+}
+
+/** Opens a stream of Envoy, anew for as long as it does not reach discovery, and finds it there. */
+async function open(method: Method): Promise<Stream> {
+  const before = upstreams.length;
+  let call = openDown(method);
+  const up = await until("discovery has the stream", () => {
+    if (call.isOver()) call = openDown(method);
+    return upstreams[before];
+  });
+  const atDiscovery: Buffer[] = [];
+  up.on("data", (bytes: Buffer) => atDiscovery.push(bytes));
+  return { ...call, up, atDiscovery };
+}
+
+function openDown(method: Method) {
+  const down = envoy[method]();
+  const atEnvoy: Buffer[] = [];
+  let isOver = false;
+  const ended = new Promise<status>((resolve) => {
+    down.on("status", ({ code }) => {
+      isOver = true;
+      resolve(code);
+    });
+  });
+  down.on("data", (bytes: Buffer) => atEnvoy.push(bytes)).on("error", () => {});
+  return { down, atEnvoy, ended, isOver: () => isOver };
+}
+
+/** A message as some other program encodes it: the type last, behind fields that no schema here knows. */
+function foreignMessage(method: Method, kind: "request" | "response", typeUrl: string): Buffer {
+  const field = kind === "request" && method === "deltaAggregatedResources" ? 2 : 4;
+  const unknown = [0xfa, 0x3e, 3, 1, 2, 3];
+  const empty = [0x0a, 0];
+  return Buffer.from([...unknown, ...empty, (field << 3) | 2, typeUrl.length, ...Buffer.from(typeUrl)]);
+}
+
+const others = [
+  ...Object.values(typeUrls).filter((typeUrl) => typeUrl !== typeUrls.extensionConfig),
+  "type.googleapis.com/istio.networking.nds.v1.NameTable",
+  "type.googleapis.com/envoy.service.runtime.v3.Runtime",
+  "",
+];
+
+for (const method of methods) {
+  test(`${method}: every type but ECDS passes byte for byte, in both directions and in order`, async () => {
+    const { down, up, atEnvoy, atDiscovery } = await open(method);
+    const requests = others.map((typeUrl) => foreignMessage(method, "request", typeUrl));
+    const responses = others.map((typeUrl) => foreignMessage(method, "response", typeUrl));
+    for (const bytes of requests) down.write(bytes);
+    for (const bytes of responses) up.write(bytes);
+    await until(
+      "all have arrived",
+      () => atEnvoy.length === others.length && atDiscovery.length === others.length,
+    );
+    assert.deepEqual(atDiscovery, requests);
+    assert.deepEqual(atEnvoy, responses);
+  });
+
+  test(`${method}: a first request for ECDS passes`, async () => {
+    const { down, atDiscovery } = await open(method);
+    const request = foreignMessage(method, "request", typeUrls.extensionConfig);
+    down.write(request);
+    const arrived = await until("it has arrived", () => atDiscovery[0]);
+    assert.equal(arrived.includes(typeUrls.extensionConfig), true);
+  });
+
+  test(`${method}: an ECDS response waits for its module, and nothing else does`, async () => {
+    const { up, atEnvoy } = await open(method);
+    const other = foreignMessage(method, "response", typeUrls.listener);
+    up.write(ecdsResponse(method));
+    up.write(other);
+    await until("the other has arrived", () => atEnvoy.length === 1);
+    assert.deepEqual(atEnvoy, [other]);
+    await fetches[0]!.succeed("/modules/1.wasm");
+    const arrived = await until("it has arrived", () => atEnvoy[1]);
+    assert.deepEqual(inEcds(method, arrived), ["{} at /modules/1.wasm"]);
+  });
+
+  test(`${method}: when Envoy goes, so does the stream to discovery, and what was being fetched`, async () => {
+    const { down, up } = await open(method);
+    up.write(ecdsResponse(method));
+    const fetch = await until("a module is asked for", () => fetches[0]);
+    down.cancel();
+    await until("discovery's stream has ended", () => up.cancelled);
+    assert.equal(fetch.signal.aborted, true);
+  });
+
+  test(`${method}: when discovery goes, Envoy is told that it is unavailable, and finds the next one`, async () => {
+    const { ended, up } = await open(method);
+    up.write(ecdsResponse(method));
+    const fetch = await until("a module is asked for", () => fetches[0]);
+    discovery?.forceShutdown();
+    assert.equal(await ended, status.UNAVAILABLE);
+    assert.equal(fetch.signal.aborted, true);
+    await startDiscovery();
+    const again = await open(method);
+    const response = foreignMessage(method, "response", typeUrls.cluster);
+    again.up.write(response);
+    await until("a response has arrived", () => again.atEnvoy.length === 1);
+    assert.deepEqual(again.atEnvoy, [response]);
+  });
+
+  test(`${method}: a discovery that ends the stream in peace is unavailable too`, async () => {
+    const { ended, up } = await open(method);
+    up.end();
+    assert.equal(await ended, status.UNAVAILABLE);
+  });
+
+  test(`${method}: a message that cannot be read ends its stream, and no other`, async () => {
+    const broken = await open(method);
+    const healthy = await open(method);
+    broken.up.write(Buffer.from([0xff, 0xff, 0xff]));
+    assert.equal(await broken.ended, status.UNAVAILABLE);
+    const response = foreignMessage(method, "response", typeUrls.routes);
+    healthy.up.write(response);
+    await until("a response has arrived", () => healthy.atEnvoy.length === 1);
+    assert.deepEqual(healthy.atEnvoy, [response]);
+  });
+}
+
+function ecdsResponse(method: Method): Buffer {
+  const { name, version, typeUrl, value } = pluginResource();
+  const any = create(AnySchema, { typeUrl, value });
+  const shared = { typeUrl: typeUrls.extensionConfig, nonce: "1" };
+  if (method === "streamAggregatedResources")
+    return Buffer.from(
+      toBinary(DiscoveryResponseSchema, create(DiscoveryResponseSchema, { ...shared, resources: [any] })),
+    );
+  const resources = [create(ResourceSchema, { name, version, resource: any })];
+  return Buffer.from(
+    toBinary(DeltaDiscoveryResponseSchema, create(DeltaDiscoveryResponseSchema, { ...shared, resources })),
+  );
+}
+
+/** What Envoy would run of the plugins in an ECDS response. */
+function inEcds(method: Method, bytes: Buffer): string[] {
+  if (method === "streamAggregatedResources")
+    return fromBinary(DiscoveryResponseSchema, bytes).resources.map(({ value }) => inShort(value));
+  return fromBinary(DeltaDiscoveryResponseSchema, bytes).resources.map(({ resource }) =>
+    inShort(resource!.value),
+  );
+}
+
+test("without a discovery Envoy is told that it is unavailable", async () => {
+  discovery?.forceShutdown();
+  assert.equal(await openDown("deltaAggregatedResources").ended, status.UNAVAILABLE);
+});
+
+test("the socket is its owner's alone, and takes the place of one that was left behind", async () => {
+  assert.equal(statSync(socket).mode & 0o777, 0o600);
+  const stale = join(directory, "stale.sock");
+  writeFileSync(stale, "");
+  await serveXdsProxy({
+    target: `127.0.0.1:${port}`,
+    socket: stale,
+    resolver,
+    log: silentLog,
+    signal: agent.signal,
+  });
+  assert.equal(statSync(stale).isSocket(), true);
+});
+
+test("a socket that cannot be made is an error that names it", async () => {
+  const nowhere = join(directory, "no", "xds.sock");
+  await assert.rejects(
+    serveXdsProxy({
+      target: `127.0.0.1:${port}`,
+      socket: nowhere,
+      resolver,
+      log: silentLog,
+      signal: agent.signal,
+    }),
+    { name: "SystemError", code: "xds", message: new RegExp(`cannot listen on ${nowhere}`) },
+  );
+});
+
+test("the signal ends the streams", async () => {
+  const { ended, up } = await open("deltaAggregatedResources");
+  agent.abort();
+  assert.notEqual(await ended, status.OK);
+  await until("discovery's stream has ended", () => up.cancelled);
+});
