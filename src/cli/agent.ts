@@ -10,6 +10,7 @@ import {
   collect,
   createLifetime,
   integer,
+  localTarget,
   logOf,
   pair,
   stopSignal,
@@ -40,41 +41,73 @@ export function addAgentCommand(program: Command): void {
     .command("agent")
     .description("run a gateway's Envoy, proxy its ADS and pull its modules (Istio's pilot-agent)");
   addCommonOptions(command);
-  addOption(command, "--discovery <host:port>", "discovery's ADS; port 15010 with the offset on this machine unless given");
+  addOption(
+    command,
+    "--discovery <host:port>",
+    "discovery's ADS; port 15010 with the offset on this machine unless given",
+  );
   addAgentOptions(command);
-  command.option("--no-envoy", "run no Envoy: the gateway is somebody else's and connects to the socket by itself");
+  command.option(
+    "--no-envoy",
+    "run no Envoy: the gateway is somebody else's and connects to the socket by itself",
+  );
   command.action(runAgent);
 }
 
 export function addAgentOptions(command: Command): void {
-  addOption(command, "--envoy-path <path>", "the Envoy to run; WASMLINE_ENVOY, else the installed one, unless given");
-  addOption(command, "--concurrency <n>", "Envoy's worker threads", (option) => option.default(2).argParser(integer(1, 1024)));
-  addOption(command, "--data-dir <path>", "holds modules, socket and Envoy's bootstrap", (option) => option.default("./wasmline-data"));
+  addOption(
+    command,
+    "--envoy-path <path>",
+    "the Envoy to run; WASMLINE_ENVOY, else the installed one, unless given",
+  );
+  addOption(command, "--concurrency <n>", "Envoy's worker threads", (option) =>
+    option.default(2).argParser(integer(1, 1024)),
+  );
+  addOption(command, "--data-dir <path>", "holds modules, socket and Envoy's bootstrap", (option) =>
+    option.default("./wasmline-data"),
+  );
   addOption(command, "--drain-seconds <n>", "how long connections may take to go at the end", (option) =>
     option.default(5).argParser(integer(0, 3600)),
   );
   addOption(command, "--envoy-log-level <level>", "what Envoy itself logs", (option) =>
     option.default("warning").choices(["trace", "debug", "info", "warning", "error", "critical", "off"]),
   );
-  addOption(command, "--insecure-registry <host>", "a registry that is spoken to without TLS; may be repeated", (option) =>
-    option.argParser(collect),
+  addOption(
+    command,
+    "--insecure-registry <host>",
+    "a registry that is spoken to without TLS; may be repeated",
+    (option) => option.argParser(collect),
   );
-  addOption(command, "--registry-mirror <from=to>", "pull from another registry than the image says; may be repeated", (option) =>
-    option.argParser(collect),
+  addOption(
+    command,
+    "--registry-mirror <from=to>",
+    "pull from another registry than the image says; may be repeated",
+    (option) => option.argParser(collect),
   );
   addOption(command, "--xds <form>", "how Envoy asks for its configuration", (option) =>
     option.default("incremental").choices(["incremental", "state-of-the-world"]),
   );
   addOption(command, "--node-name <name>", "names this gateway", (option) => option.default("gateway"));
-  addOption(command, "--node-namespace <name>", "the gateway's namespace", (option) => option.default("higress-system"));
+  addOption(command, "--node-namespace <name>", "the gateway's namespace", (option) =>
+    option.default("higress-system"),
+  );
   addOption(command, "--node-ip <address>", "the gateway's address", (option) => option.default("127.0.0.1"));
-  addOption(command, "--node-label <key=value>", "a label of the gateway; may be repeated", (option) => option.argParser(collect));
-  addPort(command, "agent-port", 15020, "the agent's HTTP: /healthz/ready, /stats/prometheus, /debug/modules");
+  addOption(command, "--node-label <key=value>", "a label of the gateway; may be repeated", (option) =>
+    option.argParser(collect),
+  );
+  addPort(
+    command,
+    "agent-port",
+    15020,
+    "the agent's HTTP: /healthz/ready, /stats/prometheus, /debug/modules",
+  );
   addPort(command, "admin-port", 15000, "Envoy's admin interface");
 }
 
 /** What the flags say of an agent; without its Envoy and its log. */
-export function agentOptionsOf(flags: AgentFlags): Omit<AgentOptions, "log" | "signal" | "envoy" | "discovery"> {
+export function agentOptionsOf(
+  flags: AgentFlags,
+): Omit<AgentOptions, "log" | "signal" | "envoy" | "discovery"> {
   const labels = flags.nodeLabel?.map(pair).map(({ key, value }) => [key, value] as const);
   return {
     node: gatewayNode({
@@ -104,13 +137,15 @@ export function envoyOptionsOf(flags: AgentFlags, path: string): NonNullable<Age
 }
 
 async function runAgent(flags: AgentFlags): Promise<void> {
-  const envoy = flags.envoy ? envoyOptionsOf(flags, await findEnvoy({ envoyPath: flags.envoyPath })) : undefined;
+  const envoy = flags.envoy
+    ? envoyOptionsOf(flags, await findEnvoy({ envoyPath: flags.envoyPath }))
+    : undefined;
   // Everything else, the xDS socket above all, serves until Envoy is drained.
   const signal = stopSignal();
   const rest = createLifetime();
   const agent = await startAgent({
     ...agentOptionsOf(flags),
-    discovery: flags.discovery ?? `127.0.0.1:${15010 + flags.portOffset}`,
+    discovery: flags.discovery ?? localTarget(flags.bind, 15010 + flags.portOffset),
     envoy,
     envoySignal: signal,
     log: logOf(flags).child({ role: "agent" }),

@@ -48,20 +48,44 @@ export function addCoreOptions(command: Command): void {
 }
 
 export function addFileOption(command: Command): void {
-  addOption(command, "-f, --file <path>", "a file or directory of resources; may be repeated", (option) => option.argParser(collect));
+  addOption(command, "-f, --file <path>", "a file or directory of resources; may be repeated", (option) =>
+    option.argParser(collect),
+  );
 }
 
 /** What conversion depends on; `ports` are the defaults of the gateways' ports. */
-export function addConvertOptions(command: Command, ports: { readonly http: number; readonly https: number }): void {
+export function addConvertOptions(
+  command: Command,
+  ports: { readonly http: number; readonly https: number },
+): void {
   const port = integer(1, 65535);
-  addOption(command, "--namespace <name>", "the namespace whose WasmPlugins take effect", (option) => option.default("higress-system"));
-  addOption(command, "--gateway-selector <key=value>", "label of the gateways that resources apply to", (option) =>
-    option.default({ key: "higress", value: "higress-system-higress-gateway" }, "higress=higress-system-higress-gateway").argParser(pair),
+  addOption(command, "--namespace <name>", "the namespace whose WasmPlugins take effect", (option) =>
+    option.default("higress-system"),
   );
-  addOption(command, "--ingress-class <name>", "which Ingresses count; all where it is empty", (option) => option.default(""));
-  addOption(command, "--cluster-id <id>", "names this cluster in credential names", (option) => option.default("Kubernetes"));
-  addOption(command, "--gateway-http-port <port>", "the gateways' port for HTTP", (option) => option.default(ports.http).argParser(port));
-  addOption(command, "--gateway-https-port <port>", "the gateways' port for HTTPS", (option) => option.default(ports.https).argParser(port));
+  addOption(
+    command,
+    "--gateway-selector <key=value>",
+    "label of the gateways that resources apply to",
+    (option) =>
+      option
+        .default(
+          { key: "higress", value: "higress-system-higress-gateway" },
+          "higress=higress-system-higress-gateway",
+        )
+        .argParser(pair),
+  );
+  addOption(command, "--ingress-class <name>", "which Ingresses count; all where it is empty", (option) =>
+    option.default(""),
+  );
+  addOption(command, "--cluster-id <id>", "names this cluster in credential names", (option) =>
+    option.default("Kubernetes"),
+  );
+  addOption(command, "--gateway-http-port <port>", "the gateways' port for HTTP", (option) =>
+    option.default(ports.http).argParser(port),
+  );
+  addOption(command, "--gateway-https-port <port>", "the gateways' port for HTTPS", (option) =>
+    option.default(ports.https).argParser(port),
+  );
   addOption(command, "--gateway-bind <address>", "address of the gateways' ports; 0.0.0.0 for all");
 }
 
@@ -82,7 +106,11 @@ export function convertOptionsOf(flags: ConvertFlags, bind: string, portOffset =
 async function runCore(flags: CoreFlags): Promise<void> {
   const signal = stopSignal();
   const log = logOf(flags).child({ role: "core" });
-  const source = await watchDirectory(flags.file ?? ["."], { defaultNamespace: flags.namespace, signal, log });
+  const source = await watchDirectory(flags.file ?? ["."], {
+    defaultNamespace: flags.namespace,
+    signal,
+    log,
+  });
   await startCore({
     source,
     convert: convertOptionsOf(flags, flags.bind, flags.portOffset),

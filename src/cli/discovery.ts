@@ -2,7 +2,16 @@ import type { Command } from "commander";
 import type { BuildOptions } from "../discovery/build-snapshot.ts";
 import { startDiscovery } from "../discovery/discovery.ts";
 import type { EcdsDefault } from "../discovery/http-filters.ts";
-import { addCommonOptions, addOption, addPort, type CommonOptions, logOf, stopSignal, withOffset } from "./options.ts";
+import {
+  addCommonOptions,
+  addOption,
+  addPort,
+  type CommonOptions,
+  localTarget,
+  logOf,
+  stopSignal,
+  withOffset,
+} from "./options.ts";
 
 export interface DiscoveryFlags extends CommonOptions, BuildFlags {
   readonly core: string | undefined;
@@ -17,11 +26,20 @@ export interface BuildFlags {
 }
 
 export function addDiscoveryCommand(program: Command): void {
-  const command = program.command("discovery").description("serve gateways by ADS what core says over MCP (istiod)");
+  const command = program
+    .command("discovery")
+    .description("serve gateways by ADS what core says over MCP (istiod)");
   addCommonOptions(command);
-  addOption(command, "--core <host:port>", "core's MCP; port 15051 with the offset on this machine unless given");
-  addOption(command, "--mcp <form>", "how core is asked; Higress' own has only the state of the world", (option) =>
-    option.default("incremental").choices(["incremental", "state-of-the-world"]),
+  addOption(
+    command,
+    "--core <host:port>",
+    "core's MCP; port 15051 with the offset on this machine unless given",
+  );
+  addOption(
+    command,
+    "--mcp <form>",
+    "how core is asked; Higress' own has only the state of the world",
+    (option) => option.default("incremental").choices(["incremental", "state-of-the-world"]),
   );
   addDiscoveryOptions(command);
   command.action(runDiscovery);
@@ -34,11 +52,17 @@ export function addDiscoveryOptions(command: Command): void {
 }
 
 export function addBuildOptions(command: Command): void {
-  addOption(command, "--ecds-default <which>", "which plugins let requests pass while they are not loaded", (option) =>
-    option.default("fail-open").choices(["fail-open", "always"]),
+  addOption(
+    command,
+    "--ecds-default <which>",
+    "which plugins let requests pass while they are not loaded",
+    (option) => option.default("fail-open").choices(["fail-open", "always"]),
   );
-  addOption(command, "--root-namespace <name>", "namespace whose plugins apply to gateways of every namespace", (option) =>
-    option.default("higress-system"),
+  addOption(
+    command,
+    "--root-namespace <name>",
+    "namespace whose plugins apply to gateways of every namespace",
+    (option) => option.default("higress-system"),
   );
 }
 
@@ -48,7 +72,7 @@ export function buildOptionsOf({ ecdsDefault, rootNamespace }: BuildFlags): Buil
 
 async function runDiscovery(flags: DiscoveryFlags): Promise<void> {
   await startDiscovery({
-    core: flags.core ?? `127.0.0.1:${15051 + flags.portOffset}`,
+    core: flags.core ?? localTarget(flags.bind, 15051 + flags.portOffset),
     mcp: flags.mcp,
     build: buildOptionsOf(flags),
     bind: flags.bind,

@@ -18,7 +18,12 @@ const pollMs = 20;
  * Waits until the gateway serves traffic and each plugin that core accepted is in effect there, or is known not to be
  * and was reported. Resolves with the line that says so, or undefined when the signal aborts first.
  */
-export async function waitInEffect({ core, discovery, admin, signal }: InEffectOptions): Promise<string | undefined> {
+export async function waitInEffect({
+  core,
+  discovery,
+  admin,
+  signal,
+}: InEffectOptions): Promise<string | undefined> {
   while (!signal.aborted) {
     const plugins = core.state.value?.conversion.config.WasmPlugin.map(extensionConfigName) ?? [];
     const subscriptions = discovery.server.clients()[0]?.subscriptions ?? [];
@@ -36,7 +41,10 @@ interface Settled {
 }
 
 /** What the gateway has answered, once it has answered everything that it was sent. */
-function settle(plugins: readonly string[], subscriptions: readonly SubscriptionStatus[]): Settled | undefined {
+function settle(
+  plugins: readonly string[],
+  subscriptions: readonly SubscriptionStatus[],
+): Settled | undefined {
   const of = (typeUrl: string) => subscriptions.find((subscription) => subscription.typeUrl === typeUrl);
   const lds = of(typeUrls.listener);
   if (!lds?.synced || subscriptions.some(({ pending }) => pending.size > 0)) return undefined;
@@ -48,17 +56,26 @@ function settle(plugins: readonly string[], subscriptions: readonly Subscription
 }
 
 /** The addresses that Envoy listens on, once all listeners are active. */
-async function listeningUrls(admin: AdminAddress, names: readonly string[]): Promise<readonly string[] | undefined> {
+async function listeningUrls(
+  admin: AdminAddress,
+  names: readonly string[],
+): Promise<readonly string[] | undefined> {
   if (!(await ready(admin))) return undefined;
-  const { listener_statuses: active = [] } = JSON.parse(await adminGet(admin, "/listeners?format=json")) as Listeners;
+  const { listener_statuses: active = [] } = JSON.parse(
+    await adminGet(admin, "/listeners?format=json"),
+  ) as Listeners;
   if (!names.every((name) => active.some((listener) => listener.name === name))) return undefined;
-  return active.map(({ local_address: { socket_address: socket } }) => `${socket.address}:${socket.port_value}`);
+  return active.map(
+    ({ local_address: { socket_address: socket } }) => `${socket.address}:${socket.port_value}`,
+  );
 }
 
 interface Listeners {
   readonly listener_statuses?: readonly {
     readonly name: string;
-    readonly local_address: { readonly socket_address: { readonly address: string; readonly port_value: number } };
+    readonly local_address: {
+      readonly socket_address: { readonly address: string; readonly port_value: number };
+    };
   }[];
 }
 

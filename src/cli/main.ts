@@ -32,7 +32,8 @@ for (const command of program.commands) command.exitOverride().configureOutput({
 try {
   await program.parseAsync();
 } catch (error) {
-  process.exitCode = exitStatus(error);
+  // What a role has opened before it failed would keep the program running.
+  process.exit(exitStatus(error));
 }
 
 function exitStatus(error: unknown): number {

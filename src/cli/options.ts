@@ -3,7 +3,12 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { createLog, type Log } from "../log.ts";
 
 /** Adds an option that can also be given as an environment variable, `--data-dir` as WASMLINE_DATA_DIR. */
-export function addOption(command: Command, flags: string, description: string, init?: (option: Option) => void): void {
+export function addOption(
+  command: Command,
+  flags: string,
+  description: string,
+  init?: (option: Option) => void,
+): void {
   const option = new Option(flags, description);
   option.env(`WASMLINE_${option.name().replaceAll("-", "_").toUpperCase()}`);
   init?.(option);
@@ -46,13 +51,18 @@ export interface CommonOptions {
 /** The options of every role. */
 export function addCommonOptions(command: Command): void {
   addOption(command, "--bind <address>", "address of every port", (option) => option.default("127.0.0.1"));
-  addOption(command, "--port-offset <n>", "is added to every port, so that several systems run side by side", (option) =>
-    option.default(0).argParser(integer(0, 50_000)),
+  addOption(
+    command,
+    "--port-offset <n>",
+    "is added to every port, so that several systems run side by side",
+    (option) => option.default(0).argParser(integer(0, 50_000)),
   );
   addOption(command, "--log-level <level>", "what is logged", (option) =>
     option.default("info").choices(["debug", "info", "warn", "error", "silent"]),
   );
-  addOption(command, "--log-format <format>", "how it is logged", (option) => option.default("text").choices(["text", "json"]));
+  addOption(command, "--log-format <format>", "how it is logged", (option) =>
+    option.default("text").choices(["text", "json"]),
+  );
 }
 
 export function logOf({ logLevel, logFormat }: CommonOptions): Log {
@@ -62,6 +72,19 @@ export function logOf({ logLevel, logFormat }: CommonOptions): Log {
 /** Adds the offset to a port; 0, any free port, stays. */
 export function withOffset({ portOffset }: CommonOptions, port: number): number {
   return port === 0 ? 0 : port + portOffset;
+}
+
+/** Where something that listens on an address is reached from this machine. */
+export function reachableAt(bind: string): string {
+  if (bind === "0.0.0.0") return "127.0.0.1";
+  if (bind === "::") return "::1";
+  return bind;
+}
+
+/** `host:port` of a role on this machine. */
+export function localTarget(bind: string, port: number): string {
+  const host = reachableAt(bind);
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
 /** The end of something that many wait for: Node would warn of a leak above ten. */

@@ -1,6 +1,15 @@
 import type { Command } from "commander";
 import { createRegistryServer } from "../oci/registry-server.ts";
-import { addCommonOptions, addOption, addPort, type CommonOptions, collect, logOf, stopSignal, withOffset } from "./options.ts";
+import {
+  addCommonOptions,
+  addOption,
+  addPort,
+  type CommonOptions,
+  collect,
+  logOf,
+  stopSignal,
+  withOffset,
+} from "./options.ts";
 
 export interface RegistryFlags extends CommonOptions {
   readonly layout: readonly string[] | undefined;
@@ -15,8 +24,11 @@ export function addRegistryCommand(program: Command): void {
 }
 
 export function addRegistryOptions(command: Command): void {
-  addOption(command, "--layout <dir>", "an OCI image layout that the built-in registry serves; may be repeated", (option) =>
-    option.argParser(collect),
+  addOption(
+    command,
+    "--layout <dir>",
+    "an OCI image layout that the built-in registry serves; may be repeated",
+    (option) => option.argParser(collect),
   );
   addPort(command, "registry-port", 5080, "the built-in registry");
 }

@@ -1,27 +1,47 @@
 import { type Command, Option } from "commander";
 import { startAgent } from "../agent/agent.ts";
-import { cachedEnvoy, cacheDirectory, findEnvoy, installEnvoy, isExecutable } from "../agent/install-envoy.ts";
+import {
+  cacheDirectory,
+  cachedEnvoy,
+  findEnvoy,
+  installEnvoy,
+  isExecutable,
+} from "../agent/install-envoy.ts";
 import { startCore } from "../core/core.ts";
 import { startDiscovery } from "../discovery/discovery.ts";
 import type { Log } from "../log.ts";
 import { watchDirectory } from "../resource/directory-source.ts";
-import { addAgentOptions, type AgentFlags, agentOptionsOf, envoyOptionsOf } from "./agent.ts";
+import { type AgentFlags, addAgentOptions, agentOptionsOf, envoyOptionsOf } from "./agent.ts";
 import { addCoreOptions, type CoreFlags, convertOptionsOf } from "./core.ts";
 import { addDiscoveryOptions, buildOptionsOf, type DiscoveryFlags } from "./discovery.ts";
 import { waitInEffect } from "./in-effect.ts";
-import { addCommonOptions, createLifetime, logOf, stopSignal, withOffset } from "./options.ts";
+import {
+  addCommonOptions,
+  createLifetime,
+  localTarget,
+  logOf,
+  reachableAt,
+  stopSignal,
+  withOffset,
+} from "./options.ts";
 import { addRegistryOptions, type RegistryFlags, startRegistry } from "./registry.ts";
 
 type UpFlags = CoreFlags & DiscoveryFlags & AgentFlags & RegistryFlags;
 
 export function addUpCommand(program: Command): void {
-  const command = program.command("up").description("run all roles on this machine, in one process and an Envoy");
+  const command = program
+    .command("up")
+    .description("run all roles on this machine, in one process and an Envoy");
   addCommonOptions(command);
   addCoreOptions(command);
   addDiscoveryOptions(command);
   addAgentOptions(command);
   addRegistryOptions(command);
-  command.addOption(new Option("--gateway <which>", "the gateway; the embedded one is not there yet").choices(["envoy"]).default("envoy"));
+  command.addOption(
+    new Option("--gateway <which>", "the gateway; the embedded one is not there yet")
+      .choices(["envoy"])
+      .default("envoy"),
+  );
   command.action(up);
 }
 
@@ -50,7 +70,7 @@ async function up(flags: UpFlags): Promise<void> {
   });
   const discovery = await startDiscovery({
     ...loopback,
-    core: `127.0.0.1:${core.xdsPort}`,
+    core: localTarget(flags.bind, core.xdsPort),
     mcp: "incremental",
     build: buildOptionsOf(flags),
     xdsPort: withOffset(flags, flags.xdsPort),
@@ -61,14 +81,17 @@ async function up(flags: UpFlags): Promise<void> {
   const agent = await startAgent({
     ...loopback,
     ...agentOptionsOf(flags),
-    discovery: `127.0.0.1:${discovery.xdsPort}`,
+    discovery: localTarget(flags.bind, discovery.xdsPort),
     envoy,
     envoySignal: stop,
     log: log.child({ role: "agent" }),
   });
-  void waitInEffect({ core, discovery, admin: { address: flags.bind, port: envoy.adminPort }, signal: stop }).then(
-    (ready) => ready && console.log(ready),
-  );
+  void waitInEffect({
+    core,
+    discovery,
+    admin: { address: reachableAt(flags.bind), port: envoy.adminPort },
+    signal: stop,
+  }).then((ready) => ready && console.log(ready));
   await agent.stopped.finally(async () => {
     rest.abort();
     await registry?.close();

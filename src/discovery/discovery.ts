@@ -1,3 +1,4 @@
+import { networkInterfaces } from "node:os";
 import { create } from "@bufbuild/protobuf";
 import { Registry } from "prom-client";
 import { NodeSchema } from "../gen/envoy/config/core/v3/base_pb.ts";
@@ -68,7 +69,10 @@ export async function startDiscovery(options: DiscoveryOptions): Promise<Discove
     listenXds(server, bind, options.xdsPort, signal),
     servePages({ bind, port: options.httpPort, pages, signal }),
   ]);
-  void firstValue(config, () => true, signal).then(() => returnMemoryOfStart(signal), () => {});
+  void firstValue(config, () => true, signal).then(
+    () => returnMemoryOfStart(signal),
+    () => {},
+  );
   log.info({ xds: xdsPort, http: httpPort, core: options.core }, "discovery is up");
   return { xdsPort, httpPort, server };
 }
@@ -90,7 +94,12 @@ function createSnapshots(config: Watchable<IstioConfigSet>, options: BuildOption
 
 /** Registry credentials go to gateways on this machine only: a plaintext connection proves nothing about another one. */
 function isLocal(peer: string): boolean {
+  const address = peer
+    .replace(/:\d+$/, "")
+    .replace(/^\[|\]$/g, "")
+    .replace(/^::ffff:/, "");
+  const own = Object.values(networkInterfaces()).flatMap((interfaces) => interfaces ?? []);
   return (
-    peer.startsWith("127.") || peer.startsWith("[::1]") || peer.startsWith("::1") || peer.startsWith("unix:")
+    peer.startsWith("unix:") || address.startsWith("127.") || own.some((entry) => entry.address === address)
   );
 }

@@ -43,6 +43,14 @@ test("an edit takes effect, the listener and the other plugins stay as they are"
   assert.deepEqual(await reloads(), { ...before, [slot]: before[slot]! + 1 });
 });
 
+test("of edits that overtake each other the last one takes effect, and discovery knows", async () => {
+  for (let edit = 1; edit <= 20; edit++) await setKey1(`burst-${edit}`);
+  await until("the last edit is in effect", async () => (await key1()) === "burst-20");
+  await until("discovery knows", async () => (await ecdsStatus(system.offset, "custom-response"))?.state === "SYNCED");
+  await setKey1("edited");
+  await until("the next edit is in effect", async () => (await key1()) === "edited");
+});
+
 test("an edit to an image that is missing: the last good module stays, and the others can be edited", async () => {
   const tag = (from: string, to: string) => system.edit("custom-response.yaml", (text) => text.replace(`custom-response:${from}`, `custom-response:${to}`));
   await tag("1.0.0", "9.9.9");

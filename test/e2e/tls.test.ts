@@ -9,6 +9,7 @@ import { after, before, test } from "node:test";
 import type { TLSSocket } from "node:tls";
 import { requirePeers } from "../peers/peers.ts";
 import { startWasmline } from "../peers/program.ts";
+import { get } from "../peers/request.ts";
 import { layOutSeed, type SeedFiles } from "../peers/seed-system.ts";
 import { until } from "../peers/until.ts";
 import { listenerChanges } from "./status.ts";
@@ -114,7 +115,19 @@ test("a replaced Secret rotates the certificate and closes no connection", async
   assert.deepEqual(await listenerChanges(files.adminPort), listeners);
 });
 
-test("no key is in what the roles show or log", async () => {
+test("no key is in what the roles log or show", async () => {
   const secret = secure.key.split("\n")[1]!;
+  const proxyId = "gateway.higress-system";
+  const pages: readonly (readonly [number, string])[] = [
+    [8888, "/debug/configz"],
+    [8888, "/api/status"],
+    [15014, "/debug/configz"],
+    [15014, `/debug/config_dump?proxyID=${proxyId}`],
+    [15000, "/config_dump"],
+  ];
+  for (const [port, path] of pages) {
+    const { status, body } = await get(port + files.offset, path);
+    assert.deepEqual([status, body.includes(secret)], [200, false], path);
+  }
   assert.equal(up.stderr().includes(secret), false);
 });
