@@ -53,12 +53,22 @@ function expectOfAll(resources: number): void {
 expectOfAll(plugins);
 for (let index = 0; index < clients; index++) {
   // A connection for each client, as gateways have.
-  const channel = new Client(`127.0.0.1:${port}`, credentials.createInsecure(), { ...grpcOptions, "grpc.use_local_subchannel_pool": 1 });
-  const stream = channel.deltaAggregatedResources!() as import("@grpc/grpc-js").ClientDuplexStream<Buffer, Buffer>;
+  const channel = new Client(`127.0.0.1:${port}`, credentials.createInsecure(), {
+    ...grpcOptions,
+    "grpc.use_local_subchannel_pool": 1,
+  });
+  const stream = channel.deltaAggregatedResources!() as import("@grpc/grpc-js").ClientDuplexStream<
+    Buffer,
+    Buffer
+  >;
   stream.on("data", (bytes: Buffer) => {
     const { resources, nonce } = scan(bytes);
     received(index, resources, bytes.length);
-    stream.write(encode(create(DeltaDiscoveryRequestSchema, { typeUrl: typeUrls.extensionConfig, responseNonce: nonce })));
+    stream.write(
+      encode(
+        create(DeltaDiscoveryRequestSchema, { typeUrl: typeUrls.extensionConfig, responseNonce: nonce }),
+      ),
+    );
   });
   stream.on("error", (error: Error) => {
     console.error(error.message);
@@ -66,7 +76,15 @@ for (let index = 0; index < clients; index++) {
   });
   const { id, metadata } = gatewayNode({ name: `gateway-${index}` });
   const node = create(NodeSchema, { id, metadata: metadata as never });
-  stream.write(encode(create(DeltaDiscoveryRequestSchema, { node, typeUrl: typeUrls.extensionConfig, resourceNamesSubscribe: names })));
+  stream.write(
+    encode(
+      create(DeltaDiscoveryRequestSchema, {
+        node,
+        typeUrl: typeUrls.extensionConfig,
+        resourceNamesSubscribe: names,
+      }),
+    ),
+  );
 }
 createInterface({ input: process.stdin }).on("line", () => {
   expectOfAll(1);

@@ -6,9 +6,9 @@ import { readFile, writeFile } from "node:fs/promises";
 import { Agent } from "node:http";
 import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
+import { gatewayNode } from "../src/agent/node.ts";
 import { NodeSchema } from "../src/gen/envoy/config/core/v3/base_pb.ts";
 import { DeltaDiscoveryRequestSchema } from "../src/gen/envoy/service/discovery/v3/discovery_pb.ts";
-import { gatewayNode } from "../src/agent/node.ts";
 import { openAdsChannel } from "../src/xds/client.ts";
 import { typeUrls } from "../src/xds/type-urls.ts";
 import { get } from "../test/peers/request.ts";
@@ -18,15 +18,22 @@ import { distribution } from "./distribution.ts";
 const edits = Number(process.argv[2] ?? 50);
 const system = await startSeed();
 const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-const arrivals: number[] = [];
+let arrived = (_at: number) => {};
+const nextArrival = () =>
+  new Promise<number>((resolve) => {
+    arrived = resolve;
+  });
 const channel = openAdsChannel(`127.0.0.1:${15010 + system.offset}`);
 const stream = channel.deltaAggregatedResources();
 stream.on("data", ({ nonce }) => {
-  arrivals.push(performance.now());
-  stream.write(create(DeltaDiscoveryRequestSchema, { typeUrl: typeUrls.extensionConfig, responseNonce: nonce }));
+  arrived(performance.now());
+  stream.write(
+    create(DeltaDiscoveryRequestSchema, { typeUrl: typeUrls.extensionConfig, responseNonce: nonce }),
+  );
 });
 stream.on("error", () => {});
 const { id, metadata } = gatewayNode({ name: "bench" });
+const subscribed = nextArrival();
 stream.write(
   create(DeltaDiscoveryRequestSchema, {
     node: create(NodeSchema, { id, metadata: metadata as never }),
@@ -35,25 +42,35 @@ stream.write(
   }),
 );
 
+await subscribed;
 const file = join(system.dir, "custom-response.yaml");
 const text = await readFile(file, "utf8");
-const answers: number[] = [];
+/** Saves an edit of key1 and gives the moment at which writing began. */
+async function save(edit: string): Promise<number> {
+  const saved = performance.now();
+  await writeFile(file, text.replace(/key1=\S+/, `key1=${edit}`));
+  return saved;
+}
+
 const onTheWire: number[] = [];
 for (let edit = 1; edit <= edits; edit++) {
-  const value = `edit-${edit}`;
-  arrivals.length = 0;
-  const edited = text.replace(/key1=\S+/, `key1=${value}`);
-  const saved = performance.now();
-  await writeFile(file, edited);
-  while ((await get(system.trafficPort, "/", "other.com", agent)).headers.key1 !== value) {
-    if (performance.now() - saved > 10_000) throw new Error(`edit ${edit} did not take effect:\n${system.up.stderr()}`);
+  const arrival = nextArrival();
+  const saved = await save(`wire-${edit}`);
+  onTheWire.push((await arrival) - saved);
+}
+
+const answers: number[] = [];
+for (let edit = 1; edit <= edits; edit++) {
+  const saved = await save(`answer-${edit}`);
+  while ((await get(system.trafficPort, "/", "other.com", agent)).headers.key1 !== `answer-${edit}`) {
+    if (performance.now() - saved > 10_000)
+      throw new Error(`edit ${edit} did not take effect:\n${system.up.stderr()}`);
   }
   answers.push(performance.now() - saved);
-  onTheWire.push(arrivals[0]! - saved);
 }
 console.log(`${edits} edits; ms from saving to`);
-console.log(`  the first changed answer  ${distribution(answers)}`);
 console.log(`  ECDS on the wire          ${distribution(onTheWire)}`);
+console.log(`  the first changed answer  ${distribution(answers)}`);
 agent.destroy();
 stream.cancel();
 channel.close();

@@ -2,8 +2,8 @@
 //   node --import tsx bench/scale.ts [plugins=1000] [rules=100] [clients=200] [edits=20]
 // The reference, istiod 1.29.1 over MCP: 1,000 plugins and 200 clients 2,813 ms, 2.2 s CPU and 124 MB for each edit.
 import { spawn } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
 import { readFileSync, writeFileSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -18,7 +18,9 @@ import { generatePlugins } from "./generate-plugins.ts";
 const [plugins = 1000, rules = 100, clients = 200, edits = 20] = process.argv.slice(2).map(Number);
 const dir = await mkdtemp(join(tmpdir(), "wasmline-scale-"));
 const bytes = generatePlugins(dir, plugins, rules);
-console.log(`${plugins} plugins of ${rules} rules, ${(bytes / 1e6).toFixed(1)} MB of YAML, ${clients} clients`);
+console.log(
+  `${plugins} plugins of ${rules} rules, ${(bytes / 1e6).toFixed(1)} MB of YAML, ${clients} clients`,
+);
 
 for (const to of ["istio", "xds"]) {
   const began = performance.now();
@@ -35,14 +37,21 @@ await until("discovery is ready", async () => (await get(15014 + offset, "/ready
 
 const ads = spawn(
   process.execPath,
-  ["--import", "tsx", new URL("ads-clients.ts", import.meta.url).pathname, ...[15010 + offset, clients, plugins].map(String)],
+  [
+    "--import",
+    "tsx",
+    new URL("ads-clients.ts", import.meta.url).pathname,
+    ...[15010 + offset, clients, plugins].map(String),
+  ],
   { stdio: ["pipe", "pipe", "inherit"] },
 );
 const lines = createInterface({ input: ads.stdout })[Symbol.asyncIterator]();
 const nextLine = async () => JSON.parse((await lines.next()).value as string);
 const connecting = performance.now();
 const first = await nextLine();
-console.log(`first sync of ${clients} clients  ${((performance.now() - connecting) / 1000).toFixed(2)} s, ${first.resources} resources`);
+console.log(
+  `first sync of ${clients} clients  ${((performance.now() - connecting) / 1000).toFixed(2)} s, ${first.resources} resources`,
+);
 
 const roles = [core.pid, discovery.pid];
 const cpuNow = () => roles.reduce((sum, pid) => sum + cpuMs(pid), 0);
@@ -67,7 +76,9 @@ for (let edit = 0; edit < edits; edit++) {
 console.log(`${edits} edits; ms from saving to the last client  ${distribution(times)}`);
 console.log(`  CPU of core and discovery  ${(cpu / edits).toFixed(1)} ms for each edit`);
 console.log(`  resources on the wire      ${resources / edits / clients} for each client and edit`);
-console.log(`  resident memory            core ${residentMiB(core.pid).toFixed(0)} MiB, discovery ${residentMiB(discovery.pid).toFixed(0)} MiB`);
+console.log(
+  `  resident memory            core ${residentMiB(core.pid).toFixed(0)} MiB, discovery ${residentMiB(discovery.pid).toFixed(0)} MiB`,
+);
 
 ads.kill();
 await Promise.all([core.stop(), discovery.stop()]);

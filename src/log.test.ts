@@ -16,7 +16,9 @@ async function run(options: LogOptions): Promise<{ stdout: string; lines: string
     const core = log.child({ role: "core" });
     core.warn({ plugin: "key-auth" }, "slow");
     core.child({ client: 7 }).error({ error: "first line\\nsecond line" }, "broken");`;
-  const child = spawn(process.execPath, ["--import", "tsx", "--input-type=module", "-e", script], { cwd: root });
+  const child = spawn(process.execPath, ["--import", "tsx", "--input-type=module", "-e", script], {
+    cwd: root,
+  });
   let stdout = "";
   let stderr = "";
   child.stdout.on("data", (chunk) => (stdout += chunk));

@@ -34,9 +34,12 @@ export const silentLog: Log = {
 };
 
 function textLine({ level, time, role, msg, ...fields }: Record<string, unknown>): string {
-  const rest = Object.entries(fields).map(
-    ([key, value]) => ` ${key}=${typeof value === "string" ? value : JSON.stringify(value)}`,
-  );
+  const rest = Object.entries(fields).map(([key, value]) => ` ${key}=${textOf(value)}`);
   const clock = new Date(Number(time)).toISOString().slice(11, 23);
   return `${clock} ${String(level).padEnd(5)} ${role ? `${role}: ` : ""}${msg}${rest.join("")}\n`;
+}
+
+/** Strings as they are, unless they would break the line or speak to the terminal. */
+function textOf(value: unknown): string {
+  return typeof value === "string" && !/\p{Cc}/u.test(value) ? value : JSON.stringify(value);
 }

@@ -16,7 +16,10 @@ test("from wraps what was caught, and keeps a SystemError as it is", () => {
   const cause = new Error("reset");
   const wrapped = SystemError.from(cause, "registry", "pulling a/b");
   assert.deepEqual([wrapped.code, wrapped.message, wrapped.cause], ["registry", "pulling a/b: reset", cause]);
-  assert.equal(SystemError.from("no error at all", "disk", "reading f").message, "reading f: no error at all");
+  assert.equal(
+    SystemError.from("no error at all", "disk", "reading f").message,
+    "reading f: no error at all",
+  );
 });
 
 test("errorText tells the causes that Node hides", () => {

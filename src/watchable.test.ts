@@ -197,20 +197,25 @@ suite("coalesce", () => {
     assert.equal(runs.length, 2);
   });
 
-  test("it rests as long as it ran, at most for the limit", async () => {
-    const starts: number[] = [];
-    const ends: number[] = [];
-    const trigger = coalesce(() => {
-      starts.push(performance.now());
-      while (performance.now() - starts.at(-1)! < 20);
-      ends.push(performance.now());
+  test("it rests as long as it ran, at most for the limit", async (context) => {
+    const rests = context.mock.method(globalThis, "setTimeout");
+    for (const maxRestMs of [60_000, 5]) {
+      let runs = 0;
+      coalesce(() => {
+        const began = performance.now();
+        while (performance.now() - began < 20);
+        runs++;
+      }, maxRestMs)();
+      for (let turn = 0; turn < 3; turn++) await nextTurn();
+      assert.equal(runs, 1);
+    }
+    const [long, limited] = rests.mock.calls.map(({ arguments: [, ms], result }) => {
+      clearTimeout(result);
+      return Number(ms);
     });
-    trigger();
-    await until("the first run", () => ends.length === 1);
-    trigger();
-    await until("the second run", () => ends.length === 2);
-    // A timer of Node may come up to a millisecond early.
-    assert.ok(starts[1]! - ends[0]! >= 19, `rested for ${starts[1]! - ends[0]!} ms`);
+    assert.equal(rests.mock.callCount(), 2);
+    assert.ok(long! >= 20);
+    assert.equal(limited, 5);
   });
 
   for (const [how, fail] of [
@@ -220,7 +225,11 @@ suite("coalesce", () => {
     test(`a run that ${how} is reported and stops no later one`, async () => {
       const errors: unknown[] = [];
       let runs = 0;
-      const trigger = coalesce(() => (++runs === 1 ? fail() : undefined), 0, (error) => errors.push(error));
+      const trigger = coalesce(
+        () => (++runs === 1 ? fail() : undefined),
+        0,
+        (error) => errors.push(error),
+      );
       trigger();
       await until("the error", () => errors.length === 1);
       assert.match(String(errors[0]), /broken/);
