@@ -1,9 +1,33 @@
 /** What custom-response answers to each host of the example, and why: one header and a body. */
 export const outcomes = [
-  { rule: "no rule, so the default", host: "other.com", header: "key1", value: "value1", body: '{"hello":"foo"}' },
-  { rule: "the rule for the domain", host: "foo.com", header: "key2", value: "value2", body: '{"hello":"foo"}' },
-  { rule: "the rule for the ingress", host: "bar.com", header: "key3", value: "value3", body: '{"hello":"bar"}' },
-  { rule: "the rule for the service", host: "echo.com", header: "key4", value: "value4", body: '{"hello":"echo server"}' },
+  {
+    rule: "no rule, so the default",
+    host: "other.com",
+    header: "key1",
+    value: "value1",
+    body: '{"hello":"foo"}',
+  },
+  {
+    rule: "the rule for the domain",
+    host: "foo.com",
+    header: "key2",
+    value: "value2",
+    body: '{"hello":"foo"}',
+  },
+  {
+    rule: "the rule for the ingress",
+    host: "bar.com",
+    header: "key3",
+    value: "value3",
+    body: '{"hello":"bar"}',
+  },
+  {
+    rule: "the rule for the service",
+    host: "echo.com",
+    header: "key4",
+    value: "value4",
+    body: '{"hello":"echo server"}',
+  },
 ];
 
 /** The Istio WasmPlugin that the chapter shows for custom-response at `/debug/configz`, to the byte. */

@@ -37,7 +37,9 @@ for (const { rule, host, header, value, body } of outcomes) {
 
 test("core shows custom-response converted as in the chapter, to the byte", async () => {
   const configs = await getJson<Converted[]>(8888 + system.offset, "/debug/configz");
-  const plugin = configs.find(({ kind, metadata }) => kind === "WasmPlugin" && metadata.name === "custom-response");
+  const plugin = configs.find(
+    ({ kind, metadata }) => kind === "WasmPlugin" && metadata.name === "custom-response",
+  );
   // The chapter shows it after a tool that sorts keys.
   const spec = load(dump(plugin?.spec, { sortKeys: true }));
   assert.equal(toYaml({ ...plugin, spec }), convertedCustomResponse);
@@ -52,12 +54,18 @@ test("translate prints custom-response converted as in the chapter, to the byte"
 
 test("only a plugin that says FAIL_OPEN lets requests pass while it is not loaded", async () => {
   const slots = (await filtersOf(system)).filter(({ config_discovery }) => config_discovery);
-  const defaults = slots.map(({ name, config_discovery }) => [name, config_discovery?.default_config?.["@type"]]);
+  const defaults = slots.map(({ name, config_discovery }) => [
+    name,
+    config_discovery?.default_config?.["@type"],
+  ]);
   assert.deepEqual(defaults, [
     ["higress-system.custom-response", undefined],
     ["higress-system.wasm-transformer", undefined],
     ["higress-system.wasm-keyauth", undefined],
-    ["higress-system.easy-logger", "type.googleapis.com/envoy.extensions.filters.http.composite.v3.Composite"],
+    [
+      "higress-system.easy-logger",
+      "type.googleapis.com/envoy.extensions.filters.http.composite.v3.Composite",
+    ],
   ]);
 });
 
@@ -73,12 +81,15 @@ test("with --ecds-default=always Envoy's filters are those of the chapter", asyn
 /** The item of a YAML list that is the WasmPlugin custom-response, without the list's indentation. */
 function customResponseIn(list: string): string | undefined {
   const items = list.split(/^- /m).map((item) => item.replace(/^ {2}/gm, ""));
-  return items.find((item) => /^kind: WasmPlugin$[^]*^ {2}name: custom-response$/m.test(item));
+  return items.find((item) => /^kind: WasmPlugin$[\s\S]*^ {2}name: custom-response$/m.test(item));
 }
 
 /** The HTTP filters of the one listener in Envoy's own dump. */
 async function filtersOf({ adminPort }: SeedSystem): Promise<readonly Filter[]> {
-  const { configs } = await getJson<{ configs: ListenerDump[] }>(adminPort, "/config_dump?resource=dynamic_listeners");
+  const { configs } = await getJson<{ configs: ListenerDump[] }>(
+    adminPort,
+    "/config_dump?resource=dynamic_listeners",
+  );
   assert.equal(configs.length, 1);
   return configs[0]!.active_state.listener.filter_chains[0]!.filters[0]!.typed_config.http_filters;
 }
@@ -86,7 +97,9 @@ async function filtersOf({ adminPort }: SeedSystem): Promise<readonly Filter[]> 
 interface ListenerDump {
   readonly active_state: {
     readonly listener: {
-      readonly filter_chains: readonly { readonly filters: readonly { readonly typed_config: { readonly http_filters: readonly Filter[] } }[] }[];
+      readonly filter_chains: readonly {
+        readonly filters: readonly { readonly typed_config: { readonly http_filters: readonly Filter[] } }[];
+      }[];
     };
   };
 }

@@ -61,7 +61,10 @@ suite("a plugin that cannot be converted", () => {
       { namespace: "higress-system", name: "a", state: "rejected", lastGood: true },
     ]);
     assert.equal(findPlugin(third!, "a"), findPlugin(first!, "a"));
-    assert.equal(third!.diagnostics.length, 2);
+    assert.deepEqual(
+      third!.diagnostics.map(({ code }) => code),
+      ["RULE_NO_MATCH", "RULE_NO_MATCH", "LAST_GOOD_KEPT"],
+    );
     assert.deepEqual(findPlugin(fourth!, "a")?.spec.pluginConfig, { v: 4 });
     assert.deepEqual(fifth!.config.WasmPlugin, []);
   });
@@ -181,7 +184,10 @@ suite("values of Secrets", () => {
     );
     assert.deepEqual(
       second!.diagnostics.map(({ severity, code }) => [severity, code]),
-      [["error", "SECRET_NOT_FOUND"]],
+      [
+        ["error", "SECRET_NOT_FOUND"],
+        ["warning", "LAST_GOOD_KEPT"],
+      ],
     );
     assert.equal(findPlugin(second!, "a"), findPlugin(first!, "a"));
     assert.deepEqual(findPlugin(third!, "a")?.spec.pluginConfig, { token: "t-two" });

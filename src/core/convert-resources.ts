@@ -92,8 +92,18 @@ function collectPlugins(plugins: readonly Converted[], previous: readonly IstioC
     if (plugin.pullSecret) pullSecrets.push(plugin.pullSecret);
     status.push(kept ? { ...plugin.status, lastGood: true } : plugin.status);
     if (plugin.diagnostics.length > 0) diagnostics.push(...plugin.diagnostics);
+    if (kept) diagnostics.push(lastGoodKept(plugin));
   }
   return { configs: sortedByName(configs), pullSecrets, status, diagnostics };
+}
+
+function lastGoodKept({ status: { namespace, name }, diagnostics }: Converted): Diagnostic {
+  return {
+    severity: "warning",
+    code: "LAST_GOOD_KEPT",
+    message: "its last good version stays in effect",
+    at: { ref: { kind: "WasmPlugin", namespace, name }, path: [], file: diagnostics[0]?.at.file },
+  };
 }
 
 /** Sorts by name, if it is not sorted yet: it is nearly always, and a thousand comparisons are cheaper than a sort. */

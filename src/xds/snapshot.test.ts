@@ -62,7 +62,7 @@ suite("createSnapshotType", () => {
 
   test("is another one, of another version, with each kind of change", () => {
     const before = typeOf({ a: "1", b: "2" });
-    const others = [
+    const others: Record<string, string>[] = [
       { a: "1", b: "3" },
       { a: "1" },
       { a: "1", b: "2", c: "3" },

@@ -39,7 +39,10 @@ test(`${edits} edits of a plugin under load: each takes effect, no request fails
     await files.edit("custom-response.yaml", (text) => text.replace(`key1=${current}`, `key1=${next}`));
     await until(`edit ${edit} is in effect`, async () => {
       const answer = await get(trafficPort, "/", "other.com", own);
-      assert(answer.status === 200 && [current, next].includes(String(answer.headers.key1)), JSON.stringify(answer));
+      assert(
+        answer.status === 200 && [current, next].includes(String(answer.headers.key1)),
+        JSON.stringify(answer),
+      );
       return answer.headers.key1 === next;
     });
     current = next;

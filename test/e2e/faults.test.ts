@@ -47,7 +47,10 @@ async function diagnostic(seen: string, pattern: RegExp): Promise<string> {
 }
 
 /** Changes a file while `run` runs, then puts it back with another answer and waits until that is in effect. */
-async function whileEdited(change: (text: string) => string, run: (seen: string) => Promise<void>): Promise<void> {
+async function whileEdited(
+  change: (text: string) => string,
+  run: (seen: string) => Promise<void>,
+): Promise<void> {
   const text = await readFile(join(files.dir, file), "utf8");
   const seen = up.stderr();
   try {
@@ -78,10 +81,16 @@ test("a file that is no YAML: a diagnostic with its place, and the last good ver
 test("a rule without a condition: a diagnostic with its place, and the last good version stays", async () => {
   const served = await key1();
   await whileEdited(
-    (text) => text.replace(/key1=\w+/, "key1=broken").replace("- domain:\n        - foo.com\n      config:", "- config:"),
+    (text) =>
+      text
+        .replace(/key1=\w+/, "key1=broken")
+        .replace("- domain:\n        - foo.com\n      config:", "- config:"),
     async (seen) => {
       const line = await diagnostic(seen, /\S*custom-response\.yaml:\d+:\d+: error RULE_NO_MATCH: .*/);
-      assert.match(line, /custom-response\.yaml:16:7: .*\(WasmPlugin higress-system\/custom-response spec\.matchRules\[0\]\)/);
+      assert.match(
+        line,
+        /custom-response\.yaml:16:7: .*\(WasmPlugin higress-system\/custom-response spec\.matchRules\[0\]\)/,
+      );
       assert.equal(await key1(), served);
     },
   );
@@ -107,10 +116,16 @@ test("a file of which only the first half is written: what it said stays until t
 test("an edit to an image that is missing: the last good module stays, and the others can be edited", async () => {
   const served = await key1();
   await whileEdited(
-    (text) => text.replace(/key1=\w+/, "key1=missing").replace("custom-response:1.0.0", "custom-response:9.9.9"),
+    (text) =>
+      text.replace(/key1=\w+/, "key1=missing").replace("custom-response:1.0.0", "custom-response:9.9.9"),
     async () => {
-      const status = await until("the refusal", async () => failed(await ecdsStatus(files.offset, "custom-response")));
-      assert.match(status.error, /higress-system\.custom-response: .*custom-response:9\.9\.9.*(404|not found|MANIFEST_UNKNOWN)/);
+      const status = await until("the refusal", async () =>
+        failed(await ecdsStatus(files.offset, "custom-response")),
+      );
+      assert.match(
+        status.error,
+        /higress-system\.custom-response: .*custom-response:9\.9\.9.*(404|not found|MANIFEST_UNKNOWN)/,
+      );
       const module = await moduleStatus(files.offset, "custom-response");
       assert.equal(module?.state, "last-good");
       assert(status.error.includes(module.error), module.error);
@@ -130,9 +145,14 @@ test("an edit to an image that is missing: the last good module stays, and the o
 test("an edit to a module of another digest than the plugin says: the last good module stays", async () => {
   const served = await key1();
   await whileEdited(
-    (text) => text.replace(/key1=\w+/, "key1=forged").replace("  imagePullPolicy:", `  sha256: ${"ab".repeat(32)}\n  imagePullPolicy:`),
+    (text) =>
+      text
+        .replace(/key1=\w+/, "key1=forged")
+        .replace("  imagePullPolicy:", `  sha256: ${"ab".repeat(32)}\n  imagePullPolicy:`),
     async () => {
-      const { error } = await until("the refusal", async () => failed(await ecdsStatus(files.offset, "custom-response")));
+      const { error } = await until("the refusal", async () =>
+        failed(await ecdsStatus(files.offset, "custom-response")),
+      );
       assert.match(error, /higress-system\.custom-response: .*sha256 [0-9a-f]{64}.*; expected (ab){32}/);
       assert.equal((await moduleStatus(files.offset, "custom-response"))?.state, "last-good");
       assert.equal(await key1(), served);
@@ -145,9 +165,12 @@ test("a configuration that the plugin refuses: the error is that plugin's, its l
   await whileEdited(
     (text) => text.replace(/key1=\w+/, "key1=refused").replace("key2=value2", "key2"),
     async () => {
-      const { error } = await until("the refusal", async () => failed(await ecdsStatus(files.offset, "custom-response")));
+      const { error } = await until("the refusal", async () =>
+        failed(await ecdsStatus(files.offset, "custom-response")),
+      );
       assert.match(error, /^higress-system\.custom-response: /);
-      for (const other of ["wasm-transformer", "wasm-keyauth", "easy-logger"]) assert.equal(await stateOf(other), "SYNCED");
+      for (const other of ["wasm-transformer", "wasm-keyauth", "easy-logger"])
+        assert.equal(await stateOf(other), "SYNCED");
       assert.match(up.stderr(), /configuration: _rules_\[0\]: .*headers\[0\] is expected to be "name=value"/);
       assert.equal(await key1(), served);
       assert.equal((await moduleStatus(files.offset, "custom-response"))?.state, "last-good");
@@ -178,7 +201,10 @@ test("a new FAIL_CLOSE plugin without an image denies requests, until the image 
   const denied = await until("requests are denied", async () => denial(await ask()));
   assert.equal(denied.body, "RBAC: access denied");
   assert.equal((await moduleStatus(files.offset, "late"))?.state, "denying");
-  assert.match(failed(await ecdsStatus(files.offset, "late"))?.error ?? "", /^higress-system\.late: .*plugins\/late:1\.0\.0/);
+  assert.match(
+    failed(await ecdsStatus(files.offset, "late"))?.error ?? "",
+    /^higress-system\.late: .*plugins\/late:1\.0\.0/,
+  );
   await publish("late", "transformer");
   const answer = await until("the module is in effect", async () => passed(await ask(), "late"));
   assert.equal(answer.status, 200);
@@ -202,7 +228,9 @@ test("a new FAIL_OPEN plugin without an image lets requests pass, until the imag
 test("a deleted file removes its plugin, a new one brings it back", async () => {
   const text = await readFile(join(files.dir, file), "utf8");
   await rm(join(files.dir, file));
-  const answer = await until("the upstream answers", async () => onlyIf(await ask(), ({ body }) => body === "upstream /\n"));
+  const answer = await until("the upstream answers", async () =>
+    onlyIf(await ask(), ({ body }) => body === "upstream /\n"),
+  );
   assert.deepEqual([answer.headers.key1, answer.headers["x-transformed"]], [undefined, "again"]);
   await writeFile(join(files.dir, file), text);
   await until("it is back", async () => (await key1()) !== undefined);
@@ -225,10 +253,25 @@ test("with a missing image from the start: ready says so, and the other plugins 
 });
 
 /** A plugin at the head of the chain that marks the responses that it saw with `x-NAME: yes`. */
-async function addPlugin(name: string, failStrategy: "FAIL_CLOSE" | "FAIL_OPEN", operate = "add"): Promise<void> {
+async function addPlugin(
+  name: string,
+  failStrategy: "FAIL_CLOSE" | "FAIL_OPEN",
+  operate = "add",
+): Promise<void> {
   const rule = { operate, headers: [{ key: `x-${name}`, value: "yes" }] };
-  const spec = { phase: "AUTHN", priority: 900, failStrategy, defaultConfig: { respRules: [rule] }, url: `oci://${registry}/${name}:1.0.0` };
-  const plugin = { apiVersion: "extensions.higress.io/v1alpha1", kind: "WasmPlugin", metadata: { name, namespace: "higress-system" }, spec };
+  const spec = {
+    phase: "AUTHN",
+    priority: 900,
+    failStrategy,
+    defaultConfig: { respRules: [rule] },
+    url: `oci://${registry}/${name}:1.0.0`,
+  };
+  const plugin = {
+    apiVersion: "extensions.higress.io/v1alpha1",
+    kind: "WasmPlugin",
+    metadata: { name, namespace: "higress-system" },
+    spec,
+  };
   await writeFile(join(files.dir, `${name}.yaml`), JSON.stringify(plugin));
 }
 
@@ -239,7 +282,8 @@ async function removePlugin(name: string): Promise<void> {
 
 const failed = (status: EcdsStatus | undefined) => (status?.state === "ERROR" ? status : undefined);
 const denial = (answer: Answer) => onlyIf(answer, ({ status }) => status === 403);
-const passed = (answer: Answer, plugin: string) => onlyIf(answer, ({ headers }) => headers[`x-${plugin}`] === "yes");
+const passed = (answer: Answer, plugin: string) =>
+  onlyIf(answer, ({ headers }) => headers[`x-${plugin}`] === "yes");
 
 function onlyIf<T>(value: T, condition: (value: T) => boolean): T | undefined {
   return condition(value) ? value : undefined;

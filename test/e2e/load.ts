@@ -32,7 +32,8 @@ export async function startLoad({ trafficPort, adminPort }: SeedFiles, host: str
   const connections = await until("all connections of the load are there", async () => {
     const now = await downstream(adminPort, trafficPort);
     // The first of them is closed at once: wrk looks whether it can connect at all.
-    const isComplete = now.total === before.total + loadConnections + 1 && now.destroyed === before.destroyed + 1;
+    const isComplete =
+      now.total === before.total + loadConnections + 1 && now.destroyed === before.destroyed + 1;
     return isComplete ? now : undefined;
   });
   return {

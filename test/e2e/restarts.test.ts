@@ -65,7 +65,10 @@ for (const role of ["core", "discovery"] as const) {
       const afterwards = `with-${role}-${signal}`;
       await setAnswer(afterwards);
       await until("the next edit is in effect", async () => (await answer(own)) === afterwards);
-      await until("discovery knows", async () => (await ecdsStatus(files.offset, "custom-response"))?.state === "SYNCED");
+      await until(
+        "discovery knows",
+        async () => (await ecdsStatus(files.offset, "custom-response"))?.state === "SYNCED",
+      );
       const connections = await downstream(files.adminPort, files.trafficPort);
       const report = await load.finish();
       own.destroy();
@@ -93,8 +96,13 @@ test("an Envoy that is killed comes back with the configuration that it had", as
 
 test("an Envoy that is killed while a configuration is refused comes back with the last good one", async () => {
   const served = await answer();
-  await files.edit("custom-response.yaml", (text) => text.replace("key2=value2", "key2").replace(/key1=[\w-]+/, "key1=refused"));
-  await until("the refusal", async () => (await ecdsStatus(files.offset, "custom-response"))?.state === "ERROR");
+  await files.edit("custom-response.yaml", (text) =>
+    text.replace("key2=value2", "key2").replace(/key1=[\w-]+/, "key1=refused"),
+  );
+  await until(
+    "the refusal",
+    async () => (await ecdsStatus(files.offset, "custom-response"))?.state === "ERROR",
+  );
   const pid = await envoyPid();
   process.kill(pid, "SIGKILL");
   await until("another Envoy serves", async () => (await envoyPid()) !== pid && (await answer()) === served);
@@ -110,8 +118,14 @@ async function envoyPid(): Promise<number> {
 /** Envoy's whole configuration, in any order of the resources of a type and without the times at which they came. */
 async function configDump(): Promise<unknown> {
   const { configs } = await getJson<{ configs: object[] }>(files.adminPort, "/config_dump?include_eds");
-  const untimed = JSON.parse(JSON.stringify(configs, (key, value) => (key === "last_updated" ? undefined : value)));
-  return inAnyOrder(untimed.map((config: object) => mapValues(config, (list) => (Array.isArray(list) ? inAnyOrder(list) : list))));
+  const untimed = JSON.parse(
+    JSON.stringify(configs, (key, value) => (key === "last_updated" ? undefined : value)),
+  );
+  return inAnyOrder(
+    untimed.map((config: object) =>
+      mapValues(config, (list) => (Array.isArray(list) ? inAnyOrder(list) : list)),
+    ),
+  );
 }
 
 function inAnyOrder(list: readonly unknown[]): unknown[] {

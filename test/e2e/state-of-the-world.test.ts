@@ -14,13 +14,13 @@ before(async () => {
 after(() => system.close());
 
 const key1 = async () => (await get(system.trafficPort, "/", "other.com")).headers.key1;
-const setKey1 = (value: string) => system.edit("custom-response.yaml", (text) => text.replace(/key1=\S+/, `key1=${value}`));
+const setKey1 = (value: string) =>
+  system.edit("custom-response.yaml", (text) => text.replace(/key1=\S+/, `key1=${value}`));
 
 test("Envoy asks for the state of the world", async () => {
-  const { configs } = await getJson<{ configs: { bootstrap: { dynamic_resources: { ads_config: { api_type: string } } } }[] }>(
-    system.adminPort,
-    "/config_dump?mask=bootstrap",
-  );
+  const { configs } = await getJson<{
+    configs: { bootstrap: { dynamic_resources: { ads_config: { api_type: string } } } }[];
+  }>(system.adminPort, "/config_dump?mask=bootstrap");
   assert.equal(configs[0]?.bootstrap.dynamic_resources.ads_config.api_type, "GRPC");
 });
 
@@ -37,7 +37,10 @@ test("an edit takes effect, the listener and the other plugins stay as they are"
   const before = await reloads();
   await setKey1("edited");
   await until("the edit is in effect", async () => (await key1()) === "edited");
-  await until("discovery knows", async () => (await ecdsStatus(system.offset, "custom-response"))?.state === "SYNCED");
+  await until(
+    "discovery knows",
+    async () => (await ecdsStatus(system.offset, "custom-response"))?.state === "SYNCED",
+  );
   assert.deepEqual(await listenerChanges(system.adminPort), listeners);
   const slot = "extension_config_discovery.http_filter.higress-system.custom-response.config_reload";
   assert.deepEqual(await reloads(), { ...before, [slot]: before[slot]! + 1 });
@@ -46,15 +49,24 @@ test("an edit takes effect, the listener and the other plugins stay as they are"
 test("of edits that overtake each other the last one takes effect, and discovery knows", async () => {
   for (let edit = 1; edit <= 20; edit++) await setKey1(`burst-${edit}`);
   await until("the last edit is in effect", async () => (await key1()) === "burst-20");
-  await until("discovery knows", async () => (await ecdsStatus(system.offset, "custom-response"))?.state === "SYNCED");
+  await until(
+    "discovery knows",
+    async () => (await ecdsStatus(system.offset, "custom-response"))?.state === "SYNCED",
+  );
   await setKey1("edited");
   await until("the next edit is in effect", async () => (await key1()) === "edited");
 });
 
 test("an edit to an image that is missing: the last good module stays, and the others can be edited", async () => {
-  const tag = (from: string, to: string) => system.edit("custom-response.yaml", (text) => text.replace(`custom-response:${from}`, `custom-response:${to}`));
+  const tag = (from: string, to: string) =>
+    system.edit("custom-response.yaml", (text) =>
+      text.replace(`custom-response:${from}`, `custom-response:${to}`),
+    );
   await tag("1.0.0", "9.9.9");
-  await until("the failure", async () => (await moduleStatus(system.offset, "custom-response"))?.state === "last-good");
+  await until(
+    "the failure",
+    async () => (await moduleStatus(system.offset, "custom-response"))?.state === "last-good",
+  );
   assert.equal(await key1(), "edited");
   await system.edit("chain.yaml", (text) => text.replace("fields: [method,", "fields: [status, method,"));
   await until("the edit of another plugin is in effect", async () => {

@@ -37,7 +37,10 @@ export async function moduleStatus(offset: number, plugin: string): Promise<Modu
 }
 
 /** Envoy's counters and gauges whose names match `filter`, a regular expression. */
-export async function envoyStats(adminPort: number, filter: string): Promise<Readonly<Record<string, number>>> {
+export async function envoyStats(
+  adminPort: number,
+  filter: string,
+): Promise<Readonly<Record<string, number>>> {
   const path = `/stats?format=json&filter=${encodeURIComponent(filter)}`;
   const { stats } = await getJson<{ stats: { name?: string; value?: number | string }[] }>(adminPort, path);
   const numbers = stats.filter(({ value }) => typeof value === "number");

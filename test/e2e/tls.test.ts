@@ -28,7 +28,10 @@ before(async () => {
   files = await layOutSeed();
   secure = await makeCertificate("secure.com");
   shop = await makeCertificate("shop.com");
-  await writeFile(join(files.dir, "secure.json"), JSON.stringify(tlsResources("secure", "secure.com", secure)));
+  await writeFile(
+    join(files.dir, "secure.json"),
+    JSON.stringify(tlsResources("secure", "secure.com", secure)),
+  );
   await writeFile(join(files.dir, "shop.json"), JSON.stringify(tlsResources("shop", "shop.com", shop)));
   up = startWasmline(["up", "-f", files.dir, ...files.flags]);
   await up.waitFor("stdout", /^ready .*$/m);
@@ -43,7 +46,16 @@ async function makeCertificate(host: string): Promise<Certificate> {
   const { openssl } = await requirePeers();
   const path = (name: string) => join(files.dir, "..", `${host}.${name}`);
   const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", path("key")];
-  const subject = ["-subj", `/CN=${host}`, "-addext", `subjectAltName=DNS:${host}`, "-days", "2", "-out", path("pem")];
+  const subject = [
+    "-subj",
+    `/CN=${host}`,
+    "-addext",
+    `subjectAltName=DNS:${host}`,
+    "-days",
+    "2",
+    "-out",
+    path("pem"),
+  ];
   execFileSync(openssl, ["req", "-x509", ...key, ...subject], { stdio: "pipe" });
   return { certificate: readFileSync(path("pem"), "utf8"), key: readFileSync(path("key"), "utf8") };
 }
@@ -57,8 +69,19 @@ function tlsResources(name: string, host: string, { certificate, key }: Certific
     apiVersion: "v1",
     kind: "List",
     items: [
-      { apiVersion: "networking.k8s.io/v1", kind: "Ingress", metadata, spec: { tls: [{ hosts: [host], secretName: name }], rules } },
-      { apiVersion: "v1", kind: "Secret", type: "kubernetes.io/tls", metadata, stringData: { "tls.crt": certificate, "tls.key": key } },
+      {
+        apiVersion: "networking.k8s.io/v1",
+        kind: "Ingress",
+        metadata,
+        spec: { tls: [{ hosts: [host], secretName: name }], rules },
+      },
+      {
+        apiVersion: "v1",
+        kind: "Secret",
+        type: "kubernetes.io/tls",
+        metadata,
+        stringData: { "tls.crt": certificate, "tls.key": key },
+      },
     ],
   };
 }
@@ -75,11 +98,20 @@ interface SecureAnswer {
 /** A GET by HTTPS. It fails unless the server shows a certificate that `ca` signed and that is for `host`. */
 function getSecure(host: string, ca: readonly string[], agent: Agent | false = false): Promise<SecureAnswer> {
   return new Promise((resolve, reject) => {
-    const options = { host: "127.0.0.1", port: 8443 + files.offset, servername: host, ca: [...ca], headers: { host }, agent };
+    const options = {
+      host: "127.0.0.1",
+      port: 8443 + files.offset,
+      servername: host,
+      ca: [...ca],
+      headers: { host },
+      agent,
+    };
     const sent = request(options, (response) => {
       const { fingerprint256: fingerprint } = (response.socket as TLSSocket).getPeerCertificate();
       const { statusCode: status, headers } = response;
-      response.resume().on("end", () => resolve({ status, key1: headers.key1, fingerprint, reused: sent.reusedSocket }));
+      response
+        .resume()
+        .on("end", () => resolve({ status, key1: headers.key1, fingerprint, reused: sent.reusedSocket }));
     });
     sent.on("error", reject).end();
   });
@@ -104,7 +136,9 @@ test("a replaced Secret rotates the certificate and closes no connection", async
   const old = await getSecure("secure.com", [secure.certificate], agent);
   const next = await makeCertificate("secure.com");
   await writeFile(join(files.dir, "secure.json"), JSON.stringify(tlsResources("secure", "secure.com", next)));
-  const rotated = await until("the new certificate is shown", () => getSecure("secure.com", [next.certificate]));
+  const rotated = await until("the new certificate is shown", () =>
+    getSecure("secure.com", [next.certificate]),
+  );
   assert.equal(rotated.fingerprint, fingerprintOf(next));
   assert.notEqual(rotated.fingerprint, old.fingerprint);
   const kept = await getSecure("secure.com", [secure.certificate], agent);
