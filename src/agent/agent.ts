@@ -5,7 +5,7 @@ import { jsonPage, readyPage, servePages } from "../http-server.ts";
 import type { Log } from "../log.ts";
 import { mirrored } from "../oci/mirrors.ts";
 import { errorText, SystemError } from "../system-error.ts";
-import { ready } from "./envoy-admin.ts";
+import { isConfigured, ready } from "./envoy-admin.ts";
 import { envoyBootstrap } from "./envoy-bootstrap.ts";
 import { createModuleCache, type ModuleCache } from "./module-cache.ts";
 import type { GatewayNode } from "./node.ts";
@@ -132,9 +132,12 @@ function socketPath(dataDir: string): string {
   );
 }
 
+/** Envoy that has refused all its listeners or clusters is ready by its own word, but there is nothing behind it. */
 async function gatewayReady(bind: string, envoy: EnvoyOptions | undefined): Promise<boolean> {
   if (!envoy) return true;
-  return ready({ address: bind, port: envoy.adminPort }).catch(() => false);
+  const admin = { address: bind, port: envoy.adminPort };
+  const states = [ready(admin), isConfigured(admin)];
+  return (await Promise.all(states).catch(() => [false])).every(Boolean);
 }
 
 /** The module cache, with Istio's metrics of it. */

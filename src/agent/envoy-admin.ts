@@ -101,7 +101,10 @@ export async function adminGet(
   );
 }
 
-/** Whether Envoy serves: it has its listeners and clusters, and it is not draining. False as well if it cannot be reached. */
+/**
+ * Whether Envoy serves and is not draining. False as well if it cannot be reached. Envoy is ready too when it has refused
+ * everything that it was sent: see `isConfigured`.
+ */
 export async function ready(admin: AdminAddress, options?: AdminRequestOptions): Promise<boolean> {
   try {
     return (await adminRequest(admin, "/ready", options)).status === 200;
@@ -110,12 +113,31 @@ export async function ready(admin: AdminAddress, options?: AdminRequestOptions):
   }
 }
 
+/** Whether Envoy has taken listeners and clusters from xDS, at least once. It keeps them whatever it refuses later. */
+export async function isConfigured(admin: AdminAddress, options?: AdminRequestOptions): Promise<boolean> {
+  const filter = encodeURIComponent("^(listener_manager\\.lds|cluster_manager\\.cds)\\.update_success$");
+  const stats = await readStats(admin, filter, options);
+  return stats.length === 2 && stats.every(({ value = 0 }) => value > 0);
+}
+
+interface Stat {
+  readonly name?: string;
+  readonly value?: number;
+}
+
+async function readStats(
+  admin: AdminAddress,
+  filter: string,
+  options?: AdminRequestOptions,
+): Promise<readonly Stat[]> {
+  const body = await adminGet(admin, `/stats?format=json&filter=${filter}`, options);
+  return (JSON.parse(body) as { readonly stats: readonly Stat[] }).stats;
+}
+
 /** How many downstream connections are open on all listeners; those of the admin interface do not count. */
 export async function activeConnections(admin: AdminAddress, options?: AdminRequestOptions): Promise<number> {
   const filter = encodeURIComponent("^listener\\..*\\.downstream_cx_active$");
-  const { stats } = JSON.parse(await adminGet(admin, `/stats?format=json&filter=${filter}`, options)) as {
-    readonly stats: readonly { readonly name?: string; readonly value?: number }[];
-  };
+  const stats = await readStats(admin, filter, options);
   // Each listener has the sum and a number for each worker thread.
   const sums = stats.filter(({ name }) => name && !/^listener\.admin\.|\.worker_\d+\.[^.]+$/.test(name));
   return sums.reduce((total, { value = 0 }) => total + value, 0);

@@ -1,7 +1,6 @@
 import type { Log } from "../log.ts";
 import { SystemError } from "../system-error.ts";
 import type { XdsResource } from "../xds/snapshot.ts";
-import { parseModuleUrl } from "./module-origin.ts";
 import type { ModuleRequest } from "./module-request.ts";
 import { readWasmResource, substituteFor, type WasmResource, withLocalModule } from "./rewrite.ts";
 
@@ -129,11 +128,7 @@ export function createModuleResolver(fetchModule: FetchModule, log: Log): Module
 
 /** A url without what may be secret in it: user, password and query. */
 function shownUrl(url: string): string {
-  try {
-    return parseModuleUrl(url).key;
-  } catch {
-    return url.replace(/\/\/[^/@]*@/, "//").replace(/\?.*/, "");
-  }
+  return /^https?:/i.test(url) ? url.replace(/\/\/[^/@]*@/, "//").replace(/\?.*/, "?…") : url;
 }
 
 /** What cannot be read here, Envoy refuses itself, and says why. */

@@ -156,10 +156,9 @@ suite("createXdsServer over gRPC", () => {
     client.request({ node, typeUrl: mcp });
     await until("the answer", () => client.received.length === 1);
     client.request({ typeUrl: mcp, responseNonce: client.received[0]!.nonce });
-    const [connected] = await until("the ACK", () => {
-      const clients = server.clients();
-      return clients[0]?.subscriptions[0]?.nonceAcked === client.received[0]!.nonce && clients;
-    });
+    const { nonce } = client.received[0]!;
+    await until("the ACK", () => server.clients()[0]!.subscriptions[0]!.nonceAcked === nonce);
+    const [connected] = server.clients();
     assert.equal(connected!.node.id, node.id);
     assert.equal(connected!.incremental, true);
     assert.ok(connected!.connectedAt.getTime() <= Date.now());
@@ -212,8 +211,6 @@ suite("a slow reader", () => {
     client.request({ node, typeUrl: mcp });
     await until("the request is there", () => server.clients()[0]?.subscriptions[0]);
     for (let index = 0; index < versions; index++) set({ a: big(index) });
-    // What was written before the buffers were full, and no more: the others were never encoded for it.
-    assert.equal(server.clients()[0]!.subscriptions[0]!.pending.size, 1);
     const fast = openIncremental();
     fast.read();
     fast.request({ node, typeUrl: mcp });
@@ -221,7 +218,8 @@ suite("a slow reader", () => {
     assert.deepEqual(indexes(fast.texts()), [versions - 1]);
     client.read();
     await until("the slow reader has the latest", () => indexes(client.texts()).at(-1) === versions - 1);
-    assert.ok(client.received.length <= 4, `got ${indexes(client.texts())}`);
+    // The first was on its way before anybody could know that it would take so long.
+    assert.deepEqual(indexes(client.texts()), [0, versions - 1]);
   });
 
   test("that is gone takes nothing with it", async () => {
