@@ -6,6 +6,7 @@ import {
   emptyType,
   inPushOrder,
   isRemovable,
+  refusalOf,
   type Send,
   type ServerStream,
 } from "./server-stream.ts";
@@ -17,7 +18,7 @@ import {
   type TypeDiff,
 } from "./snapshot.ts";
 import { Subscription } from "./subscription.ts";
-import { isWildcardType } from "./type-urls.ts";
+import { isWildcardType, typeUrls } from "./type-urls.ts";
 
 /** Answers above this size are sent in parts, so that a thousand plugins for many gateways need not be in memory at once. */
 const maxPartBytes = 64 * 1024;
@@ -99,11 +100,31 @@ export function createIncrementalStream(send: Send): ServerStream<DeltaDiscovery
     }
   }
 
+  function onAnswer(
+    subscription: Subscription,
+    { responseNonce, errorDetail, typeUrl }: DeltaDiscoveryRequest,
+  ): void {
+    subscription.answered(responseNonce, refusalOf(errorDetail));
+    if (!errorDetail && typeUrl === typeUrls.extensionConfig) sendRefusedListeners();
+  }
+
+  /** Envoy refuses a listener whose plugins it cannot configure. What it accepts of a plugin may have mended that. */
+  function sendRefusedListeners(): void {
+    const listeners = subscriptions.get(typeUrls.listener);
+    const { rejected, pending } = listeners?.status() ?? {};
+    if (!listeners || !rejected?.size || pending?.size) return;
+    const type = typeNow(typeUrls.listener);
+    const refused = [...rejected.keys()]
+      .map((name) => type.resources.get(name))
+      .filter((r) => r !== undefined);
+    if (refused.length > 0) respond(listeners, type.version, refused, []);
+  }
+
   return {
     onRequest(request) {
       const known = subscriptions.get(request.typeUrl);
       const subscription = known ?? subscribe(request);
-      if (known && request.responseNonce) known.answered(request.responseNonce, request.errorDetail?.message);
+      if (known && request.responseNonce) onAnswer(known, request);
       for (const name of request.resourceNamesUnsubscribe) dropName(subscription, name);
       const type = typeNow(request.typeUrl);
       for (const name of request.resourceNamesSubscribe) addName(subscription, type, name);

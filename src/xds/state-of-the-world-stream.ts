@@ -5,6 +5,7 @@ import {
   emptyType,
   inPushOrder,
   isRemovable,
+  refusalOf,
   type Send,
   type ServerStream,
 } from "./server-stream.ts";
@@ -65,7 +66,7 @@ export function createStateOfTheWorldStream(send: Send): ServerStream<DiscoveryR
     subscription: Subscription,
     { responseNonce, resourceNames, errorDetail }: DiscoveryRequest,
   ): void {
-    subscription.answered(responseNonce, errorDetail?.message);
+    subscription.answered(responseNonce, refusalOf(errorDetail));
     if (errorDetail || subscription.wildcard) return;
     const added = resourceNames.some((name) => !subscription.names.has(name));
     subscription.names.clear();
