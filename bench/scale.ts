@@ -54,6 +54,10 @@ console.log(
 );
 
 const roles = [core.pid, discovery.pid];
+const memory = () =>
+  `core ${residentMiB(core.pid).toFixed(0)} MiB, discovery ${residentMiB(discovery.pid).toFixed(0)} MiB`;
+await until("memory is at rest", unchangedFor(memory, 4000), 60_000);
+console.log(`resident memory at rest     ${memory()}`);
 const cpuNow = () => roles.reduce((sum, pid) => sum + cpuMs(pid), 0);
 const times: number[] = [];
 let resources = 0;
@@ -70,28 +74,26 @@ for (let edit = 0; edit < edits; edit++) {
   times.push(lastMs - saved);
   resources += received;
   // The answers of the clients are part of the cost: let the roles come to rest before reading it.
-  await until("the roles are idle", idle(cpuNow));
+  await until("the roles are idle", unchangedFor(cpuNow, 60));
   cpu += cpuNow() - before;
 }
 console.log(`${edits} edits; ms from saving to the last client  ${distribution(times)}`);
 console.log(`  CPU of core and discovery  ${(cpu / edits).toFixed(1)} ms for each edit`);
 console.log(`  resources on the wire      ${resources / edits / clients} for each client and edit`);
-console.log(
-  `  resident memory            core ${residentMiB(core.pid).toFixed(0)} MiB, discovery ${residentMiB(discovery.pid).toFixed(0)} MiB`,
-);
+console.log(`  resident memory            ${memory()}`);
 
 ads.kill();
 await Promise.all([core.stop(), discovery.stop()]);
 await rm(dir, { recursive: true, force: true });
 
-/** Whether a counter has stayed the same for a while. */
-function idle(counter: () => number): () => boolean {
-  let last = Number.NaN;
+/** Whether a reading has stayed the same for a while. */
+function unchangedFor<T>(read: () => T, ms: number): () => boolean {
+  let last: T | undefined;
   let since = performance.now();
   return () => {
-    const now = counter();
+    const now = read();
     if (now !== last) since = performance.now();
     last = now;
-    return performance.now() - since > 60;
+    return performance.now() - since > ms;
   };
 }

@@ -2,30 +2,26 @@
 import { Command, CommanderError } from "commander";
 import { ResourceError } from "../resource/diagnostic.ts";
 import { errorText, SystemError } from "../system-error.ts";
-import { addAgentCommand } from "./agent.ts";
-import { addCoreCommand } from "./core.ts";
-import { addDiscoveryCommand } from "./discovery.ts";
-import { addInstallCommand } from "./install.ts";
-import { addRegistryCommand } from "./registry.ts";
-import { addTranslateCommand } from "./translate.ts";
-import { addUpCommand } from "./up.ts";
+
+/** Each command in a file of its own, of which only the one that is called is loaded: a role needs no other's code. */
+const commands: Readonly<Record<string, () => Promise<(program: Command) => void>>> = {
+  up: async () => (await import("./up.ts")).addUpCommand,
+  core: async () => (await import("./core.ts")).addCoreCommand,
+  discovery: async () => (await import("./discovery.ts")).addDiscoveryCommand,
+  agent: async () => (await import("./agent.ts")).addAgentCommand,
+  registry: async () => (await import("./registry.ts")).addRegistryCommand,
+  translate: async () => (await import("./translate.ts")).addTranslateCommand,
+  install: async () => (await import("./install.ts")).addInstallCommand,
+};
 
 const program = new Command("wasmline")
   .description("make Wasm plugins take effect in API gateways")
   .showHelpAfterError("(--help shows what there is)")
   .exitOverride();
 
-for (const addCommand of [
-  addUpCommand,
-  addCoreCommand,
-  addDiscoveryCommand,
-  addAgentCommand,
-  addRegistryCommand,
-  addTranslateCommand,
-  addInstallCommand,
-]) {
-  addCommand(program);
-}
+const called = process.argv[2] ?? "";
+const loaded = Object.hasOwn(commands, called) ? [commands[called]!] : Object.values(commands);
+for (const load of loaded) (await load())(program);
 // Exit status 2 says that the call itself is wrong.
 for (const command of program.commands) command.exitOverride().configureOutput({});
 

@@ -455,6 +455,60 @@ suite("answers", () => {
   });
 });
 
+suite("listeners that were refused", () => {
+  /** A client that took the plugins of a gateway but refused one of its two listeners. */
+  function openRefusing() {
+    const client = openStream();
+    client.set({ [extensionConfig]: { p: "1" }, [listener]: { good: "1" } });
+    client.subscribe(listener);
+    client.subscribe(extensionConfig, "p");
+    for (const response of client.take()) client.answer(response);
+    client.set({ [extensionConfig]: { p: "2" }, [listener]: { good: "1", bad: "1" } });
+    const [plugins, listeners] = client.take();
+    client.answer(listeners!, "no configuration of p");
+    return { client, plugins: plugins! };
+  }
+
+  test("are sent again when a plugin is accepted, and those alone", () => {
+    const { client, plugins } = openRefusing();
+    assert.deepEqual(client.changes(), []);
+    client.answer(plugins);
+    const [again, ...others] = client.take();
+    assert.deepEqual([again!.typeUrl, again!.changed, others], [listener, { bad: "1" }, []]);
+    client.answer(again!);
+    assert.equal(client.statusOf(listener).rejected.size, 0);
+    client.answer(plugins);
+    assert.deepEqual(client.changes(), []);
+  });
+
+  test("are not sent again when a plugin is refused, or while an answer is awaited", () => {
+    const { client, plugins } = openRefusing();
+    client.answer(plugins, "no such module");
+    assert.deepEqual(client.changes(), []);
+    client.set({ [extensionConfig]: { p: "2" }, [listener]: { good: "2", bad: "1" } });
+    assert.deepEqual(client.changes(), [[listener, { good: "2" }, []]]);
+    client.answer(plugins);
+    assert.deepEqual(client.changes(), []);
+  });
+
+  test("that are gone meanwhile are not sent again", () => {
+    const { client, plugins } = openRefusing();
+    client.set({ [extensionConfig]: { p: "2" }, [listener]: { good: "1" } });
+    for (const response of client.take()) client.answer(response);
+    client.answer(plugins);
+    assert.deepEqual(client.changes(), []);
+  });
+});
+
+test("a NACK without a reason is a NACK", () => {
+  const client = openStream();
+  client.set({ [mcp]: { a: "1" } });
+  client.subscribe(mcp);
+  client.answer(client.take()[0]!, "");
+  assert.deepEqual([...client.statusOf(mcp).rejected.keys()], ["a"]);
+  assert.notEqual(client.statusOf(mcp).lastError, "");
+});
+
 suite("many clients", () => {
   test("that want all of a change get the same bytes", () => {
     const clients = [openStream(), openStream(), openStream()];
