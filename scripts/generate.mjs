@@ -69,7 +69,10 @@ cpSync(join(root, "api"), staged, { recursive: true, filter: (path) => !/\.(json
 const validate = join(staged, "validate/validate.proto");
 writeFileSync(
   validate,
-  readFileSync(validate, "utf8").replace(/^message StringRules \{$/m, "$&\n  optional bool ignore_empty = 26;"),
+  readFileSync(validate, "utf8").replace(
+    /^message StringRules \{$/m,
+    "$&\n  optional bool ignore_empty = 26;",
+  ),
 );
 writeFileSync(join(staged, "buf.yaml"), "version: v2\n");
 writeFileSync(
@@ -78,7 +81,12 @@ writeFileSync(
 );
 execFileSync(
   join(root, "node_modules/.bin/buf"),
-  ["generate", ".", ...roots.flatMap((path) => ["--path", path]), ...unused.flatMap((type) => ["--exclude-type", type])],
+  [
+    "generate",
+    ".",
+    ...roots.flatMap((path) => ["--path", path]),
+    ...unused.flatMap((type) => ["--exclude-type", type]),
+  ],
   { cwd: staged, stdio: ["ignore", "inherit", "inherit"] },
 );
 writeFileSync(stamp, digest);

@@ -24,12 +24,7 @@ export interface WasmResource {
 }
 
 /** Reads an ECDS resource; undefined for what passes untouched: anything but a Wasm filter with code to fetch. */
-export function readWasmResource({
-  name,
-  version,
-  typeUrl,
-  value,
-}: XdsResource): WasmResource | undefined {
+export function readWasmResource({ name, version, typeUrl, value }: XdsResource): WasmResource | undefined {
   if (typeUrl !== typeUrls.extensionConfig) return undefined;
   const config = fromBinary(TypedExtensionConfigSchema, value);
   const wasm = config.typedConfig && anyUnpack(config.typedConfig, WasmSchema);
@@ -55,20 +50,22 @@ function moduleRequest(resource: string, vm: VmConfig): ModuleRequest | undefine
   const code = vm.code?.specifier;
   if (code?.case === "remote" && code.value.httpUri?.uri) {
     // Istio writes "nil" for no checksum, because Envoy itself takes no empty one.
-    const sha256 = code.value.sha256 && code.value.sha256 !== "nil" ? code.value.sha256.toLowerCase() : undefined;
+    const sha256 =
+      code.value.sha256 && code.value.sha256 !== "nil" ? code.value.sha256.toLowerCase() : undefined;
     return { ...shared, url: code.value.httpUri.uri, sha256 };
   }
   if (code?.case === "local" && code.value.specifier.case === "filename") {
-    return { ...shared, url: `file://${code.value.specifier.value}`, sha256: env[wasmEnv.localSha256]?.toLowerCase() };
+    return {
+      ...shared,
+      url: `file://${code.value.specifier.value}`,
+      sha256: env[wasmEnv.localSha256]?.toLowerCase(),
+    };
   }
   return undefined;
 }
 
 /** Station 6: the same filter with its code in a local file. The path carries the digest, so that new code is a new path for Envoy. */
-export function withLocalModule(
-  { name, version, config, wasm }: WasmResource,
-  path: string,
-): XdsResource {
+export function withLocalModule({ name, version, config, wasm }: WasmResource, path: string): XdsResource {
   const vm = wasm.config!.vm.value!;
   const local: Wasm = {
     ...wasm,

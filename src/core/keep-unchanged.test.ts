@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import { GatewaySchema } from "../gen/istio/networking/v1alpha3/gateway_pb.ts";
-import type { IstioConfig } from "../istio/config.ts";
 import { sameItems } from "../incremental.ts";
-import { keepUnchanged, } from "./keep-unchanged.ts";
+import type { IstioConfig } from "../istio/config.ts";
+import { keepUnchanged } from "./keep-unchanged.ts";
 
 function makeGateway(name: string, selected: string, host = name): IstioConfig<"Gateway"> {
   const spec = create(GatewaySchema, { selector: { app: selected } });

@@ -2,6 +2,7 @@ import { networkInterfaces } from "node:os";
 import { create } from "@bufbuild/protobuf";
 import { Registry } from "prom-client";
 import { NodeSchema } from "../gen/envoy/config/core/v3/base_pb.ts";
+import { getOrCreate } from "../get-or-create.ts";
 import { readyPage, servePages } from "../http-server.ts";
 import type { IstioConfigSet } from "../istio/config.ts";
 import { configz } from "../istio/configz.ts";
@@ -46,11 +47,14 @@ export async function startDiscovery(options: DiscoveryOptions): Promise<Discove
     metadata: { GENERATOR: "api" },
   });
   followCore({ target: options.core, mode: options.mcp, node, onConfig: config.set, signal, log });
-  const snapshots = createSnapshots(config, options.build, signal);
+  const snapshots = createSnapshots(config, options.build, proxiesInUse, signal);
   const server = createXdsServer({
     snapshotFor: (proxyNode, peer) => snapshots(proxyOf(proxyNode, isLocal(peer))),
     log,
   });
+  function proxiesInUse(): ProxyNode[] {
+    return server.clients().map((client) => proxyOf(client.node, isLocal(client.peer)));
+  }
   const metrics = new Registry();
   addServerMetrics(metrics, server);
   const pages = {
@@ -77,18 +81,44 @@ export async function startDiscovery(options: DiscoveryOptions): Promise<Discove
   return { xdsPort, httpPort, server };
 }
 
+/** From this many kinds of gateways on, snapshots that no connected gateway uses are given up. */
+const manySnapshots = 64;
+
 /** One snapshot for all gateways that get the same: built when the first of them comes, and again with each change. */
-function createSnapshots(config: Watchable<IstioConfigSet>, options: BuildOptions, signal: AbortSignal) {
-  const byProxy = new Map<string, Watchable<Snapshot>>();
+function createSnapshots(
+  config: Watchable<IstioConfigSet>,
+  options: BuildOptions,
+  proxiesInUse: () => readonly ProxyNode[],
+  signal: AbortSignal,
+) {
+  const byProxy = new Map<
+    string,
+    { readonly snapshot: Watchable<Snapshot>; readonly end: AbortController }
+  >();
+  const endAll = () => {
+    for (const { end } of byProxy.values()) end.abort();
+  };
+  signal.addEventListener("abort", endAll, { once: true });
+
+  function giveUpUnused(): void {
+    const used = new Set(proxiesInUse().map((proxy) => JSON.stringify(proxy)));
+    for (const [key, { end }] of byProxy) {
+      if (used.has(key)) continue;
+      end.abort();
+      byProxy.delete(key);
+    }
+  }
+
   return (proxy: ProxyNode): Watchable<Snapshot> => {
     const key = JSON.stringify(proxy);
-    const known = byProxy.get(key);
-    if (known) return known;
-    const snapshot = createWatchable<Snapshot>();
-    const build = createSnapshotBuilder(proxy, options);
-    config.watch((next) => snapshot.set(build(next)), signal);
-    byProxy.set(key, snapshot);
-    return snapshot;
+    if (!byProxy.has(key) && byProxy.size >= manySnapshots) giveUpUnused();
+    return getOrCreate(byProxy, key, () => {
+      const snapshot = createWatchable<Snapshot>();
+      const end = new AbortController();
+      const build = createSnapshotBuilder(proxy, options);
+      config.watch((next) => snapshot.set(build(next)), end.signal);
+      return { snapshot, end };
+    }).snapshot;
   };
 }
 

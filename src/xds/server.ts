@@ -65,8 +65,6 @@ export function createXdsServer({
     }
 
     call.on("data", (request: Request) => {
-      // What was already read when the stream was refused.
-      if (gone.signal.aborted) return;
       if (!client) {
         if (!request.node?.id)
           return void call.emit("error", {

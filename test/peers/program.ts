@@ -46,7 +46,14 @@ export function startProgram(command: string, args: readonly string[], env: Node
     pid: child.pid ?? -1,
     stdout: () => text.stdout,
     stderr: () => text.stderr,
-    waitFor: (output, pattern, timeoutMs = 60_000) => waitFor(child, () => text[output], pattern, timeoutMs, () => `${text.stdout}${text.stderr}`),
+    waitFor: (output, pattern, timeoutMs = 60_000) =>
+      waitFor(
+        child,
+        () => text[output],
+        pattern,
+        timeoutMs,
+        () => `${text.stdout}${text.stderr}`,
+      ),
     stop(signal = "SIGTERM") {
       if (child.exitCode === null) child.kill(signal);
       return ended;
@@ -55,7 +62,13 @@ export function startProgram(command: string, args: readonly string[], env: Node
   };
 }
 
-function waitFor(child: ChildProcess, text: () => string, pattern: RegExp, timeoutMs: number, all: () => string) {
+function waitFor(
+  child: ChildProcess,
+  text: () => string,
+  pattern: RegExp,
+  timeoutMs: number,
+  all: () => string,
+) {
   return new Promise<RegExpMatchArray>((resolve, reject) => {
     const finish = (result: () => void) => {
       clearTimeout(timer);
@@ -69,7 +82,10 @@ function waitFor(child: ChildProcess, text: () => string, pattern: RegExp, timeo
       if (match) finish(() => resolve(match));
     };
     const closed = () => finish(() => reject(new Error(`ended before ${pattern} was there:\n${all()}`)));
-    const timer = setTimeout(() => finish(() => reject(new Error(`no ${pattern} within ${timeoutMs} ms:\n${all()}`))), timeoutMs);
+    const timer = setTimeout(
+      () => finish(() => reject(new Error(`no ${pattern} within ${timeoutMs} ms:\n${all()}`))),
+      timeoutMs,
+    );
     child.stdout!.on("data", check);
     child.stderr!.on("data", check);
     child.on("close", closed);

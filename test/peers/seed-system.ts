@@ -29,7 +29,10 @@ export async function layOutSeed(): Promise<SeedFiles> {
   const { envoy } = await requirePeers();
   const base = await mkdtemp(join(tmpdir(), "wasmline-"));
   const dir = join(base, "resources");
-  await cp(join(root, "examples/01-seed"), dir, { recursive: true, filter: (path) => !/\.(ts|md|mjs)$/.test(path) });
+  await cp(join(root, "examples/01-seed"), dir, {
+    recursive: true,
+    filter: (path) => !/\.(ts|md|mjs)$/.test(path),
+  });
   const upstream = createServer((request, response) => response.end(`upstream ${request.url}\n`));
   await new Promise<void>((resolve) => upstream.listen(0, "127.0.0.1", resolve));
   const { port } = upstream.address() as AddressInfo;
@@ -45,7 +48,16 @@ export async function layOutSeed(): Promise<SeedFiles> {
     trafficPort: 8080 + offset,
     adminPort: 15000 + offset,
     flags: [
-      ...["--port-offset", String(offset), "--data-dir", dataDir, "--envoy-path", envoy, "--concurrency", "1"],
+      ...[
+        "--port-offset",
+        String(offset),
+        "--data-dir",
+        dataDir,
+        "--envoy-path",
+        envoy,
+        "--concurrency",
+        "1",
+      ],
       ...["--registry-mirror", `higress-registry.cn-hangzhou.cr.aliyuncs.com=127.0.0.1:${5080 + offset}`],
       ...["--layout", join(root, "build/images")],
     ],
