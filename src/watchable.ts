@@ -60,10 +60,13 @@ export function firstValue<T>(
   });
 }
 
+/** Runs below this many milliseconds need no rest. */
+const shortRunMs = 4;
+
 /**
  * Makes a trigger for `run` that has no fixed delay: the first call runs at the end of the current turn of the event
- * loop. Calls that come while it runs, or while it rests, are one run afterwards. It rests as long as its last run took
- * (at most `maxRestMs`), so that a single change leaves at once and a storm takes at most half of the processor.
+ * loop. Calls that come while it runs, or while it rests, are one run afterwards. It rests as long as its last run took,
+ * if that was not short (at most `maxRestMs`), so that a single change leaves at once and a storm takes at most half of the processor.
  * What `run` throws goes to `onError`, by default as a warning of the process, and stops nothing.
  */
 export function coalesce(
@@ -83,7 +86,7 @@ export function coalesce(
       onError(error);
     } finally {
       const rest = Math.min(performance.now() - began, maxRestMs);
-      if (rest >= 1) setTimeout(finish, rest);
+      if (rest >= shortRunMs) setTimeout(finish, rest);
       else finish();
     }
   };
