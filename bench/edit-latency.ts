@@ -1,5 +1,6 @@
 // From saving a file to its effect, on the chapter's system with a real Envoy.
-//   node --import tsx bench/edit-latency.ts [edits=50]
+//   node --import tsx bench/edit-latency.ts [edits=50] [--load]
+// With --load, wrk sends requests on 32 keep-alive connections meanwhile, as fast as they are answered.
 // "answer": to the first changed answer on a keep-alive connection. "on the wire": to the ECDS response of discovery at
 // a second ADS client. Both in ms; istiod needs 104 to 155 for the latter (its debounce is 100).
 import { readFile, writeFile } from "node:fs/promises";
@@ -11,6 +12,7 @@ import { NodeSchema } from "../src/gen/envoy/config/core/v3/base_pb.ts";
 import { DeltaDiscoveryRequestSchema } from "../src/gen/envoy/service/discovery/v3/discovery_pb.ts";
 import { openAdsChannel } from "../src/xds/client.ts";
 import { typeUrls } from "../src/xds/type-urls.ts";
+import { startLoad } from "../test/e2e/load.ts";
 import { get } from "../test/peers/request.ts";
 import { startSeed } from "../test/peers/seed-system.ts";
 import { distribution } from "./distribution.ts";
@@ -52,6 +54,7 @@ async function save(edit: string): Promise<number> {
   return saved;
 }
 
+const load = process.argv.includes("--load") ? await startLoad(system, "foo.com") : undefined;
 const onTheWire: number[] = [];
 const answers: number[] = [];
 for (let edit = 1; edit <= edits; edit++) {
@@ -68,6 +71,9 @@ for (let edit = 1; edit <= edits; edit++) {
 console.log(`${edits} edits; ms from saving to`);
 console.log(`  ECDS on the wire          ${distribution(onTheWire)}`);
 console.log(`  the first changed answer  ${distribution(answers)}`);
+const report = await load?.finish();
+if (report)
+  console.log(`under load: ${report.requests} requests, ${report.failures.join("; ") || "none failed"}`);
 agent.destroy();
 stream.cancel();
 channel.close();
