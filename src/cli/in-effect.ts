@@ -80,10 +80,10 @@ interface Listeners {
 }
 
 function readyLine(urls: readonly string[], plugins: number, rejected: readonly string[]): string {
-  const place = urls.length > 0 ? urls.join(" ") : "(no Ingress yet, so nothing is listening)";
+  if (urls.length === 0) return "ready (no Ingress yet, so nothing is listening)";
   const state =
     rejected.length === 0
       ? `${plugins} plugin${plugins === 1 ? "" : "s"} in effect`
       : `${plugins - rejected.length} of ${plugins} plugins in effect, not ${rejected.join(", ")}`;
-  return `ready ${place} ${state}`;
+  return `ready ${urls.join(" ")} ${state}`;
 }
