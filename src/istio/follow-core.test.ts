@@ -272,7 +272,9 @@ async function startScript() {
 
 for (const mode of modes) {
   test(`followCore, ${mode}: asks for every kind, and has no configuration before each was answered`, async () => {
-    const all = Object.values(kinds).map(({ mcpTypeUrls }) => mcpTypeUrls[0]);
+    // Secrets are between our core and our discovery: Higress' core, the one asked for the state of the world, has none.
+    const served = Object.entries(kinds).filter(([kind]) => mode === "incremental" || kind !== "Secret");
+    const all = served.map(([, { mcpTypeUrls }]) => mcpTypeUrls[0]);
     const { port, asked, answer } = await startScript();
     const configs = follow(port, mode);
     await until("every kind is asked for", () => asked.size === all.length);

@@ -21,9 +21,11 @@ export interface FollowCoreOptions {
  * read is refused, and its last good version stays.
  */
 export function followCore({ onConfig, log, ...options }: FollowCoreOptions): void {
-  const byTypeUrl = new Map(
-    (Object.keys(kinds) as IstioKind[]).map((kind) => [kinds[kind].mcpTypeUrls[0], kind]),
+  // Higress' core knows no Secrets, and might leave the type without the answer that is waited for.
+  const asked = (Object.keys(kinds) as IstioKind[]).filter(
+    (kind) => kind !== "Secret" || options.mode === "incremental",
   );
+  const byTypeUrl = new Map(asked.map((kind) => [kinds[kind].mcpTypeUrls[0], kind]));
   const received = new Map<IstioKind, Map<string, IstioConfig>>();
   let config: IstioConfigSet = emptyIstioConfigSet;
 
