@@ -1,10 +1,13 @@
 // Finds the peers of the tests and installs what is missing: node --import tsx test/peers/install-peers.ts
+// With `--gateway` only Envoy, which the examples run with.
 import { createLog } from "../../src/log.ts";
 import { errorText } from "../../src/system-error.ts";
-import { requirePeers } from "./peers.ts";
+import { requireGateway, requirePeers } from "./peers.ts";
 
 try {
-  const peers = await requirePeers(createLog());
+  const log = createLog();
+  const gateway = process.argv.includes("--gateway");
+  const peers = gateway ? { envoy: await requireGateway(log) } : await requirePeers(log);
   for (const [name, path] of Object.entries(peers)) console.log(`${name.padEnd(15)} ${path}`);
 } catch (error) {
   console.error(errorText(error));

