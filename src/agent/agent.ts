@@ -3,6 +3,8 @@ import { basename, join, resolve } from "node:path";
 import { Counter, Gauge, Registry } from "prom-client";
 import { jsonPage, readyPage, servePages } from "../http-server.ts";
 import type { Log } from "../log.ts";
+import { readAuthorities } from "../oci/authorities.ts";
+import { type Connections, createConnections } from "../oci/connections.ts";
 import { mirrored } from "../oci/mirrors.ts";
 import { errorText, SystemError } from "../system-error.ts";
 import { isConfigured, ready } from "./envoy-admin.ts";
@@ -35,6 +37,12 @@ export interface AgentOptions {
   readonly insecureRegistries: readonly string[];
   /** Registries that stand for others, by the name that images say. */
   readonly registryMirrors: ReadonlyMap<string, string>;
+  /** By registry: the file, in PEM, of certificate authorities that are trusted there beside Node's own. */
+  readonly registryAuthorities?: ReadonlyMap<string, string>;
+  /** Registries whose certificates are not looked at. */
+  readonly unverifiedRegistries?: readonly string[];
+  /** Lets registries redirect, and send for tokens, to any address. */
+  readonly allowPrivateRedirects?: boolean;
   /** undefined: the gateway is somebody else's, and connects to the socket by itself. */
   readonly envoy?: EnvoyOptions;
   /** Drains and stops Envoy, while everything else of the agent still serves it. `signal` unless given. */
@@ -59,7 +67,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const socket = socketPath(dataDir);
   await mkdir(dataDir, { recursive: true });
   const metrics = new Registry();
-  const cache = createCache(options, dataDir, metrics);
+  const cache = createCache(options, await openConnections(options), dataDir, metrics);
   const resolver = createModuleResolver(
     (request, fetching) =>
       cache.fetch({ ...request, url: mirrored(request.url, options.registryMirrors) }, fetching),
@@ -140,9 +148,19 @@ async function gatewayReady(bind: string, envoy: EnvoyOptions | undefined): Prom
   return (await Promise.all(states).catch(() => [false])).every(Boolean);
 }
 
+/** @throws SystemError `disk` for a file of certificates that cannot be used */
+async function openConnections(options: AgentOptions): Promise<Connections> {
+  return createConnections({
+    authorities: await readAuthorities(options.registryAuthorities ?? new Map()),
+    unverifiedHosts: options.unverifiedRegistries,
+    allowPrivateRedirects: options.allowPrivateRedirects,
+  });
+}
+
 /** The module cache, with Istio's metrics of it. */
 function createCache(
   { insecureRegistries, log }: AgentOptions,
+  connections: Connections,
   dataDir: string,
   registry: Registry,
 ): ModuleCache {
@@ -162,6 +180,7 @@ function createCache(
   const cache = createModuleCache({
     dir: join(dataDir, "modules"),
     insecureRegistries,
+    connections,
     log,
     onLookup: (hit) => lookups.inc({ hit: String(hit) }),
     onFetch: (result) => fetches.inc({ result }),

@@ -43,7 +43,7 @@ type Image = Extract<ModuleOrigin, { kind: "oci" }>;
 
 /** One look at the registry and one download at a time for each image, however many ask. */
 export function createModuleFetcher(store: ModuleStore, options: ModuleFetcherOptions): FetchModule {
-  const { fetchTimeoutMs, maxBytes, timeoutMs, maxAttempts, backoffMs } = options;
+  const { fetchTimeoutMs, maxBytes, timeoutMs, maxAttempts, backoffMs, connections } = options;
   const client = createRegistryClient({ ...options, maxBlobBytes: maxBytes });
   const resolveOnce = createSingleFlight<ResolvedImage>();
   const storeOnce = createSingleFlight<StoredModule>();
@@ -59,7 +59,14 @@ export function createModuleFetcher(store: ModuleStore, options: ModuleFetcherOp
       `fetching ${origin.key}`,
       signal,
       async (shared) => {
-        const settings = { maxBytes, timeoutMs, maxAttempts, backoffMs, signal: limit(shared) };
+        const settings = {
+          maxBytes,
+          timeoutMs,
+          maxAttempts,
+          backoffMs,
+          connections,
+          signal: limit(shared),
+        };
         const bytes =
           origin.kind === "http"
             ? await downloadModule(origin, settings)

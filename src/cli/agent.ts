@@ -29,6 +29,9 @@ export interface AgentFlags extends CommonOptions {
   readonly envoyLogLevel: NonNullable<AgentOptions["envoy"]>["logLevel"];
   readonly insecureRegistry: readonly string[] | undefined;
   readonly registryMirror: readonly string[] | undefined;
+  readonly registryCa: readonly string[] | undefined;
+  readonly registrySkipVerify: readonly string[] | undefined;
+  readonly allowPrivateRedirects: "true" | "false" | undefined;
   readonly xds: "incremental" | "state-of-the-world";
   readonly nodeName: string;
   readonly nodeNamespace: string;
@@ -84,6 +87,24 @@ export function addAgentOptions(command: Command): void {
     "pull from another registry than the image says; may be repeated",
     (option) => option.argParser(collect),
   );
+  addOption(
+    command,
+    "--registry-ca <host=file>",
+    "certificate authorities (PEM) that are trusted for a registry beside Node's own; may be repeated",
+    (option) => option.argParser(collect),
+  );
+  addOption(
+    command,
+    "--registry-skip-verify <host>",
+    "a registry whose TLS certificate is not looked at; may be repeated",
+    (option) => option.argParser(collect),
+  );
+  addOption(
+    command,
+    "--allow-private-redirects [answer]",
+    "registries may redirect, or send for tokens, to addresses nearer to this machine than their own",
+    (option) => option.choices(["true", "false"]).preset("true"),
+  );
   addOption(command, "--xds <form>", "how Envoy asks for its configuration", (option) =>
     option.default("incremental").choices(["incremental", "state-of-the-world"]),
   );
@@ -121,6 +142,9 @@ export function agentOptionsOf(
     httpPort: withOffset(flags, flags.agentPort),
     insecureRegistries: flags.insecureRegistry ?? [],
     registryMirrors: new Map((flags.registryMirror ?? []).map(pair).map(({ key, value }) => [key, value])),
+    registryAuthorities: new Map((flags.registryCa ?? []).map(pair).map(({ key, value }) => [key, value])),
+    unverifiedRegistries: flags.registrySkipVerify ?? [],
+    allowPrivateRedirects: flags.allowPrivateRedirects === "true",
     incremental: flags.xds === "incremental",
   };
 }

@@ -49,7 +49,8 @@ async function fetchToken({ parameters }: Challenge, request: AuthorizeRequest):
   const message = credentials?.identityToken
     ? refreshRequest(realm, query, credentials.identityToken)
     : tokenRequest(realm, query, credentials);
-  const reply = await sendRequest({ ...options, ...message, doing, maxBytes: maxTokenBytes });
+  const ledBy = answer.url;
+  const reply = await sendRequest({ ...options, ...message, ledBy, doing, maxBytes: maxTokenBytes });
   return readToken(reply, doing, credentials !== undefined);
 }
 

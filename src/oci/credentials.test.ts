@@ -1,10 +1,7 @@
 import assert from "node:assert/strict";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { test } from "node:test";
 import { SystemError } from "../system-error.ts";
-import { loadDockerConfig, parseDockerConfig } from "./credentials.ts";
+import { parseDockerConfig } from "./credentials.ts";
 
 const base64 = (text: string) => Buffer.from(text).toString("base64");
 
@@ -56,18 +53,5 @@ test("a broken secret is refused without quoting it", () => {
         error.cause === undefined,
       secret,
     );
-  }
-});
-
-test("DOCKER_CONFIG names the directory of config.json, which need not be there", async () => {
-  const directory = await mkdtemp(join(tmpdir(), "docker-config-"));
-  try {
-    const env = { DOCKER_CONFIG: directory };
-    assert.equal((await loadDockerConfig(env))("a.example.com", "b"), undefined);
-    const config = { auths: { "a.example.com": { auth: base64("user:word") } } };
-    await writeFile(join(directory, "config.json"), JSON.stringify(config));
-    assert.equal((await loadDockerConfig(env))("a.example.com", "b")?.username, "user");
-  } finally {
-    await rm(directory, { recursive: true });
   }
 });

@@ -1,6 +1,3 @@
-import { readFile } from "node:fs/promises";
-import { homedir } from "node:os";
-import { join } from "node:path";
 import { SystemError } from "../system-error.ts";
 import { normalizeRegistry } from "./reference.ts";
 
@@ -15,7 +12,10 @@ export interface Credentials {
 }
 
 /** Finds the credentials for a repository of a registry; undefined is anonymous. */
-export type FindCredentials = (registry: string, repository: string) => Credentials | undefined;
+export type FindCredentials = (
+  registry: string,
+  repository: string,
+) => Credentials | undefined | Promise<Credentials | undefined>;
 
 interface Entry {
   readonly registry: string;
@@ -25,10 +25,14 @@ interface Entry {
 
 /**
  * Reads a Docker configuration (`{"auths": {host: {auth}}}`), as image pull secrets and `docker login` hold it. Keys may
- * have a scheme, `/v1/` and a repository prefix; the longest that fits wins. `source` names it in messages.
+ * have a scheme, `/v1/` and a repository prefix; the longest that fits wins. `source` names it in messages. Programs that
+ * it names are not run: a secret comes from elsewhere.
  * @throws SystemError `unauthorized`, without a word of the content
  */
-export function parseDockerConfig(text: string, source: string): FindCredentials {
+export function parseDockerConfig(
+  text: string,
+  source: string,
+): (registry: string, repository: string) => Credentials | undefined {
   const auths = readAuths(text, source);
   const entries = Object.entries(auths).map(([key, value]) => readEntry(key, value, source));
   const sorted = entries.filter((entry) => entry !== undefined).sort((a, b) => b.path.length - a.path.length);
@@ -36,20 +40,15 @@ export function parseDockerConfig(text: string, source: string): FindCredentials
     sorted.find((entry) => entry.registry === registry && isPrefix(entry.path, repository))?.credentials;
 }
 
-/** Reads `$DOCKER_CONFIG/config.json`, or else `~/.docker/config.json`. Without the file everything is anonymous. */
-export async function loadDockerConfig(env: NodeJS.ProcessEnv = process.env): Promise<FindCredentials> {
-  const file = join(env.DOCKER_CONFIG || join(homedir(), ".docker"), "config.json");
-  const text = await readFile(file, "utf8").catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT" || error.code === "ENOTDIR") return undefined;
-    throw SystemError.from(error, "disk", `reading ${file}`);
-  });
-  return text === undefined ? () => undefined : parseDockerConfig(text, file);
+/** The object that a Docker configuration is. Throws as `parseDockerConfig` does. */
+export function readDockerConfig(text: string, source: string): Readonly<Record<string, unknown>> {
+  const config = parseJson(text);
+  if (!isObject(config)) throw malformed(source, `a JSON object with "auths"`);
+  return config;
 }
 
 function readAuths(text: string, source: string): Record<string, unknown> {
-  const config = parseJson(text);
-  if (!isObject(config)) throw malformed(source, `a JSON object with "auths"`);
-  const { auths = {} } = config;
+  const { auths = {} } = readDockerConfig(text, source);
   if (!isObject(auths)) throw malformed(source, `"auths" to be an object of registries`);
   return auths;
 }
@@ -73,7 +72,8 @@ function readEntry(key: string, value: unknown, source: string): Entry | undefin
   return isEmpty ? undefined : { ...splitKey(key), credentials };
 }
 
-function splitKey(key: string): { registry: string; path: string } {
+/** A key of `auths` or `credHelpers`: a host, maybe with a scheme, the version of an API and a repository prefix. */
+export function splitKey(key: string): { registry: string; path: string } {
   const [host = "", ...path] = key.replace(/^https?:\/\//, "").split("/");
   return {
     registry: normalizeRegistry(host),

@@ -67,6 +67,13 @@ test("redirects end", async () => {
   assert.equal(requests, 6);
 });
 
+test("of a redirect that leads to nobody, it is nobody that is named", async () => {
+  const url = await serve(
+    (_, response) => void response.writeHead(302, { location: "http://127.0.0.1:1/" }).end(),
+  );
+  await assert.rejects(send(url, { maxAttempts: 1 }), refusal("network", /no connection to 127\.0\.0\.1:1:/));
+});
+
 test("redirects to what is not HTTP are not followed", async () => {
   const url = await serve(
     (_, response) => void response.writeHead(302, { location: "file:///etc/passwd" }).end(),

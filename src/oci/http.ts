@@ -1,10 +1,11 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { Agent, type Dispatcher, EnvHttpProxyAgent, request } from "undici";
+import { request } from "undici";
 import { SystemError } from "../system-error.ts";
-import { isLoopback } from "./loopback.ts";
+import { type Connections, createConnections, RefusedAddress } from "./connections.ts";
+import { parseRetryAfter } from "./retry-after.ts";
 import { transportFailure } from "./transport-error.ts";
 
-/** How patient a client is. */
+/** How patient a client is, and how it connects. */
 export interface HttpOptions {
   /** How long a server may be silent, before its answer and within it; milliseconds, 15 s unless given. */
   readonly timeoutMs?: number;
@@ -12,10 +13,14 @@ export interface HttpOptions {
   readonly maxAttempts?: number;
   /** The rest before the second attempt, in milliseconds, 500 unless given; grows by half each time, ± 50 % at random. */
   readonly backoffMs?: number;
+  /** By Node's certificate authorities and with no exceptions unless given. */
+  readonly connections?: Connections;
 }
 
 export interface HttpRequest extends HttpOptions {
   readonly url: URL;
+  /** The registry by whose word this URL is asked. Like redirects it may lead no nearer to this machine than that is. */
+  readonly ledBy?: URL;
   readonly method?: "GET" | "POST";
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
@@ -37,12 +42,12 @@ export interface HttpAnswer {
 const maxRedirects = 5;
 const maxBackoffMs = 60_000;
 const maxErrorBytes = 64 << 10;
-const directAgent = new Agent();
-let proxyAgent: Dispatcher | undefined;
+const plainConnections = createConnections();
 
 /**
  * Sends a request until it is answered by something else than a passing failure: transport errors and 5xx other than
- * 501, 505 and 511 are tried again. Follows redirects, and drops `Authorization` when one leads to another origin.
+ * 501, 505 and 511 are tried again, and 429 when it says in how long, up to a minute. Follows redirects, and drops
+ * `Authorization` when one leads to another origin.
  * @throws SystemError `network`, `timeout`, `too-large`, `cancelled`
  */
 export async function sendRequest(message: HttpRequest): Promise<HttpAnswer> {
@@ -52,7 +57,8 @@ export async function sendRequest(message: HttpRequest): Promise<HttpAnswer> {
     const isLast = attempt >= maxAttempts || !result.isPassing;
     if (isLast && result.answer) return result.answer;
     if (isLast) throw result.failure;
-    const rest = Math.min(backoffMs * 1.5 ** (attempt - 1), maxBackoffMs) * (0.5 + Math.random());
+    const backoff = Math.min(backoffMs * 1.5 ** (attempt - 1), maxBackoffMs) * (0.5 + Math.random());
+    const rest = result.answer ? (restAskedFor(result.answer) ?? backoff) : backoff;
     await pause(rest, undefined, { signal }).catch((error) => {
       throw transportFailure(error, message.doing, message.url, signal).failure;
     });
@@ -64,23 +70,37 @@ type Attempt =
   | { readonly answer?: undefined; readonly failure: SystemError; readonly isPassing: boolean };
 
 async function tryOnce(message: HttpRequest): Promise<Attempt> {
+  const route = { url: message.url };
   try {
-    const answer = await followRedirects(message);
-    return { answer, isPassing: answer.status >= 500 && ![501, 505, 511].includes(answer.status) };
+    const answer = await followRedirects(message, route);
+    return { answer, isPassing: isPassing(answer) };
   } catch (error) {
-    return transportFailure(error, message.doing, message.url, message.signal);
+    return transportFailure(error, message.doing, route.url, message.signal);
   }
 }
 
-async function followRedirects(message: HttpRequest): Promise<HttpAnswer> {
-  let { url, headers } = message;
+function isPassing(answer: HttpAnswer): boolean {
+  if (answer.status === 429) return restAskedFor(answer) !== undefined;
+  return answer.status >= 500 && ![501, 505, 511].includes(answer.status);
+}
+
+/** What `Retry-After` says, unless it is more than anybody here waits. */
+function restAskedFor({ header }: HttpAnswer): number | undefined {
+  const asked = parseRetryAfter(header("retry-after")[0]);
+  return asked !== undefined && asked <= maxBackoffMs ? asked : undefined;
+}
+
+/** Leaves in `route` where it has got to. */
+async function followRedirects(message: HttpRequest, route: { url: URL }): Promise<HttpAnswer> {
+  let { headers } = message;
   for (let hops = 0; hops <= maxRedirects; hops++) {
+    const { url } = route;
     const answer = await sendOnce(message, url, headers);
     const location = answer.header("location")[0];
     if (![301, 302, 303, 307, 308].includes(answer.status) || location === undefined) return answer;
     const next = redirectTarget(message, url, location);
     if (next.origin !== url.origin) headers = withoutAuthorization(headers);
-    url = next;
+    route.url = next;
   }
   throw new SystemError(
     "network",
@@ -107,14 +127,20 @@ async function sendOnce(
   headers: HttpRequest["headers"],
 ): Promise<HttpAnswer> {
   const { method = "GET", timeoutMs = 15_000, signal } = message;
+  const { connections = plainConnections, ledBy = message.url } = message;
+  const dispatcher = await connections.dispatcherTo(url, ledBy).catch((error) => {
+    throw refusal(error, message, url);
+  });
   const answer = await request(url, {
-    dispatcher: dispatcherFor(url),
+    dispatcher,
     method,
     headers: { "user-agent": "wasmline", ...headers },
     body: message.body,
     headersTimeout: timeoutMs,
     bodyTimeout: timeoutMs,
     signal,
+  }).catch((error) => {
+    throw refusal(error, message, url);
   });
   const isError = answer.statusCode >= 300;
   const body = isError ? await readStart(answer.body, maxErrorBytes) : await readWhole(answer.body, message);
@@ -122,11 +148,11 @@ async function sendOnce(
   return { status: answer.statusCode, url, body, header };
 }
 
-/** Loopback is reached directly, whatever `HTTP_PROXY` says. */
-function dispatcherFor(url: URL): Dispatcher {
-  if (isLoopback(url.hostname)) return directAgent;
-  proxyAgent ??= new EnvHttpProxyAgent();
-  return proxyAgent;
+/** What the user is told when a registry leads where it must not. Every other error stays what it is. */
+function refusal(error: unknown, { ledBy, url, doing }: HttpRequest, to: URL): unknown {
+  if (!(error instanceof RefusedAddress)) return error;
+  const from = (ledBy ?? url).host;
+  return new SystemError("network", `${doing}: ${from} leads to ${to.host}, and ${error.message}`, error);
 }
 
 async function readWhole(

@@ -1,12 +1,7 @@
 import { LRUCache } from "lru-cache";
 import { SystemError } from "../system-error.ts";
 import { authorize } from "./auth.ts";
-import {
-  type Credentials,
-  type FindCredentials,
-  loadDockerConfig,
-  parseDockerConfig,
-} from "./credentials.ts";
+import { type Credentials, type FindCredentials, parseDockerConfig } from "./credentials.ts";
 import { checkDigest, digestOf, sha256Hex } from "./digest.ts";
 import { type HttpAnswer, type HttpOptions, sendRequest } from "./http.ts";
 import { isLoopback } from "./loopback.ts";
@@ -20,9 +15,10 @@ import {
 } from "./manifest.ts";
 import { apiHost, formatReference, isDigest, manifestName, type Reference } from "./reference.ts";
 import { isDenied, statusFailure } from "./registry-error.ts";
+import { createUserCredentials } from "./user-credentials.ts";
 
 export interface RegistryClientOptions extends HttpOptions {
-  /** Hosts with port, as references write them, that speak plain HTTP. Loopback always does. */
+  /** Hosts with port, as references write them, that speak plain HTTP. Loopback does, unless `connections` knows about its TLS. */
   readonly insecureRegistries?: readonly string[];
   /** 4 MiB unless given. */
   readonly maxManifestBytes?: number;
@@ -67,7 +63,11 @@ const accepted = [
 
 export function createRegistryClient(options: RegistryClientOptions = {}): RegistryClient {
   const { maxManifestBytes = 4 << 20, maxBlobBytes = 256 << 20 } = options;
-  const context = { options, authorizations: new LRUCache<string, string>({ max: 1000 }) };
+  const context = {
+    options,
+    authorizations: new LRUCache<string, string>({ max: 1000 }),
+    credentials: options.credentials ?? createUserCredentials(),
+  };
   const fetchManifest = async (reference: Reference, pull: PullOptions) => {
     const doing = `fetching the manifest of ${formatReference(reference)}`;
     const path = `manifests/${manifestName(reference)}`;
@@ -120,6 +120,7 @@ interface Context {
   readonly options: RegistryClientOptions;
   /** By registry, repository and credentials: what was accepted last as `Authorization`. */
   readonly authorizations: LRUCache<string, string>;
+  readonly credentials: FindCredentials;
 }
 
 interface Question extends PullOptions {
@@ -134,7 +135,7 @@ interface Question extends PullOptions {
 async function ask(context: Context, question: Question): Promise<HttpAnswer> {
   const { reference, doing, signal } = question;
   const { authorizations, options } = context;
-  const credentials = await findCredentials(options, question);
+  const credentials = await findCredentials(context, question);
   const key = JSON.stringify([reference.registry, reference.repository, fingerprint(credentials)]);
   const first = await send(options, question, authorizations.get(key));
   if (first.status !== 401 || first.url.origin !== baseUrl(options, reference).origin) {
@@ -159,23 +160,23 @@ function send(
   return sendRequest({ ...httpOptions(options), url, headers, maxBytes, doing, signal });
 }
 
-function baseUrl({ insecureRegistries = [] }: RegistryClientOptions, { registry }: Reference): URL {
-  const isPlain = isLoopback(registry) || insecureRegistries.includes(registry);
+function baseUrl(options: RegistryClientOptions, { registry }: Reference): URL {
+  const { insecureRegistries = [], connections } = options;
+  const isLocal = isLoopback(registry) && !connections?.hasTlsSettings(registry);
+  const isPlain = isLocal || insecureRegistries.includes(registry);
   return new URL(`${isPlain ? "http" : "https"}://${apiHost(registry)}`);
 }
 
-function httpOptions({ timeoutMs, maxAttempts, backoffMs }: RegistryClientOptions): HttpOptions {
-  return { timeoutMs, maxAttempts, backoffMs };
+function httpOptions({ timeoutMs, maxAttempts, backoffMs, connections }: RegistryClientOptions): HttpOptions {
+  return { timeoutMs, maxAttempts, backoffMs, connections };
 }
 
 async function findCredentials(
-  options: RegistryClientOptions,
+  { credentials }: Context,
   { pullSecret, reference: { registry, repository } }: Question,
 ): Promise<Credentials | undefined> {
   const find =
-    pullSecret === undefined
-      ? (options.credentials ?? (await loadDockerConfig()))
-      : parseDockerConfig(pullSecret, "the image pull secret");
+    pullSecret === undefined ? credentials : parseDockerConfig(pullSecret, "the image pull secret");
   return find(registry, repository);
 }
 

@@ -21,7 +21,11 @@ export function statusFailure(answer: HttpAnswer, asked: Asked): SystemError {
   const said = readErrors(body);
   const from = url.host === asked.reference.registry ? "" : ` from ${url.host}`;
   const found = `${status} ${STATUS_CODES[status] ?? ""}`.trim() + from + (said && ` (${said})`);
-  const advice = advise(status, asked);
+  const wait = answer
+    .header("retry-after")[0]
+    ?.replace(/[^\w ,:-]/g, "")
+    .slice(0, 40);
+  const advice = advise(status, asked) + (status === 429 && wait ? ` (Retry-After: ${wait})` : "");
   return new SystemError(codeFor(status), `${asked.doing}: ${found}${advice && `: ${advice}`}`);
 }
 

@@ -50,7 +50,9 @@ function hintFor(code: string, host: string): string {
   if (/^(?:EPROTO$|ERR_SSL_)/.test(code)) {
     return `if it speaks plain HTTP, list ${host} as an insecure registry`;
   }
-  if (isTlsCode(code)) return "to trust its certificate authority, name the file in NODE_EXTRA_CA_CERTS";
+  if (isTlsCode(code)) {
+    return `to trust its certificate authority, give --registry-ca ${host}=FILE or name the file in NODE_EXTRA_CA_CERTS`;
+  }
   if (code === "ENOTFOUND") return "check the host name";
   return "";
 }

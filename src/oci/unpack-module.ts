@@ -2,6 +2,7 @@ import { promisify } from "node:util";
 import zlib from "node:zlib";
 import { type TarHeader, unpackTar } from "modern-tar";
 import { errorText, SystemError } from "../system-error.ts";
+import { findZstd } from "./zstd.ts";
 
 const gunzip = promisify(zlib.gunzip);
 const moduleName = "plugin.wasm";
@@ -67,23 +68,13 @@ async function decompress(
   bytes: Uint8Array,
   options: UnpackOptions,
 ): Promise<Uint8Array> {
-  const run = form === "gzip" ? gunzip : findZstd(options.what);
+  const run = form === "gzip" ? gunzip : findZstd();
   try {
     return await run(bytes, { maxOutputLength: options.maxBytes });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE") throw tooLarge(options);
     throw new SystemError("module-invalid", `${options.what}: broken ${form}: ${errorText(error)}`, error);
   }
-}
-
-/** Node has zstd since 22.15 and 23.8. */
-function findZstd(what: string): typeof gunzip {
-  const { zstdDecompress } = zlib as { zstdDecompress?: typeof zlib.gunzip };
-  if (zstdDecompress) return promisify(zstdDecompress);
-  throw new SystemError(
-    "module-invalid",
-    `${what}: compressed with zstd, which Node ${process.versions.node} cannot read; run Node 22.15 or later, or push the image with gzip`,
-  );
 }
 
 async function takeFromTar(bytes: Uint8Array, { what, tarRule }: UnpackOptions): Promise<Uint8Array> {

@@ -11,6 +11,8 @@ export interface DockerRegistryOptions {
   readonly htpasswd?: string;
   /** Asks for bearer tokens, as the section `auth.token` of the registry's configuration, in YAML at indent 4. */
   readonly token?: string;
+  /** Speaks TLS, with the certificate and the key in these files. */
+  readonly tls?: { readonly certificate: string; readonly key: string };
 }
 
 export interface DockerRegistry {
@@ -51,7 +53,7 @@ export async function runSkopeo(...args: readonly string[]): Promise<string> {
   return stdout;
 }
 
-function configOf(directory: string, { htpasswd, token }: DockerRegistryOptions): string {
+function configOf(directory: string, { htpasswd, token, tls }: DockerRegistryOptions): string {
   const auth =
     htpasswd === undefined ? "" : `  htpasswd:\n    realm: test\n    path: ${directory}/htpasswd\n`;
   const bearer = token === undefined ? "" : `  token:\n${token}`;
@@ -60,6 +62,7 @@ function configOf(directory: string, { htpasswd, token }: DockerRegistryOptions)
     "log:\n  level: info\n  accesslog:\n    disabled: true",
     `storage:\n  filesystem:\n    rootdirectory: ${directory}/data`,
     `http:\n  addr: 127.0.0.1:0`,
+    tls ? `  tls:\n    certificate: ${tls.certificate}\n    key: ${tls.key}` : "",
     auth || bearer ? `auth:\n${auth}${bearer}` : "",
   ].join("\n");
 }

@@ -1,0 +1,146 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, test } from "node:test";
+import { tinyModule } from "../../test/peers/tiny-module.ts";
+import { digestOf } from "../oci/digest.ts";
+import { mediaTypes } from "../oci/manifest.ts";
+import { SystemError, type SystemErrorCode } from "../system-error.ts";
+import { createModuleCache, type ModuleCacheOptions } from "./module-cache.ts";
+
+const wasm = Buffer.from(tinyModule("sick"));
+const manifest = Buffer.from(
+  JSON.stringify({
+    schemaVersion: 2,
+    mediaType: mediaTypes.ociManifest,
+    config: { mediaType: mediaTypes.ociConfig, digest: digestOf(Buffer.from("{}")), size: 2 },
+    layers: [{ mediaType: "application/wasm", digest: digestOf(wasm), size: wasm.length }],
+  }),
+);
+
+type Answer = (response: ServerResponse, body: Buffer) => void;
+
+const well: Answer = (response, body) =>
+  void response.writeHead(200, { "content-type": mediaTypes.ociManifest }).end(body);
+
+let root: string;
+let server: Server;
+/** What the registry does at its next requests; it is well after that. */
+let script: Answer[];
+let asked: string[];
+
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), "sick-registry-"));
+  script = [];
+  asked = [];
+  server = createServer((request, response) => {
+    const kind = request.url?.split("/").at(-2) ?? "";
+    asked.push(kind);
+    (script.shift() ?? well)(response, kind === "blobs" ? wasm : manifest);
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+});
+afterEach(async () => {
+  server.close();
+  server.closeAllConnections();
+  await once(server, "close");
+  await rm(root, { recursive: true });
+});
+
+function fetch(options: Partial<ModuleCacheOptions> = {}, signal?: AbortSignal) {
+  const cache = createModuleCache({ dir: root, credentials: () => undefined, backoffMs: 1, ...options });
+  const url = `oci://127.0.0.1:${(server.address() as AddressInfo).port}/plugins/a:1`;
+  return cache.fetch({ url, pullPolicy: "IfNotPresent", resource: "ns/a", resourceVersion: "1" }, signal);
+}
+
+function refusal(code: SystemErrorCode, message: RegExp) {
+  return (error: unknown) => {
+    assert.ok(error instanceof SystemError, String(error));
+    assert.equal(error.code, code, error.message);
+    assert.match(error.message, message);
+    return true;
+  };
+}
+
+const status =
+  (code: number, headers: Record<string, string> = {}): Answer =>
+  (response) =>
+    void response.writeHead(code, headers).end();
+
+const hourMs = 3_600_000;
+
+test("errors that pass, of the manifest and of the layer", async () => {
+  script = [status(500), status(503), well, status(502)];
+  assert.equal((await fetch()).size, wasm.length);
+  assert.deepEqual(asked, ["manifests", "manifests", "manifests", "blobs", "blobs"]);
+});
+
+test("Retry-After takes the place of the own pause", async () => {
+  script = [status(429, { "retry-after": "0" }), status(503, { "retry-after": "0" })];
+  assert.equal((await fetch({ backoffMs: hourMs })).size, wasm.length);
+  assert.equal(asked.length, 4);
+});
+
+test("Retry-After is waited for, until the signal", async () => {
+  const controller = new AbortController();
+  script = [
+    (response, body) => {
+      status(429, { "retry-after": "60" })(response, body);
+      response.once("close", () => setImmediate(() => controller.abort()));
+    },
+  ];
+  await assert.rejects(fetch({}, controller.signal), refusal("cancelled", /cancelled/));
+  assert.deepEqual(asked, ["manifests"]);
+});
+
+test("429 that asks for more than a minute, or says nothing, is final and passed on", async () => {
+  script = [status(429, { "retry-after": "61" }), status(429)];
+  const limited = /429 Too Many Requests: the registry limits how often .*; wait, or log in/;
+  await assert.rejects(fetch(), refusal("registry", new RegExp(`${limited.source} \\(Retry-After: 61\\)$`)));
+  await assert.rejects(fetch(), refusal("registry", new RegExp(`${limited.source}$`)));
+  assert.equal(asked.length, 2);
+});
+
+test("429 without an end is asked as often as allowed", async () => {
+  script = Array.from({ length: 9 }, () => status(429, { "retry-after": "0" }));
+  await assert.rejects(fetch({ maxAttempts: 3 }), refusal("registry", /429/));
+  assert.equal(asked.length, 3);
+});
+
+test("a layer that comes byte by byte ends with the time for the whole fetch", async () => {
+  const drip: Answer = (response) => {
+    response.writeHead(200, { "content-length": wasm.length });
+    let at = 0;
+    const timer = setInterval(() => response.write(wasm.subarray(at % 4, (at++ % 4) + 1)), 20);
+    response.once("close", () => clearInterval(timer));
+  };
+  script = [well, drip];
+  await assert.rejects(
+    fetch({ fetchTimeoutMs: 250, timeoutMs: 60_000, maxAttempts: 1 }),
+    refusal("timeout", /fetching layer sha256:.*not finished in time/),
+  );
+});
+
+test("a layer that is cut off is fetched again, and one that says it is whole is refused", async () => {
+  const half = wasm.subarray(0, 10);
+  const cut: Answer = (response) => {
+    response.writeHead(200, { "content-length": wasm.length });
+    response.write(half, () => response.destroy());
+  };
+  script = [well, cut];
+  assert.equal((await fetch({ dir: join(root, "again") })).size, wasm.length);
+  assert.deepEqual(asked.splice(0), ["manifests", "blobs", "blobs"]);
+  script = [well, (response) => void response.end(half)];
+  await assert.rejects(fetch(), refusal("digest-mismatch", /the 10 bytes have digest sha256:.*; expected/));
+  assert.equal((await fetch()).size, wasm.length);
+});
+
+test("redirects in a circle", async () => {
+  script = Array.from({ length: 9 }, () => status(307, { location: "/v2/plugins/a/manifests/1" }));
+  await assert.rejects(fetch(), refusal("network", /more than 5 redirects/));
+  assert.equal(asked.length, 6);
+});
