@@ -5,9 +5,10 @@ import { jsonPage, readyPage, servePages } from "../http-server.ts";
 import type { Log } from "../log.ts";
 import { mirrored } from "../oci/mirrors.ts";
 import { errorText, SystemError } from "../system-error.ts";
+import { adaptModule, type GatewayAbi } from "./adapt-module.ts";
 import { isConfigured, ready } from "./envoy-admin.ts";
 import { envoyBootstrap } from "./envoy-bootstrap.ts";
-import { createModuleCache, type ModuleCache } from "./module-cache.ts";
+import { createModuleCache, type ModuleCache, type ModulePreparation } from "./module-cache.ts";
 import type { GatewayNode } from "./node.ts";
 import { createModuleResolver, type ModuleResolver, type PluginModule } from "./resolve-module.ts";
 import { type EnvoyState, runEnvoy } from "./run-envoy.ts";
@@ -35,6 +36,8 @@ export interface AgentOptions {
   readonly insecureRegistries: readonly string[];
   /** Registries that stand for others, by the name that images say. */
   readonly registryMirrors: ReadonlyMap<string, string>;
+  /** What modules find at the gateway: they are checked for it, and adapted to it. */
+  readonly gatewayAbi: GatewayAbi;
   /** undefined: the gateway is somebody else's, and connects to the socket by itself. */
   readonly envoy?: EnvoyOptions;
   /** Drains and stops Envoy, while everything else of the agent still serves it. `signal` unless given. */
@@ -140,9 +143,21 @@ async function gatewayReady(bind: string, envoy: EnvoyOptions | undefined): Prom
   return (await Promise.all(states).catch(() => [false])).every(Boolean);
 }
 
+/** Modules that a gateway cannot load are refused before it gets them, those that it nearly can are adapted. */
+function preparationFor(gateway: GatewayAbi, log: Log): ModulePreparation {
+  return {
+    target: gateway,
+    prepare(bytes, what) {
+      const { bytes: prepared, adapted } = adaptModule(bytes, what, gateway);
+      if (adapted) log.info({ module: what }, "adapted a module with Higress' ABI marker to stock Envoy");
+      return prepared;
+    },
+  };
+}
+
 /** The module cache, with Istio's metrics of it. */
 function createCache(
-  { insecureRegistries, log }: AgentOptions,
+  { insecureRegistries, gatewayAbi, log }: AgentOptions,
   dataDir: string,
   registry: Registry,
 ): ModuleCache {
@@ -163,6 +178,7 @@ function createCache(
     dir: join(dataDir, "modules"),
     insecureRegistries,
     log,
+    preparation: preparationFor(gatewayAbi, log),
     onLookup: (hit) => lookups.inc({ hit: String(hit) }),
     onFetch: (result) => fetches.inc({ result }),
   });

@@ -29,6 +29,7 @@ export interface AgentFlags extends CommonOptions {
   readonly envoyLogLevel: NonNullable<AgentOptions["envoy"]>["logLevel"];
   readonly insecureRegistry: readonly string[] | undefined;
   readonly registryMirror: readonly string[] | undefined;
+  readonly gatewayAbi: AgentOptions["gatewayAbi"];
   readonly xds: "incremental" | "state-of-the-world";
   readonly nodeName: string;
   readonly nodeNamespace: string;
@@ -84,6 +85,12 @@ export function addAgentOptions(command: Command): void {
     "pull from another registry than the image says; may be repeated",
     (option) => option.argParser(collect),
   );
+  addOption(
+    command,
+    "--gateway-abi <abi>",
+    "whose Envoy the gateway is: modules for Higress' are adapted to a stock one, or refused",
+    (option) => option.default("stock").choices(["stock", "higress"]),
+  );
   addOption(command, "--xds <form>", "how Envoy asks for its configuration", (option) =>
     option.default("incremental").choices(["incremental", "state-of-the-world"]),
   );
@@ -121,6 +128,7 @@ export function agentOptionsOf(
     httpPort: withOffset(flags, flags.agentPort),
     insecureRegistries: flags.insecureRegistry ?? [],
     registryMirrors: new Map((flags.registryMirror ?? []).map(pair).map(({ key, value }) => [key, value])),
+    gatewayAbi: flags.gatewayAbi,
     incremental: flags.xds === "incremental",
   };
 }
