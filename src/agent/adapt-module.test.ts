@@ -50,6 +50,19 @@ test("the export section's length shrinks by a byte where its LEB128 does", () =
   }
 });
 
+test("a section's length that is written in five bytes, as Go's linker does, becomes as short as it can be", () => {
+  const marked = handMadeModule({ markers: [higress] });
+  const { sizeAt, start, end } = readModule(marked, "m").exportSection!;
+  assert(end - start < 0x80);
+  const padded = Uint8Array.from([
+    ...marked.subarray(0, sizeAt),
+    ...[(end - start) | 0x80, 0x80, 0x80, 0x80, 0x00],
+    ...marked.subarray(start),
+  ]);
+  assert.deepEqual(readByV8(padded), readByV8(marked));
+  assert.deepEqual(Buffer.from(adaptModule(padded, "m", "stock").bytes), Buffer.from(handMadeModule()));
+});
+
 test("for Higress' Envoy nothing is changed, and its imports are allowed", () => {
   const bytes = handMadeModule({ markers: [higress], imports: ["env.proxy_redis_init"] });
   const result = adaptModule(bytes, "m", "higress");
