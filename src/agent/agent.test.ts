@@ -42,6 +42,7 @@ async function start(t: TestContext, first: Snapshot) {
     registryMirrors: new Map(),
     envoy: { path: envoy, concurrency: 1, adminPort, drainMs: 0 },
     envoySignal: envoyStop.signal,
+    gatewayAbi: "stock",
     incremental: true,
     log: silentLog,
     signal: rest.signal,

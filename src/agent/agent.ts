@@ -1,17 +1,24 @@
 import { mkdir } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
-import { Counter, Gauge, Registry } from "prom-client";
+import { Registry } from "prom-client";
 import { jsonPage, readyPage, servePages } from "../http-server.ts";
 import type { Log } from "../log.ts";
 import { readAuthorities } from "../oci/authorities.ts";
 import { type Connections, createConnections } from "../oci/connections.ts";
 import { mirrored } from "../oci/mirrors.ts";
 import { errorText, SystemError } from "../system-error.ts";
+import { adaptModule, type GatewayAbi } from "./adapt-module.ts";
 import { isConfigured, ready } from "./envoy-admin.ts";
 import { envoyBootstrap } from "./envoy-bootstrap.ts";
-import { createModuleCache, type ModuleCache } from "./module-cache.ts";
+import { createModuleMetrics, type ModuleMetrics } from "./metrics.ts";
+import { createModuleCache, type ModuleCache, type ModulePreparation } from "./module-cache.ts";
 import type { GatewayNode } from "./node.ts";
-import { createModuleResolver, type ModuleResolver, type PluginModule } from "./resolve-module.ts";
+import {
+  createModuleResolver,
+  type FetchModule,
+  type ModuleResolver,
+  type PluginModule,
+} from "./resolve-module.ts";
 import { type EnvoyState, runEnvoy } from "./run-envoy.ts";
 import { serveXdsProxy } from "./xds-proxy.ts";
 
@@ -43,6 +50,8 @@ export interface AgentOptions {
   readonly unverifiedRegistries?: readonly string[];
   /** Lets registries redirect, and send for tokens, to any address. */
   readonly allowPrivateRedirects?: boolean;
+  /** What modules find at the gateway: they are checked for it, and adapted to it. */
+  readonly gatewayAbi: GatewayAbi;
   /** undefined: the gateway is somebody else's, and connects to the socket by itself. */
   readonly envoy?: EnvoyOptions;
   /** Drains and stops Envoy, while everything else of the agent still serves it. `signal` unless given. */
@@ -67,12 +76,11 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const socket = socketPath(dataDir);
   await mkdir(dataDir, { recursive: true });
   const metrics = new Registry();
-  const cache = createCache(options, await openConnections(options), dataDir, metrics);
-  const resolver = createModuleResolver(
-    (request, fetching) =>
-      cache.fetch({ ...request, url: mirrored(request.url, options.registryMirrors) }, fetching),
-    log,
-  );
+  const moduleMetrics = createModuleMetrics(metrics);
+  const cache = createCache(options, await openConnections(options), dataDir, moduleMetrics);
+  const fetchModule: FetchModule = (request, fetching) =>
+    cache.fetch({ ...request, url: mirrored(request.url, options.registryMirrors) }, fetching);
+  const resolver = createModuleResolver(moduleMetrics.measured(fetchModule), log);
   purgeHourly(cache, resolver, log, signal);
   await serveXdsProxy({ target: options.discovery, socket, resolver, log, signal });
   const state: { envoy: EnvoyState | undefined } = { envoy: undefined };
@@ -157,41 +165,34 @@ async function openConnections(options: AgentOptions): Promise<Connections> {
   });
 }
 
-/** The module cache, with Istio's metrics of it. */
+/** Modules that a gateway cannot load are refused before it gets them, those that it nearly can are adapted. */
+function preparationFor(gateway: GatewayAbi, log: Log): ModulePreparation {
+  return {
+    target: gateway,
+    prepare(bytes, what) {
+      const { bytes: prepared, adapted } = adaptModule(bytes, what, gateway);
+      if (adapted) log.info({ module: what }, "adapted a module with Higress' ABI marker to stock Envoy");
+      return prepared;
+    },
+  };
+}
+
+/** The module cache, counted. */
 function createCache(
-  { insecureRegistries, log }: AgentOptions,
+  { insecureRegistries, gatewayAbi, log }: AgentOptions,
   connections: Connections,
   dataDir: string,
-  registry: Registry,
+  metrics: ModuleMetrics,
 ): ModuleCache {
-  const shared = { registers: [registry] };
-  const lookups = new Counter({
-    ...shared,
-    name: "istio_agent_wasm_cache_lookup_count",
-    help: "Look-ups of modules in the cache",
-    labelNames: ["hit"],
-  });
-  const fetches = new Counter({
-    ...shared,
-    name: "istio_agent_wasm_remote_fetch_count",
-    help: "Fetches of modules, by outcome",
-    labelNames: ["result"],
-  });
   const cache = createModuleCache({
     dir: join(dataDir, "modules"),
     insecureRegistries,
     connections,
     log,
-    onLookup: (hit) => lookups.inc({ hit: String(hit) }),
-    onFetch: (result) => fetches.inc({ result }),
+    preparation: preparationFor(gatewayAbi, log),
+    onLookup: metrics.onLookup,
+    onFetch: metrics.onFetch,
   });
-  new Gauge({
-    ...shared,
-    name: "istio_agent_wasm_cache_entries",
-    help: "Modules in the cache",
-    collect() {
-      this.set(cache.entries().length);
-    },
-  });
+  metrics.watchEntries(cache.entries);
   return cache;
 }

@@ -13,7 +13,12 @@ import { digestOf, sha256Hex } from "../oci/digest.ts";
 import { writePluginImage } from "../oci/image-layout.ts";
 import { createRegistryServer, type RegistryServer } from "../oci/registry-server.ts";
 import { SystemError, type SystemErrorCode } from "../system-error.ts";
-import { createModuleCache, type ModuleCacheOptions, type ModuleRequest } from "./module-cache.ts";
+import {
+  createModuleCache,
+  type ModuleCacheOptions,
+  type ModulePreparation,
+  type ModuleRequest,
+} from "./module-cache.ts";
 
 let root: string;
 let registry: RegistryServer;
@@ -375,4 +380,62 @@ test("lookups and fetches are counted", async () => {
   await assert.rejects(cache.fetch(ask({ sha256: digestOf(Buffer.from("x")) })));
   await assert.rejects(cache.fetch(ask({ url: `127.0.0.1:${registry.port}/none` })));
   assert.deepEqual(seen, [false, "success", true, false, "checksum_mismatched", false, "download_failure"]);
+});
+
+/** Prepares by putting a custom section behind a module; refuses the one that is named "unfit". */
+function prepareFor(target: string): ModulePreparation {
+  return {
+    target,
+    prepare(bytes, what) {
+      if (sha256Hex(bytes) === hexOf("unfit")) throw new SystemError("module-invalid", `${what} is unfit`);
+      return Buffer.concat([bytes, tinyModule(target).subarray(8)]);
+    },
+  };
+}
+
+test("a module that is changed on its way is stored as it became, and checked as it was pulled", async () => {
+  const { digest } = await publish("a");
+  const cache = createCache({ preparation: prepareFor("gateway") });
+  const module = await cache.fetch(ask({ sha256: hexOf("a") }));
+  const prepared = prepareFor("gateway").prepare(tinyModule("a"), "");
+  assert.deepEqual(await readFile(module.path), Buffer.from(prepared));
+  const adaptedFrom = hexOf("a");
+  assert.deepEqual(module, {
+    ...{ path: module.path, digest: sha256Hex(prepared), size: prepared.length },
+    ...{ manifestDigest: digest, adaptedFrom },
+  });
+  assert.equal(cache.entries()[0]?.adaptedFrom, adaptedFrom);
+  await assert.rejects(
+    cache.fetch(ask({ sha256: module.digest })),
+    refusal("digest-mismatch", new RegExp(`has sha256 ${adaptedFrom}`)),
+  );
+});
+
+test("after a restart a changed module needs no network, by URL and by either digest", async () => {
+  const { digest } = await publish("a");
+  const preparation = prepareFor("gateway");
+  const before = await createCache({ preparation }).fetch(ask());
+  await registry.close();
+  const cache = createCache({ preparation });
+  for (const sha256 of [undefined, hexOf("a"), digest.slice("sha256:".length)])
+    assert.deepEqual(await cache.fetch(ask({ sha256 })), before);
+});
+
+test("what was stored for another gateway is pulled anew", async () => {
+  await publish("a");
+  await createCache().fetch(ask());
+  takeAsked();
+  const one = await createCache({ preparation: prepareFor("one") }).fetch(ask());
+  assert.deepEqual(takeAsked(), ["manifests", "blobs"]);
+  const other = await createCache({ preparation: prepareFor("other") }).fetch(ask());
+  assert.deepEqual(takeAsked(), ["manifests", "blobs"]);
+  assert.notEqual(one.digest, other.digest);
+});
+
+test("a module that is refused is not stored; one of another digest is called so first", async () => {
+  await publish("unfit");
+  const cache = createCache({ preparation: prepareFor("gateway") });
+  await assert.rejects(cache.fetch(ask()), refusal("module-invalid", /plugins\/a:1 is unfit$/));
+  await assert.rejects(cache.fetch(ask({ sha256: "ab".repeat(32) })), refusal("digest-mismatch"));
+  assert.deepEqual(cache.entries(), []);
 });

@@ -2,7 +2,12 @@ import { LRUCache } from "lru-cache";
 import { type Log, silentLog } from "../log.ts";
 import type { RegistryClientOptions } from "../oci/registry-client.ts";
 import { SystemError } from "../system-error.ts";
-import { createModuleFetcher, type FetchModule, type FoundModule } from "./module-fetcher.ts";
+import {
+  createModuleFetcher,
+  type FetchModule,
+  type FoundModule,
+  type ModulePreparation,
+} from "./module-fetcher.ts";
 import type { ModuleSource } from "./module-index.ts";
 import { type ModuleOrigin, parseModuleUrl } from "./module-origin.ts";
 import {
@@ -15,12 +20,15 @@ import {
 import { type ModuleStore, openModuleStore, type StoredModule } from "./module-store.ts";
 import { createSingleFlight } from "./single-flight.ts";
 
+export type { ModulePreparation } from "./module-fetcher.ts";
 export type { ModuleRequest } from "./module-request.ts";
 
 /** A module in the cache. The file stays as it is: other bytes have another path. */
 export interface Module extends StoredModule {
   /** The digest of the image manifest that it came with, `sha256:…`; undefined for what is no image. */
   readonly manifestDigest?: string;
+  /** The SHA-256 of what was pulled, hexadecimal, where that was changed for the gateway. */
+  readonly adaptedFrom?: string;
 }
 
 /** A module in the cache, for status. */
@@ -40,6 +48,8 @@ export interface ModuleCacheOptions extends RegistryClientOptions {
   readonly maxModuleBytes?: number;
   /** Of one fetch with all its attempts, in milliseconds; five minutes unless given. */
   readonly fetchTimeoutMs?: number;
+  /** What modules go through before they are stored; nothing unless given. */
+  readonly preparation?: ModulePreparation;
   readonly log?: Log;
   /** Hears of each request whether the cache had what it asks for. */
   readonly onLookup?: (hit: boolean) => void;
@@ -76,12 +86,13 @@ export function createModuleCache(options: ModuleCacheOptions): ModuleCache {
       opened = store;
       const versionKey = JSON.stringify([request.resource, origin.key]);
       const isSeen = versions.get(versionKey) === request.resourceVersion;
-      const known = await lookUp(store, origin, request, isSeen);
+      const known = await lookUp(store, origin, request, isSeen, options.preparation?.target);
       options.onLookup?.(known !== undefined);
       const found = known ?? (await observe(options, () => fetchModule(origin, request, signal)));
       // Unlike Istio: only now, so that a pull that failed is tried again and does not leave the old module in place.
       versions.set(versionKey, request.resourceVersion);
-      return { ...found.module, manifestDigest: found.digests[0] };
+      const { module, source } = found;
+      return { ...module, manifestDigest: source.digests[0], ...adaptationOf(source) };
     },
     entries: () => (opened === undefined ? [] : describeEntries(opened)),
     async purge(keep, maxAgeMs) {
@@ -118,13 +129,15 @@ async function lookUp(
   origin: ModuleOrigin,
   request: ModuleRequest,
   isSeen: boolean,
+  target: string | undefined,
 ): Promise<FoundModule | undefined> {
   // Unlike Istio: a file is read each time; it is near, and whoever writes over it wants the new one.
   if (origin.kind === "file") return undefined;
   for (const [key, source] of store.sources()) {
-    if (!isAnswer(key, source, origin, request, isSeen)) continue;
+    // What was prepared for another gateway, or not looked at yet, is pulled anew.
+    if (source.preparedFor !== target || !isAnswer(key, source, origin, request, isSeen)) continue;
     const module = await store.find(source.module);
-    if (module) return { module, digests: source.digests };
+    if (module) return { module, source };
   }
   return undefined;
 }
@@ -164,11 +177,15 @@ function resultOf(error: unknown): FetchResult {
   return code === "module-invalid" ? "fetch_failure" : "download_failure";
 }
 
+function adaptationOf(source: ModuleSource | undefined): Pick<Module, "adaptedFrom"> {
+  return source?.pulled === undefined ? {} : { adaptedFrom: source.pulled };
+}
+
 function describeEntries(store: ModuleStore): readonly ModuleEntry[] {
   const sources = [...store.sources()];
   return store.entries().map((entry) => {
     const own = sources.filter(([, source]) => source.module === entry.digest);
     const manifestDigest = own.flatMap(([, source]) => source.digests)[0];
-    return { ...entry, manifestDigest, urls: own.map(([key]) => key) };
+    return { ...entry, manifestDigest, ...adaptationOf(own[0]?.[1]), urls: own.map(([key]) => key) };
   });
 }

@@ -19,10 +19,22 @@ import {
 import type { ModuleStore, StoredModule } from "./module-store.ts";
 import { createSingleFlight } from "./single-flight.ts";
 
-/** A module in the store, and the digests of the manifests that led to it. */
+/** A module in the store, and how it came there. */
 export interface FoundModule {
   readonly module: StoredModule;
-  readonly digests: readonly string[];
+  readonly source: ModuleSource;
+}
+
+/** What modules go through between the registry and the store. */
+export interface ModulePreparation {
+  /** What they are prepared for: what was stored for something else is no answer. */
+  readonly target: string;
+  /**
+   * Checks a module and gives what is to be stored, the same array where nothing is to be changed. `what` begins
+   * messages.
+   * @throws SystemError `module-invalid`
+   */
+  prepare(bytes: Uint8Array, what: string): Uint8Array;
 }
 
 export interface ModuleFetcherOptions extends RegistryClientOptions {
@@ -30,6 +42,13 @@ export interface ModuleFetcherOptions extends RegistryClientOptions {
   readonly maxBytes: number;
   /** Of one fetch with all its attempts, in milliseconds. */
   readonly fetchTimeoutMs: number;
+  readonly preparation?: ModulePreparation;
+}
+
+/** What was pulled, by its SHA-256, and what became of it: a module in the store, or the reason why not. */
+interface PulledModule {
+  readonly pulled: string;
+  readonly outcome: StoredModule | SystemError;
 }
 
 /** Gets a module from where it is, into the store. */
@@ -43,10 +62,10 @@ type Image = Extract<ModuleOrigin, { kind: "oci" }>;
 
 /** One look at the registry and one download at a time for each image, however many ask. */
 export function createModuleFetcher(store: ModuleStore, options: ModuleFetcherOptions): FetchModule {
-  const { fetchTimeoutMs, maxBytes, timeoutMs, maxAttempts, backoffMs, connections } = options;
+  const { fetchTimeoutMs, maxBytes, timeoutMs, maxAttempts, backoffMs, connections, preparation } = options;
   const client = createRegistryClient({ ...options, maxBlobBytes: maxBytes });
   const resolveOnce = createSingleFlight<ResolvedImage>();
-  const storeOnce = createSingleFlight<StoredModule>();
+  const storeOnce = createSingleFlight<PulledModule>();
   const limit = (signal: AbortSignal) => AbortSignal.any([signal, AbortSignal.timeout(fetchTimeoutMs)]);
 
   const fetchPlain = async (
@@ -54,7 +73,7 @@ export function createModuleFetcher(store: ModuleStore, options: ModuleFetcherOp
     request: ModuleRequest,
     signal?: AbortSignal,
   ) => {
-    const module = await storeOnce(
+    const pulled = await storeOnce(
       flightKey(origin, request),
       `fetching ${origin.key}`,
       signal,
@@ -71,10 +90,10 @@ export function createModuleFetcher(store: ModuleStore, options: ModuleFetcherOp
           origin.kind === "http"
             ? await downloadModule(origin, settings)
             : await readModuleFile(origin, settings);
-        return store.put(bytes);
+        return storePulled(store, bytes, origin.key, preparation);
       },
     );
-    return { module, digests: [] };
+    return { ...pulled, digests: [] };
   };
 
   const fetchImage = async (origin: Image, request: ModuleRequest, signal?: AbortSignal) => {
@@ -85,24 +104,38 @@ export function createModuleFetcher(store: ModuleStore, options: ModuleFetcherOp
     );
     // Whoever comes here was given the manifest with credentials of its own, so the layer may be shared.
     const layerKey = `${repositoryOf(origin)}@${image.digest}`;
-    const module = await storeOnce(layerKey, `pulling ${key}`, signal, async (shared) => {
-      const known = await findByManifest(store, image.digest);
+    const pulled = await storeOnce(layerKey, `pulling ${key}`, signal, async (shared) => {
+      const known = await findByManifest(store, image.digest, preparation?.target);
       if (known) return known;
-      return store.put(
-        await pullModule(client, reference, image, { pullSecret, maxBytes, signal: limit(shared) }),
-      );
+      const bytes = await pullModule(client, reference, image, {
+        pullSecret,
+        maxBytes,
+        signal: limit(shared),
+      });
+      return storePulled(store, bytes, key, preparation);
     });
-    return { module, digests: [image.digest, image.indexDigest].filter((digest) => digest !== undefined) };
+    return { ...pulled, digests: [image.digest, image.indexDigest].filter((digest) => digest !== undefined) };
   };
 
   return async (origin, request, signal) => {
-    const found = await (origin.kind === "oci"
+    const { pulled, outcome, digests } = await (origin.kind === "oci"
       ? fetchImage(origin, request, signal)
       : fetchPlain(origin, request, signal));
-    const source = { module: found.module.digest, digests: found.digests, repository: repositoryOf(origin) };
+    // What was forged must be called so, before what else is wrong with it.
+    if (outcome instanceof SystemError) {
+      checkExpected({ module: pulled, digests }, request, origin);
+      throw outcome;
+    }
+    const source: ModuleSource = {
+      module: outcome.digest,
+      ...(pulled !== outcome.digest && { pulled }),
+      ...(preparation && { preparedFor: preparation.target }),
+      digests,
+      repository: repositoryOf(origin),
+    };
     await store.record(origin.key, source);
     checkExpected(source, request, origin);
-    return found;
+    return { module: outcome, source };
   };
 }
 
@@ -113,12 +146,33 @@ function flightKey(origin: ModuleOrigin, request: ModuleRequest): string {
   return JSON.stringify([origin.key, sha256Hex(Buffer.from(secret)), version]);
 }
 
-async function findByManifest(store: ModuleStore, digest: string): Promise<StoredModule | undefined> {
-  for (const { digests, module } of store.sources().values()) {
-    const stored = digests.includes(digest) ? await store.find(module) : undefined;
-    if (stored) return stored;
+async function findByManifest(
+  store: ModuleStore,
+  digest: string,
+  target: string | undefined,
+): Promise<PulledModule | undefined> {
+  for (const { digests, module, pulled = module, preparedFor } of store.sources().values()) {
+    if (preparedFor !== target || !digests.includes(digest)) continue;
+    const outcome = await store.find(module);
+    if (outcome) return { pulled, outcome };
   }
   return undefined;
+}
+
+/** Stores what was pulled, prepared. */
+async function storePulled(
+  store: ModuleStore,
+  bytes: Uint8Array,
+  what: string,
+  preparation: ModulePreparation | undefined,
+): Promise<PulledModule> {
+  const pulled = sha256Hex(bytes);
+  try {
+    return { pulled, outcome: await store.put(preparation?.prepare(bytes, what) ?? bytes) };
+  } catch (error) {
+    if (error instanceof SystemError && error.code === "module-invalid") return { pulled, outcome: error };
+    throw error;
+  }
 }
 
 function checkExpected(source: ModuleSource, request: ModuleRequest, origin: ModuleOrigin): void {
@@ -127,6 +181,6 @@ function checkExpected(source: ModuleSource, request: ModuleRequest, origin: Mod
   const manifest = source.digests[0] === undefined ? "" : ` and its manifest ${source.digests[0]}`;
   throw new SystemError(
     "digest-mismatch",
-    `${origin.key}: the module has sha256 ${source.module}${manifest}; expected ${expected}, as the plugin says`,
+    `${origin.key}: the module has sha256 ${source.pulled ?? source.module}${manifest}; expected ${expected}, as the plugin says`,
   );
 }

@@ -7,6 +7,10 @@ import { errorText, SystemError } from "../system-error.ts";
 export interface ModuleSource {
   /** The SHA-256 of the module, hexadecimal. */
   readonly module: string;
+  /** The SHA-256 of what was pulled, hexadecimal, where that was changed to become the module. */
+  readonly pulled?: string;
+  /** What the module was prepared for; undefined for nothing in particular. */
+  readonly preparedFor?: string;
   /** Of an image: the digests of its manifest and of the index above it. */
   readonly digests: readonly string[];
   /** Of an image: registry and repository. */
@@ -64,10 +68,12 @@ function parseIndex(value: { sources?: unknown; lastUsed?: unknown }): ModuleInd
 
 function readSource(value: unknown): ModuleSource | undefined {
   if (typeof value !== "object" || value === null) return undefined;
-  const { module, digests, repository } = value as Record<string, unknown>;
+  const { module, pulled, preparedFor, digests, repository } = value as Record<string, unknown>;
   if (typeof module !== "string" || !hex.test(module) || !Array.isArray(digests)) return undefined;
   return {
     module,
+    ...(typeof pulled === "string" && hex.test(pulled) && { pulled }),
+    ...(typeof preparedFor === "string" && { preparedFor }),
     digests: digests.filter((digest): digest is string => typeof digest === "string"),
     ...(typeof repository === "string" && { repository }),
   };

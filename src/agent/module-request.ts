@@ -33,11 +33,11 @@ export function expectedSha256({ sha256 = "" }: ModuleRequest): string | undefin
   );
 }
 
-/** True if a module is the one of that SHA-256. */
+/** True if a module is the one of that SHA-256, as it was pulled. */
 // Unlike Istio: it compares with the manifest's digest only, which is not what `sha256sum plugin.wasm` says; here both
 // are right, and so is the digest of the index by which the image was found.
-export function isExpected({ module, digests }: ModuleSource, expected: string): boolean {
-  return module === expected || digests.includes(`sha256:${expected}`);
+export function isExpected({ module, pulled = module, digests }: ModuleSource, expected: string): boolean {
+  return pulled === expected || digests.includes(`sha256:${expected}`);
 }
 
 /** Registry and repository of an image. */

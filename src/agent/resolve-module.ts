@@ -4,8 +4,11 @@ import type { XdsResource } from "../xds/snapshot.ts";
 import type { ModuleRequest } from "./module-request.ts";
 import { readWasmResource, substituteFor, type WasmResource, withLocalModule } from "./rewrite.ts";
 
-/** Fetches a module to a local file. */
-export type FetchModule = (request: ModuleRequest, signal: AbortSignal) => Promise<{ readonly path: string }>;
+/** Fetches a module to a local file; `adaptedFrom` is the SHA-256 of what was pulled, where that was changed. */
+export type FetchModule = (
+  request: ModuleRequest,
+  signal: AbortSignal,
+) => Promise<{ readonly path: string; readonly adaptedFrom?: string }>;
 
 /** What the agent has for one ECDS resource. */
 export interface Resolution {
@@ -23,6 +26,8 @@ export interface PluginModule {
   readonly path: string;
   readonly error: string;
   readonly attempts: number;
+  /** The SHA-256 of what was pulled, where the module in effect is that with changes for the gateway. */
+  readonly adaptedFrom?: string;
 }
 
 /** Turns ECDS resources of discovery into what Envoy gets. One for an agent: what it last had outlives streams. */
@@ -54,8 +59,11 @@ export function createModuleResolver(fetchModule: FetchModule, log: Log): Module
 
   async function attempt(wasm: WasmResource, attempts: number, signal: AbortSignal): Promise<Resolution> {
     const { name, request } = wasm;
-    const note = (state: PluginModule["state"], path: string, error: string) =>
-      status.set(name, { name, url: shownUrl(request.url), state, path, error, attempts });
+    const note = (state: PluginModule["state"], path: string, error: string, adaptedFrom?: string) =>
+      status.set(name, {
+        ...{ name, url: shownUrl(request.url), state, path, error, attempts },
+        ...(adaptedFrom !== undefined && { adaptedFrom }),
+      });
     if (attempts === 1) note("fetching", "", "");
     try {
       if (request.pullSecret === "")
@@ -63,12 +71,12 @@ export function createModuleResolver(fetchModule: FetchModule, log: Log): Module
           "unauthorized",
           "the image pull secret does not exist or may not be read by this gateway",
         );
-      const { path } = await fetchModule(request, signal);
+      const { path, adaptedFrom } = await fetchModule(request, signal);
       // What a newer version has overtaken must not count as the last good one.
       signal.throwIfAborted();
       const resource = withLocalModule(wasm, path);
       lastGood.set(name, resource);
-      note("ready", path, "");
+      note("ready", path, "", adaptedFrom);
       return { resource, error: "" };
     } catch (caught) {
       const failure = SystemError.from(caught, "network", `cannot fetch ${shownUrl(request.url)}`);

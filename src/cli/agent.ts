@@ -32,6 +32,7 @@ export interface AgentFlags extends CommonOptions {
   readonly registryCa: readonly string[] | undefined;
   readonly registrySkipVerify: readonly string[] | undefined;
   readonly allowPrivateRedirects: "true" | "false" | undefined;
+  readonly gatewayAbi: AgentOptions["gatewayAbi"];
   readonly xds: "incremental" | "state-of-the-world";
   readonly nodeName: string;
   readonly nodeNamespace: string;
@@ -105,6 +106,12 @@ export function addAgentOptions(command: Command): void {
     "registries may redirect, or send for tokens, to addresses nearer to this machine than their own",
     (option) => option.choices(["true", "false"]).preset("true"),
   );
+  addOption(
+    command,
+    "--gateway-abi <abi>",
+    "whose Envoy the gateway is: modules for Higress' are adapted to a stock one, or refused",
+    (option) => option.default("stock").choices(["stock", "higress"]),
+  );
   addOption(command, "--xds <form>", "how Envoy asks for its configuration", (option) =>
     option.default("incremental").choices(["incremental", "state-of-the-world"]),
   );
@@ -145,6 +152,7 @@ export function agentOptionsOf(
     registryAuthorities: new Map((flags.registryCa ?? []).map(pair).map(({ key, value }) => [key, value])),
     unverifiedRegistries: flags.registrySkipVerify ?? [],
     allowPrivateRedirects: flags.allowPrivateRedirects === "true",
+    gatewayAbi: flags.gatewayAbi,
     incremental: flags.xds === "incremental",
   };
 }

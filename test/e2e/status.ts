@@ -15,6 +15,7 @@ export interface ModuleStatus {
   readonly path: string;
   readonly error: string;
   readonly attempts: number;
+  readonly adaptedFrom?: string;
 }
 
 /** The body of a page as JSON; fails on any status but 200. */

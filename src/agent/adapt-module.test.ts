@@ -1,0 +1,135 @@
+import assert from "node:assert/strict";
+import { readdir, readFile } from "node:fs/promises";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { handMadeModule } from "../../test/peers/hand-made-module.ts";
+import { markedForHigress } from "../../test/peers/higress-module.ts";
+import { readByV8 } from "../../test/peers/read-by-v8.ts";
+import { adaptModule } from "./adapt-module.ts";
+import { readModule } from "./read-module.ts";
+
+const plugins = fileURLToPath(new URL("../../build/plugins/", import.meta.url));
+const higress = "proxy_abi_version_0_2_100";
+
+function refusal(message: RegExp) {
+  return { name: "SystemError", code: "module-invalid", message };
+}
+
+async function builtModules(): Promise<readonly Uint8Array[]> {
+  const names = (await readdir(plugins)).filter((name) => name.endsWith(".wasm"));
+  assert(names.length > 0, `no modules in ${plugins}`);
+  return Promise.all(names.map((name) => readFile(plugins + name)));
+}
+
+test("a module of a stock ABI stays as it is", async () => {
+  for (const bytes of [...(await builtModules()), handMadeModule()]) {
+    const result = adaptModule(bytes, "m", "stock");
+    assert.equal(result.bytes, bytes);
+    assert.deepEqual([result.adapted, result.missingImports], [false, []]);
+  }
+});
+
+test("Higress' marker becomes that of 0.2.1, and every other byte stays", async () => {
+  for (const bytes of await builtModules()) {
+    const marked = markedForHigress(bytes);
+    assert.equal(marked.length, bytes.length + 2);
+    const result = adaptModule(marked, "m", "stock");
+    assert(result.adapted);
+    assert.deepEqual(Buffer.from(result.bytes), Buffer.from(bytes));
+  }
+});
+
+test("the export section's length shrinks by a byte where its LEB128 does", () => {
+  // 127 and 129 bytes are on two sides of what one byte of LEB128 says.
+  for (const padding of Array.from({ length: 60 }, (_, index) => `pad${"x".repeat(index + 40)}`)) {
+    const marked = handMadeModule({ markers: [padding, higress] });
+    const { bytes } = adaptModule(marked, "m", "stock");
+    const wanted = handMadeModule({ markers: [padding, "proxy_abi_version_0_2_1"] });
+    assert.deepEqual(Buffer.from(bytes), Buffer.from(wanted));
+    assert.deepEqual(readByV8(bytes).exports.at(-1), { name: "proxy_abi_version_0_2_1", kind: "function" });
+  }
+});
+
+test("a section's length that is written in five bytes, as Go's linker does, becomes as short as it can be", () => {
+  const marked = handMadeModule({ markers: [higress] });
+  const { sizeAt, start, end } = readModule(marked, "m").exportSection!;
+  assert(end - start < 0x80);
+  const padded = Uint8Array.from([
+    ...marked.subarray(0, sizeAt),
+    ...[(end - start) | 0x80, 0x80, 0x80, 0x80, 0x00],
+    ...marked.subarray(start),
+  ]);
+  assert.deepEqual(readByV8(padded), readByV8(marked));
+  assert.deepEqual(Buffer.from(adaptModule(padded, "m", "stock").bytes), Buffer.from(handMadeModule()));
+});
+
+test("for Higress' Envoy nothing is changed, and its imports are allowed", () => {
+  const bytes = handMadeModule({ markers: [higress], imports: ["env.proxy_redis_init"] });
+  const result = adaptModule(bytes, "m", "higress");
+  assert.equal(result.bytes, bytes);
+  assert.deepEqual(result.missingImports, ["env.proxy_redis_init"]);
+  assert.throws(
+    () => adaptModule(handMadeModule({ imports: ["env.nobody_has_it"] }), "m", "higress"),
+    refusal(/^m imports what Higress' Envoy does not have: env\.nobody_has_it; build it/),
+  );
+});
+
+test("a module with a stock marker beside Higress' needs no other", () => {
+  const bytes = handMadeModule({ markers: [higress, "proxy_abi_version_0_2_0"] });
+  assert.equal(adaptModule(bytes, "m", "stock").adapted, false);
+});
+
+test("imports that only Higress has are named", () => {
+  const imports = ["env.proxy_log", "env.proxy_redis_init", "env.proxy_redis_call"];
+  assert.throws(
+    () => adaptModule(handMadeModule({ markers: [higress], imports }), "layer 1", "stock"),
+    refusal(/^layer 1 imports .*: env\.proxy_redis_init, env\.proxy_redis_call; it needs Higress' Envoy/),
+  );
+});
+
+test("imports of another ABI than the marker's are refused", () => {
+  const imports = ["env.proxy_clear_route_cache"];
+  assert.throws(
+    () => adaptModule(handMadeModule({ imports }), "m", "stock"),
+    refusal(
+      /a stock Envoy does not have: env\.proxy_clear_route_cache; build it for the functions of the ABI/,
+    ),
+  );
+  const module = handMadeModule({ markers: ["proxy_abi_version_0_1_0"], imports });
+  assert.deepEqual(adaptModule(module, "m", "stock").missingImports, []);
+});
+
+test("the names of imports come into messages bounded, and without control characters", () => {
+  const imports = Array.from({ length: 12 }, (_, index) => `env.\n${index}${"x".repeat(1000)}`);
+  assert.throws(
+    () => adaptModule(handMadeModule({ imports }), "m", "stock"),
+    (error: Error) =>
+      error.message.length < 1500 && / and 2 more;/.test(error.message) && !/\n/.test(error.message),
+  );
+});
+
+test("a module without a marker that Envoy knows is refused", () => {
+  assert.throws(
+    () => adaptModule(handMadeModule({ markers: [] }), "m", "stock"),
+    refusal(/found no ABI marker among its 1 exported functions; expected one of proxy_abi_version_0_1_0, /),
+  );
+  assert.throws(
+    () => adaptModule(handMadeModule({ markers: ["proxy_abi_version_0_9_0"] }), "m", "stock"),
+    refusal(/found only proxy_abi_version_0_9_0 in its 2 exported functions/),
+  );
+});
+
+test("a module that gives no memory, or nothing to allocate with, is refused", () => {
+  const both = handMadeModule({ memory: "", allocator: "" });
+  assert.throws(
+    () => adaptModule(both, "m", "stock"),
+    refusal(/does not export its memory \(`memory`\) and a function `malloc` or `proxy_on_memory_allocate`/),
+  );
+  assert.throws(
+    () => adaptModule(handMadeModule({ allocator: "" }), "m", "stock"),
+    refusal(/does not export a function `malloc`/),
+  );
+  assert.equal(adaptModule(handMadeModule({ memory: "mem" }), "m", "stock").adapted, false);
+  const older = handMadeModule({ allocator: "proxy_on_memory_allocate" });
+  assert.deepEqual(readModule(adaptModule(older, "m", "stock").bytes, "m").imports, []);
+});
