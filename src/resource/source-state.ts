@@ -46,18 +46,40 @@ export function combineFiles(
   const all = [...files];
   const staying = all.filter(({ leaving }) => !leaving);
   const diagnostics = staying.flatMap((file) => file.diagnostics);
+  const resources = staying.flatMap((file) => file.resources);
+  if (staying.length === all.length && hasSameNames(resources, distinct.get(previous))) {
+    return remember(reuseState({ set: groupByKind(resources), diagnostics }, previous), resources);
+  }
   const winners = new Map<string, Resource>();
-  for (const resource of staying.flatMap(({ resources }) => resources)) {
+  for (const resource of resources) {
     const key = keyOf(resource);
     const winner = winners.get(key);
     if (winner) diagnostics.push(duplicate(resource, winner));
     else winners.set(key, resource);
   }
-  for (const resource of all.filter(({ leaving }) => leaving).flatMap(({ resources }) => resources)) {
+  const hasDuplicates = winners.size < resources.length;
+  for (const resource of all.filter(({ leaving }) => leaving).flatMap((file) => file.resources)) {
     const key = keyOf(resource);
     if (!winners.has(key)) winners.set(key, resource);
   }
-  return reuseState({ set: groupByKind(winners.values()), diagnostics }, previous);
+  const state = reuseState({ set: groupByKind(winners.values()), diagnostics }, previous);
+  return hasDuplicates || staying.length < all.length ? state : remember(state, resources);
+}
+
+/** The resources of states in which no two have the same reference: an edit of one leaves nothing to look up. */
+const distinct = new WeakMap<SourceState, readonly Resource[]>();
+
+function remember(state: SourceState, resources: readonly Resource[]): SourceState {
+  distinct.set(state, resources);
+  return state;
+}
+
+function hasSameNames(resources: readonly Resource[], before: readonly Resource[] | undefined): boolean {
+  if (resources.length !== before?.length) return false;
+  return resources.every((resource, index) => {
+    const old = before[index]!;
+    return resource === old || keyOf(resource) === keyOf(old);
+  });
 }
 
 const keys = new WeakMap<Resource, string>();
