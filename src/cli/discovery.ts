@@ -47,6 +47,12 @@ export function addDiscoveryCommand(program: Command): void {
 
 export function addDiscoveryOptions(command: Command): void {
   addBuildOptions(command);
+  addOption(
+    command,
+    "--chain <shape>",
+    "a filter for each plugin in the listener; no other is there yet",
+    (option) => option.default("listener").choices(["listener"]),
+  );
   addPort(command, "xds-port", 15010, "discovery's gRPC: ADS");
   addPort(command, "discovery-port", 15014, "discovery's HTTP: /ready, /debug, /metrics");
 }

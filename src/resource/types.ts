@@ -35,11 +35,6 @@ interface ResourceBase<K extends string> {
   readonly origin?: Origin;
 }
 
-export type PluginPhase = "UNSPECIFIED_PHASE" | "AUTHN" | "AUTHZ" | "STATS";
-export type PullPolicy = "UNSPECIFIED_POLICY" | "IfNotPresent" | "Always";
-export type FailStrategy = "FAIL_CLOSE" | "FAIL_OPEN";
-export type RouteType = "HTTP" | "GRPC";
-
 /**
  * `spec` of `extensions.higress.io/v1alpha1` WasmPlugin, as the reference decodes it: unset fields are undefined, enums
  * are numbers (the reference lets unknown numbers pass). Enum values: phase 0 unspecified, 1 AUTHN, 2 AUTHZ, 3 STATS;

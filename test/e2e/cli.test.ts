@@ -20,6 +20,7 @@ test("a wrong call is status 2, and says what is wrong", async () => {
     ["translate", "-f", "."],
     ["up", "--port-offset", "x"],
     ["up", "--gateway", "embedded"],
+    ["discovery", "--chain", "dynamic"],
   ]) {
     const { status, stderr } = await run(...args);
     assert.equal(status, 2, args.join(" "));
