@@ -13,6 +13,7 @@ import { envoyBootstrap } from "./envoy-bootstrap.ts";
 import { createModuleMetrics, type ModuleMetrics } from "./metrics.ts";
 import { createModuleCache, type ModuleCache, type ModulePreparation } from "./module-cache.ts";
 import type { GatewayNode } from "./node.ts";
+import type { PurgePolicy } from "./purge-policy.ts";
 import {
   createModuleResolver,
   type FetchModule,
@@ -30,6 +31,8 @@ export interface EnvoyOptions {
   readonly drainMs: number;
   readonly logLevel?: "trace" | "debug" | "info" | "warning" | "error" | "critical" | "off";
 }
+
+export const defaultModuleCacheBytes = 4 * 2 ** 30;
 
 export interface AgentOptions {
   /** Discovery's ADS, as `host:port`. */
@@ -52,6 +55,8 @@ export interface AgentOptions {
   readonly allowPrivateRedirects?: boolean;
   /** What modules find at the gateway: they are checked for it, and adapted to it. */
   readonly gatewayAbi: GatewayAbi;
+  /** What modules on disk may take together, in bytes, beside those in effect; 4 GiB unless given. */
+  readonly moduleCacheBytes?: number;
   /** undefined: the gateway is somebody else's, and connects to the socket by itself. */
   readonly envoy?: EnvoyOptions;
   /** Drains and stops Envoy, while everything else of the agent still serves it. `signal` unless given. */
@@ -77,11 +82,14 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   await mkdir(dataDir, { recursive: true });
   const metrics = new Registry();
   const moduleMetrics = createModuleMetrics(metrics);
-  const cache = createCache(options, await openConnections(options), dataDir, moduleMetrics);
+  const retention = retentionOf(options.moduleCacheBytes ?? defaultModuleCacheBytes, () =>
+    resolver.modulesInEffect(),
+  );
+  const cache = createCache(options, await openConnections(options), dataDir, retention, moduleMetrics);
   const fetchModule: FetchModule = (request, fetching) =>
     cache.fetch({ ...request, url: mirrored(request.url, options.registryMirrors) }, fetching);
-  const resolver = createModuleResolver(moduleMetrics.measured(fetchModule), log);
-  purgeHourly(cache, resolver, log, signal);
+  const resolver: ModuleResolver = createModuleResolver(moduleMetrics.measured(fetchModule), log);
+  purgeRegularly(cache, log, signal);
   await serveXdsProxy({ target: options.discovery, socket, resolver, log, signal });
   const state: { envoy: EnvoyState | undefined } = { envoy: undefined };
   const httpPort = await servePages({ bind, port: options.httpPort, pages: pages(), signal });
@@ -122,19 +130,20 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   }
 }
 
-const hourMs = 3_600_000;
+const dayMs = 24 * 3_600_000;
+const purgeMs = 60_000;
 
-/** Removes modules that nobody has asked for in a day. What is in effect stays, however old. */
-function purgeHourly(cache: ModuleCache, resolver: ModuleResolver, log: Log, signal: AbortSignal): void {
-  const purge = () => {
-    const inEffect = resolver.modulesInEffect().map((path) => basename(path, ".wasm"));
-    cache.purge(new Set(inEffect), 24 * hourMs).then(
-      (removed) =>
-        removed.length > 0 && log.info({ removed }, "removed modules that were not asked for in a day"),
-      (error) => log.warn({ error: errorText(error) }, "cannot remove old modules"),
-    );
-  };
-  const timer = setInterval(purge, hourMs).unref();
+/** Modules that nobody has asked for in a day, and those beyond the cache's size. What is in effect stays. */
+function retentionOf(maxBytes: number, modulesInEffect: () => readonly string[]): PurgePolicy {
+  const inEffect = () => new Set(modulesInEffect().map((path) => basename(path, ".wasm")));
+  return { inEffect, maxAgeMs: dayMs, maxBytes };
+}
+
+/** What was in effect when the cache last looked may not be any more. */
+function purgeRegularly(cache: ModuleCache, log: Log, signal: AbortSignal): void {
+  const purge = () =>
+    cache.purge().catch((error) => log.warn({ error: errorText(error) }, "cannot remove modules"));
+  const timer = setInterval(purge, purgeMs).unref();
   signal.addEventListener("abort", () => clearInterval(timer), { once: true });
 }
 
@@ -182,6 +191,7 @@ function createCache(
   { insecureRegistries, gatewayAbi, log }: AgentOptions,
   connections: Connections,
   dataDir: string,
+  retention: PurgePolicy,
   metrics: ModuleMetrics,
 ): ModuleCache {
   const cache = createModuleCache({
@@ -190,9 +200,12 @@ function createCache(
     connections,
     log,
     preparation: preparationFor(gatewayAbi, log),
+    retention,
     onLookup: metrics.onLookup,
     onFetch: metrics.onFetch,
+    onPull: metrics.onPull,
+    onReceived: metrics.onReceived,
   });
-  metrics.watchEntries(cache.entries);
+  metrics.watchCache(cache, retention.maxBytes);
   return cache;
 }

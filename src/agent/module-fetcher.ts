@@ -1,12 +1,15 @@
+import { LRUCache } from "lru-cache";
 import { sha256Hex } from "../oci/digest.ts";
 import { pullModule } from "../oci/pull-module.ts";
 import {
   createRegistryClient,
+  type PullOptions,
   type RegistryClientOptions,
   type ResolvedImage,
 } from "../oci/registry-client.ts";
 import { SystemError } from "../system-error.ts";
 import { downloadModule, readModuleFile } from "./fetch-module.ts";
+import type { StoredModule } from "./module-files.ts";
 import type { ModuleSource } from "./module-index.ts";
 import type { ModuleOrigin } from "./module-origin.ts";
 import {
@@ -16,7 +19,7 @@ import {
   type ModuleRequest,
   repositoryOf,
 } from "./module-request.ts";
-import type { ModuleStore, StoredModule } from "./module-store.ts";
+import type { ModuleStore } from "./module-store.ts";
 import { createSingleFlight } from "./single-flight.ts";
 
 /** A module in the store, and how it came there. */
@@ -43,6 +46,8 @@ export interface ModuleFetcherOptions extends RegistryClientOptions {
   /** Of one fetch with all its attempts, in milliseconds. */
   readonly fetchTimeoutMs: number;
   readonly preparation?: ModulePreparation;
+  /** Hears how long each download took, in milliseconds, until its module was stored or why it was not. */
+  readonly onPull?: (result: "success" | "failure", ms: number) => void;
 }
 
 /** What was pulled, by its SHA-256, and what became of it: a module in the store, or the reason why not. */
@@ -58,14 +63,22 @@ export type FetchModule = (
   signal: AbortSignal | undefined,
 ) => Promise<FoundModule>;
 
+/** What is remembered of images, in numbers of them. */
+const maxRemembered = 10_000;
+
 type Image = Extract<ModuleOrigin, { kind: "oci" }>;
 
 /** One look at the registry and one download at a time for each image, however many ask. */
 export function createModuleFetcher(store: ModuleStore, options: ModuleFetcherOptions): FetchModule {
   const { fetchTimeoutMs, maxBytes, timeoutMs, maxAttempts, backoffMs, connections, preparation } = options;
+  const { onReceived } = options;
   const client = createRegistryClient({ ...options, maxBlobBytes: maxBytes });
   const resolveOnce = createSingleFlight<ResolvedImage>();
   const storeOnce = createSingleFlight<PulledModule>();
+  /** What URLs of images stood for when they were last looked at. */
+  const resolved = new LRUCache<string, ResolvedImage>({ max: maxRemembered });
+  /** By the digest of the manifest: images that this gateway cannot use. They stay so. */
+  const refused = new LRUCache<string, PulledModule>({ max: maxRemembered });
   const limit = (signal: AbortSignal) => AbortSignal.any([signal, AbortSignal.timeout(fetchTimeoutMs)]);
 
   const fetchPlain = async (
@@ -73,48 +86,63 @@ export function createModuleFetcher(store: ModuleStore, options: ModuleFetcherOp
     request: ModuleRequest,
     signal?: AbortSignal,
   ) => {
-    const pulled = await storeOnce(
-      flightKey(origin, request),
-      `fetching ${origin.key}`,
-      signal,
-      async (shared) => {
-        const settings = {
-          maxBytes,
-          timeoutMs,
-          maxAttempts,
-          backoffMs,
-          connections,
-          signal: limit(shared),
-        };
-        const bytes =
-          origin.kind === "http"
-            ? await downloadModule(origin, settings)
-            : await readModuleFile(origin, settings);
-        return storePulled(store, bytes, origin.key, preparation);
-      },
+    const download = async (shared: AbortSignal) => {
+      const settings = {
+        maxBytes,
+        timeoutMs,
+        maxAttempts,
+        backoffMs,
+        connections,
+        onReceived,
+        signal: limit(shared),
+      };
+      const bytes =
+        origin.kind === "http"
+          ? await downloadModule(origin, settings)
+          : await readModuleFile(origin, settings);
+      return storePulled(bytes, origin.key, preparation, (prepared) => store.put(prepared));
+    };
+    const doing = `fetching ${origin.key}`;
+    const pulled = await storeOnce(flightKey(origin, request), doing, signal, (shared) =>
+      timed(options, () => download(shared)),
     );
     return { ...pulled, digests: [] };
   };
 
+  /** Asks for the manifest only where the URL does not stand for what it stood for last time. */
+  const resolve = async ({ key, reference }: Image, pull: PullOptions) => {
+    const known = resolved.get(key);
+    const digest = known && (await client.findDigest(reference, pull));
+    if (known && digest === (known.indexDigest ?? known.digest)) return known;
+    const image = await client.resolve(reference, pull);
+    resolved.set(key, image);
+    return image;
+  };
+
+  const pull = async (origin: Image, image: ResolvedImage, options: PullOptions) => {
+    const bytes = await pullModule(client, origin.reference, image, { ...options, maxBytes });
+    const pulled = await storePulled(bytes, origin.key, preparation, (prepared) =>
+      store.put(prepared, (module) =>
+        describeSource(origin, { module, pulled: sha256Hex(bytes) }, digestsOf(image), preparation),
+      ),
+    );
+    if (pulled.outcome instanceof SystemError) refused.set(image.digest, pulled);
+    return pulled;
+  };
+
   const fetchImage = async (origin: Image, request: ModuleRequest, signal?: AbortSignal) => {
-    const { key, reference } = origin;
+    const { key } = origin;
     const { pullSecret } = request;
     const image = await resolveOnce(flightKey(origin, request), `resolving ${key}`, signal, (shared) =>
-      client.resolve(reference, { pullSecret, signal: limit(shared) }),
+      resolve(origin, { pullSecret, signal: limit(shared) }),
     );
     // Whoever comes here was given the manifest with credentials of its own, so the layer may be shared.
     const layerKey = `${repositoryOf(origin)}@${image.digest}`;
     const pulled = await storeOnce(layerKey, `pulling ${key}`, signal, async (shared) => {
-      const known = await findByManifest(store, image.digest, preparation?.target);
-      if (known) return known;
-      const bytes = await pullModule(client, reference, image, {
-        pullSecret,
-        maxBytes,
-        signal: limit(shared),
-      });
-      return storePulled(store, bytes, key, preparation);
+      const known = refused.get(image.digest) ?? (await findImage(store, image.digest, preparation?.target));
+      return known ?? timed(options, () => pull(origin, image, { pullSecret, signal: limit(shared) }));
     });
-    return { ...pulled, digests: [image.digest, image.indexDigest].filter((digest) => digest !== undefined) };
+    return { ...pulled, digests: digestsOf(image) };
   };
 
   return async (origin, request, signal) => {
@@ -126,17 +154,46 @@ export function createModuleFetcher(store: ModuleStore, options: ModuleFetcherOp
       checkExpected({ module: pulled, digests }, request, origin);
       throw outcome;
     }
-    const source: ModuleSource = {
-      module: outcome.digest,
-      ...(pulled !== outcome.digest && { pulled }),
-      ...(preparation && { preparedFor: preparation.target }),
-      digests,
-      repository: repositoryOf(origin),
-    };
+    const source = describeSource(origin, { module: outcome.digest, pulled }, digests, preparation);
     await store.record(origin.key, source);
     checkExpected(source, request, origin);
     return { module: outcome, source };
   };
+}
+
+function digestsOf({ digest, indexDigest }: ResolvedImage): readonly string[] {
+  return [digest, indexDigest].filter((each) => each !== undefined);
+}
+
+function describeSource(
+  origin: ModuleOrigin,
+  { module, pulled }: { readonly module: string; readonly pulled: string },
+  digests: readonly string[],
+  preparation: ModulePreparation | undefined,
+): ModuleSource {
+  return {
+    module,
+    ...(pulled !== module && { pulled }),
+    ...(preparation && { preparedFor: preparation.target }),
+    digests,
+    repository: repositoryOf(origin),
+  };
+}
+
+async function timed(
+  { onPull }: ModuleFetcherOptions,
+  run: () => Promise<PulledModule>,
+): Promise<PulledModule> {
+  const began = performance.now();
+  const finish = (result: "success" | "failure") => onPull?.(result, performance.now() - began);
+  try {
+    const pulled = await run();
+    finish(pulled.outcome instanceof SystemError ? "failure" : "success");
+    return pulled;
+  } catch (error) {
+    finish("failure");
+    throw error;
+  }
 }
 
 /** Who comes with a new version must not join a look at the registry from before. */
@@ -146,29 +203,29 @@ function flightKey(origin: ModuleOrigin, request: ModuleRequest): string {
   return JSON.stringify([origin.key, sha256Hex(Buffer.from(secret)), version]);
 }
 
-async function findByManifest(
+/** What became of an image that was pulled before, if it is still there and was prepared for the same. */
+async function findImage(
   store: ModuleStore,
   digest: string,
   target: string | undefined,
 ): Promise<PulledModule | undefined> {
-  for (const { digests, module, pulled = module, preparedFor } of store.sources().values()) {
-    if (preparedFor !== target || !digests.includes(digest)) continue;
-    const outcome = await store.find(module);
-    if (outcome) return { pulled, outcome };
-  }
-  return undefined;
+  const source = store.images().get(digest);
+  if (!source || source.preparedFor !== target) return undefined;
+  const { module, pulled = module } = source;
+  const outcome = await store.find(module);
+  return outcome && { pulled, outcome };
 }
 
 /** Stores what was pulled, prepared. */
 async function storePulled(
-  store: ModuleStore,
   bytes: Uint8Array,
   what: string,
   preparation: ModulePreparation | undefined,
+  put: (prepared: Uint8Array) => Promise<StoredModule>,
 ): Promise<PulledModule> {
   const pulled = sha256Hex(bytes);
   try {
-    return { pulled, outcome: await store.put(preparation?.prepare(bytes, what) ?? bytes) };
+    return { pulled, outcome: await put(preparation?.prepare(bytes, what) ?? bytes) };
   } catch (error) {
     if (error instanceof SystemError && error.code === "module-invalid") return { pulled, outcome: error };
     throw error;

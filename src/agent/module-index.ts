@@ -21,6 +21,8 @@ export interface ModuleSource {
 export interface ModuleIndex {
   /** By the key of the origin. */
   readonly sources: Map<string, ModuleSource>;
+  /** By the digest of an image's manifest. Noted before the module is stored, so that it may not be there. */
+  readonly images: Map<string, ModuleSource>;
   /** When each module was last asked for, by its SHA-256; milliseconds since 1970. */
   readonly lastUsed: Map<string, number>;
 }
@@ -45,25 +47,45 @@ export async function readModuleIndex(
     return parseIndex(JSON.parse(text));
   } catch (error) {
     warn(`${file} is broken and is begun anew: ${errorText(error)}`);
-    return { sources: new Map(), lastUsed: new Map() };
+    return { sources: new Map(), images: new Map(), lastUsed: new Map() };
   }
 }
 
 /** @throws what the file system throws */
-export async function writeModuleIndex(directory: string, { sources, lastUsed }: ModuleIndex): Promise<void> {
-  const value = { version: 1, sources: Object.fromEntries(sources), lastUsed: Object.fromEntries(lastUsed) };
+export async function writeModuleIndex(
+  directory: string,
+  { sources, images, lastUsed }: ModuleIndex,
+): Promise<void> {
+  const value = {
+    version: 1,
+    sources: Object.fromEntries(sources),
+    images: Object.fromEntries(images),
+    lastUsed: Object.fromEntries(lastUsed),
+  };
   await writeFileAtomically(join(directory, "index.json"), Buffer.from(JSON.stringify(value)));
 }
 
-function parseIndex(value: { sources?: unknown; lastUsed?: unknown }): ModuleIndex {
-  const sources = Object.entries(value.sources ?? {}).flatMap(([key, entry]) => {
-    const source = readSource(entry);
-    return source ? [[key, source] as const] : [];
-  });
+function parseIndex(value: { sources?: unknown; images?: unknown; lastUsed?: unknown }): ModuleIndex {
+  const sources = readSources(value.sources);
   const lastUsed = Object.entries(value.lastUsed ?? {}).filter(
     (entry): entry is [string, number] => hex.test(entry[0]) && typeof entry[1] === "number",
   );
-  return { sources: new Map(sources), lastUsed: new Map(lastUsed) };
+  // What was written before there were images says the same in its sources.
+  const known = sources.flatMap(([, source]) =>
+    source.digests[0] ? [[source.digests[0], source] as const] : [],
+  );
+  return {
+    sources: new Map(sources),
+    images: new Map([...known, ...readSources(value.images)]),
+    lastUsed: new Map(lastUsed),
+  };
+}
+
+function readSources(value: unknown): readonly (readonly [string, ModuleSource])[] {
+  return Object.entries(value ?? {}).flatMap(([key, entry]) => {
+    const source = readSource(entry);
+    return source ? [[key, source] as const] : [];
+  });
 }
 
 function readSource(value: unknown): ModuleSource | undefined {

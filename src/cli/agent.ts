@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { type AgentOptions, startAgent } from "../agent/agent.ts";
+import { type AgentOptions, defaultModuleCacheBytes, startAgent } from "../agent/agent.ts";
 import { findEnvoy } from "../agent/install-envoy.ts";
 import { gatewayNode } from "../agent/node.ts";
 import {
@@ -33,6 +33,7 @@ export interface AgentFlags extends CommonOptions {
   readonly registrySkipVerify: readonly string[] | undefined;
   readonly allowPrivateRedirects: "true" | "false" | undefined;
   readonly gatewayAbi: AgentOptions["gatewayAbi"];
+  readonly moduleCacheBytes: number;
   readonly xds: "incremental" | "state-of-the-world";
   readonly nodeName: string;
   readonly nodeNamespace: string;
@@ -112,6 +113,12 @@ export function addAgentOptions(command: Command): void {
     "whose Envoy the gateway is: modules for Higress' are adapted to a stock one, or refused",
     (option) => option.default("stock").choices(["stock", "higress"]),
   );
+  addOption(
+    command,
+    "--module-cache-bytes <n>",
+    "what modules on disk may take together; above it, those that are not in effect go, least recently used first",
+    (option) => option.default(defaultModuleCacheBytes).argParser(integer(0, Number.MAX_SAFE_INTEGER)),
+  );
   addOption(command, "--xds <form>", "how Envoy asks for its configuration", (option) =>
     option.default("incremental").choices(["incremental", "state-of-the-world"]),
   );
@@ -153,6 +160,7 @@ export function agentOptionsOf(
     unverifiedRegistries: flags.registrySkipVerify ?? [],
     allowPrivateRedirects: flags.allowPrivateRedirects === "true",
     gatewayAbi: flags.gatewayAbi,
+    moduleCacheBytes: flags.moduleCacheBytes,
     incremental: flags.xds === "incremental",
   };
 }

@@ -50,6 +50,12 @@ export interface RegistryClient {
    * @throws SystemError `unauthorized`, `not-found`, `registry`, `network`, `timeout`, `digest-mismatch`, `too-large`
    */
   resolve(reference: Reference, options?: PullOptions): Promise<ResolvedImage>;
+  /**
+   * Asks what a reference stands for now: the digest of its manifest, or of the index above it. Costs no pull where
+   * registries count those. Undefined where the registry does not say, or says no: `resolve` then finds out why. Throws as
+   * `resolve` does.
+   */
+  findDigest(reference: Reference, options?: PullOptions): Promise<string | undefined>;
   /** Fetches a layer. Throws as `resolve` does. */
   fetchBlob(reference: Reference, blob: Descriptor, options?: PullOptions): Promise<Uint8Array>;
 }
@@ -60,6 +66,9 @@ const accepted = [
   mediaTypes.ociIndex,
   mediaTypes.dockerList,
 ].join(", ");
+
+/** Answers by which a registry says how it is, and not what it has. */
+const isUnwell = (status: number) => status === 429 || (status >= 500 && status !== 501);
 
 export function createRegistryClient(options: RegistryClientOptions = {}): RegistryClient {
   const { maxManifestBytes = 4 << 20, maxBlobBytes = 256 << 20 } = options;
@@ -92,6 +101,18 @@ export function createRegistryClient(options: RegistryClientOptions = {}): Regis
         "registry",
         `${formatReference(reference)} is an index of indexes; expected one of images`,
       );
+    },
+    async findDigest(reference, pull = {}) {
+      const doing = `looking at the manifest of ${formatReference(reference)}`;
+      const path = `manifests/${manifestName(reference)}`;
+      const question = { reference, path, doing, accept: accepted, maxBytes: 0, ...pull };
+      const answer = await ask(context, {
+        ...question,
+        method: "HEAD",
+        isFine: (status) => !isUnwell(status),
+      });
+      const digest = answer.status === 200 ? answer.header("docker-content-digest")[0] : undefined;
+      return digest !== undefined && isDigest(digest) ? digest : undefined;
     },
     async fetchBlob(reference, blob, pull = {}) {
       const doing = `fetching layer ${blob.digest} of ${formatReference(reference)}`;
@@ -129,6 +150,9 @@ interface Question extends PullOptions {
   readonly doing: string;
   readonly accept: string;
   readonly maxBytes: number;
+  readonly method?: "GET" | "HEAD";
+  /** Which statuses are no failure; 200 unless given. */
+  readonly isFine?: (status: number) => boolean;
 }
 
 /** Asks, and answers the challenge if there is one; at most two questions. */
@@ -154,10 +178,10 @@ function send(
   question: Question,
   authorization?: string,
 ): Promise<HttpAnswer> {
-  const { reference, path, accept, maxBytes, doing, signal } = question;
+  const { reference, path, accept, maxBytes, doing, signal, method } = question;
   const url = new URL(`/v2/${reference.repository}/${path}`, baseUrl(options, reference));
   const headers = { accept, ...(authorization !== undefined && { authorization }) };
-  return sendRequest({ ...httpOptions(options), url, headers, maxBytes, doing, signal });
+  return sendRequest({ ...httpOptions(options), url, method, headers, maxBytes, doing, signal });
 }
 
 function baseUrl(options: RegistryClientOptions, { registry }: Reference): URL {
@@ -167,8 +191,9 @@ function baseUrl(options: RegistryClientOptions, { registry }: Reference): URL {
   return new URL(`${isPlain ? "http" : "https"}://${apiHost(registry)}`);
 }
 
-function httpOptions({ timeoutMs, maxAttempts, backoffMs, connections }: RegistryClientOptions): HttpOptions {
-  return { timeoutMs, maxAttempts, backoffMs, connections };
+function httpOptions(options: RegistryClientOptions): HttpOptions {
+  const { timeoutMs, maxAttempts, backoffMs, connections, onReceived } = options;
+  return { timeoutMs, maxAttempts, backoffMs, connections, onReceived };
 }
 
 async function findCredentials(
@@ -190,8 +215,8 @@ function checkStatus(
   question: Question,
   credentials: Credentials | undefined,
 ): HttpAnswer {
-  if (answer.status === 200) return answer;
-  const { reference, doing } = question;
+  const { reference, doing, isFine = (status: number) => status === 200 } = question;
+  if (isFine(answer.status)) return answer;
   throw statusFailure(answer, { reference, doing, hasCredentials: credentials !== undefined });
 }
 
