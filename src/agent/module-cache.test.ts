@@ -22,13 +22,14 @@ import {
 
 let root: string;
 let registry: RegistryServer;
-/** What the registry was asked for, `manifests` or `blobs`. */
+/** What the registry was asked for: `manifests`, `blobs`, `HEAD manifests`. */
 let asked: string[];
 
 beforeEach(async () => {
   root = await mkdtemp(join(tmpdir(), "module-cache-"));
   asked = [];
-  const onRequest = (_: string, path: string) => asked.push(path.split("/").at(-2) ?? "");
+  const onRequest = (method: string, path: string) =>
+    asked.push(`${method === "GET" ? "" : `${method} `}${path.split("/").at(-2) ?? ""}`);
   registry = await createRegistryServer({ layouts: [layout()], onRequest });
 });
 afterEach(async () => {
@@ -139,10 +140,10 @@ test("Always, and no policy with the tag latest: asked again when the plugin cha
     assert.equal((await fetch("1")).digest, hexOf("a"));
     assert.deepEqual(takeAsked(), []);
     assert.equal((await fetch("2")).digest, hexOf("b"));
-    assert.deepEqual(takeAsked().slice(0, 1), ["manifests"]);
+    assert.deepEqual(takeAsked().slice(0, 1), ["HEAD manifests"]);
     assert.equal((await fetch("3")).digest, hexOf("b"));
     // The manifest is the same as before, so there is no layer to fetch.
-    assert.deepEqual(takeAsked(), ["manifests"]);
+    assert.deepEqual(takeAsked(), ["HEAD manifests"]);
   }
 });
 
@@ -170,7 +171,7 @@ test("a version counts as seen only when its pull succeeded", async () => {
   await writeFile(index, saved);
   takeAsked();
   assert.equal((await cache.fetch(changed)).digest, hexOf("a"));
-  assert.deepEqual(takeAsked(), ["manifests"]);
+  assert.deepEqual(takeAsked(), ["HEAD manifests"]);
 });
 
 test("a digest that is known needs no registry, whatever the policy", async () => {
@@ -228,7 +229,7 @@ test("a file that changed while nobody looked is fetched again", async () => {
   assert.deepEqual(await readFile(path), Buffer.from(tinyModule("a")));
   await rm(path);
   await cache.fetch(ask());
-  assert.deepEqual(takeAsked(), ["manifests", "blobs"]);
+  assert.deepEqual(takeAsked(), ["HEAD manifests", "blobs"]);
   await readFile(path);
 });
 
@@ -436,4 +437,68 @@ test("a module that is refused is not stored; one of another digest is called so
   await assert.rejects(cache.fetch(ask()), refusal("module-invalid", /plugins\/a:1 is unfit$/));
   await assert.rejects(cache.fetch(ask({ sha256: "ab".repeat(32) })), refusal("digest-mismatch"));
   assert.deepEqual(cache.entries(), []);
+});
+
+test("an image that was refused costs a look at the tag, until that has moved", async () => {
+  await publish("unfit");
+  const cache = createCache({ preparation: prepareFor("gateway") });
+  const unfit = refusal("module-invalid", /plugins\/a:1 is unfit$/);
+  await assert.rejects(cache.fetch(ask()), unfit);
+  assert.deepEqual(takeAsked(), ["manifests", "blobs"]);
+  for (let retry = 0; retry < 3; retry++) await assert.rejects(cache.fetch(ask()), unfit);
+  assert.deepEqual(takeAsked(), Array(3).fill("HEAD manifests"));
+  // Whoever expects another module is told so first, also then.
+  await assert.rejects(cache.fetch(ask({ sha256: hexOf("a") })), refusal("digest-mismatch", /expected/));
+  takeAsked();
+  await publish("a");
+  assert.equal((await cache.fetch(ask())).adaptedFrom, hexOf("a"));
+  assert.deepEqual(takeAsked(), ["HEAD manifests", "manifests", "blobs"]);
+});
+
+test("an image of before, under its tag again, is still there", async () => {
+  await publish("a");
+  const cache = createCache();
+  const fetch = (resourceVersion: string) => cache.fetch(ask({ pullPolicy: "Always", resourceVersion }));
+  await fetch("1");
+  await publish("b");
+  await fetch("2");
+  await publish("a");
+  takeAsked();
+  assert.equal((await fetch("3")).digest, hexOf("a"));
+  assert.deepEqual(takeAsked(), ["HEAD manifests", "manifests"]);
+});
+
+test("a crash after a module was stored, before the index says what its URL stands for, costs no second pull", async () => {
+  await publish("a");
+  await createCache().fetch(ask());
+  const file = join(cacheDir(), "index.json");
+  const { sources, ...rest } = JSON.parse(await readFile(file, "utf8"));
+  assert.deepEqual(Object.keys(sources), [ask().url]);
+  await writeFile(file, JSON.stringify(rest));
+  takeAsked();
+  await createCache().fetch(ask());
+  assert.deepEqual(takeAsked(), ["manifests"]);
+});
+
+test("an index of before there were images in it is read", async () => {
+  await publish("a");
+  await createCache().fetch(ask());
+  const file = join(cacheDir(), "index.json");
+  const { images, ...rest } = JSON.parse(await readFile(file, "utf8"));
+  assert.equal(Object.keys(images).length, 1);
+  await writeFile(file, JSON.stringify(rest));
+  takeAsked();
+  await createCache().fetch(ask({ pullPolicy: "Always" }));
+  assert.deepEqual(takeAsked(), ["manifests"]);
+});
+
+test("what an index says of modules that are not there is forgotten", async () => {
+  await publish("a");
+  const { path } = await createCache().fetch(ask());
+  await rm(path);
+  await publish("b", "2");
+  await createCache().fetch(askFor("2"));
+  const { sources, images, lastUsed } = JSON.parse(await readFile(join(cacheDir(), "index.json"), "utf8"));
+  assert.deepEqual(Object.keys(sources), [askFor("2").url]);
+  assert.deepEqual([Object.keys(images).length, Object.keys(lastUsed)], [1, [hexOf("b")]]);
 });

@@ -78,7 +78,7 @@ export function createModuleFetcher(store: ModuleStore, options: ModuleFetcherOp
   /** What URLs of images stood for when they were last looked at. */
   const resolved = new LRUCache<string, ResolvedImage>({ max: maxRemembered });
   /** By the digest of the manifest: images that this gateway cannot use. They stay so. */
-  const refused = new LRUCache<string, PulledModule>({ max: maxRemembered });
+  const refused = new LRUCache<string, PulledModule | SystemError>({ max: maxRemembered });
   const limit = (signal: AbortSignal) => AbortSignal.any([signal, AbortSignal.timeout(fetchTimeoutMs)]);
 
   const fetchPlain = async (
@@ -119,15 +119,27 @@ export function createModuleFetcher(store: ModuleStore, options: ModuleFetcherOp
     return image;
   };
 
-  const pull = async (origin: Image, image: ResolvedImage, options: PullOptions) => {
-    const bytes = await pullModule(client, origin.reference, image, { ...options, maxBytes });
-    const pulled = await storePulled(bytes, origin.key, preparation, (prepared) =>
-      store.put(prepared, (module) =>
-        describeSource(origin, { module, pulled: sha256Hex(bytes) }, digestsOf(image), preparation),
-      ),
-    );
-    if (pulled.outcome instanceof SystemError) refused.set(image.digest, pulled);
-    return pulled;
+  const pull = async (origin: Image, image: ResolvedImage, options: PullOptions): Promise<PulledModule> => {
+    try {
+      const bytes = await pullModule(client, origin.reference, image, { ...options, maxBytes });
+      const pulled = await storePulled(bytes, origin.key, preparation, (prepared) =>
+        store.put(prepared, (module) =>
+          describeSource(origin, { module, pulled: sha256Hex(bytes) }, digestsOf(image), preparation),
+        ),
+      );
+      if (pulled.outcome instanceof SystemError) refused.set(image.digest, pulled);
+      return pulled;
+    } catch (error) {
+      if (isLasting(error)) refused.set(image.digest, error);
+      throw error;
+    }
+  };
+
+  /** What is known of an image without its layer. */
+  const recall = async ({ digest }: ResolvedImage): Promise<PulledModule | undefined> => {
+    const refusal = refused.get(digest);
+    if (refusal instanceof SystemError) throw refusal;
+    return refusal ?? findImage(store, digest, preparation?.target);
   };
 
   const fetchImage = async (origin: Image, request: ModuleRequest, signal?: AbortSignal) => {
@@ -139,7 +151,7 @@ export function createModuleFetcher(store: ModuleStore, options: ModuleFetcherOp
     // Whoever comes here was given the manifest with credentials of its own, so the layer may be shared.
     const layerKey = `${repositoryOf(origin)}@${image.digest}`;
     const pulled = await storeOnce(layerKey, `pulling ${key}`, signal, async (shared) => {
-      const known = refused.get(image.digest) ?? (await findImage(store, image.digest, preparation?.target));
+      const known = await recall(image);
       return known ?? timed(options, () => pull(origin, image, { pullSecret, signal: limit(shared) }));
     });
     return { ...pulled, digests: digestsOf(image) };
@@ -159,6 +171,11 @@ export function createModuleFetcher(store: ModuleStore, options: ModuleFetcherOp
     checkExpected(source, request, origin);
     return { module: outcome, source };
   };
+}
+
+/** True where an image is at fault, and not who sent it: the same manifest will never be better. */
+function isLasting(error: unknown): error is SystemError {
+  return error instanceof SystemError && (error.code === "module-invalid" || error.code === "too-large");
 }
 
 function digestsOf({ digest, indexDigest }: ResolvedImage): readonly string[] {

@@ -3,7 +3,8 @@ import { afterEach, beforeEach, mock, test } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { createFetches, type Fetch, inShort, pluginResource } from "../../test/peers/plugin-resource.ts";
 import { silentLog } from "../log.ts";
-import { rawResource } from "../xds/snapshot.ts";
+import { SystemError } from "../system-error.ts";
+import { rawResource, type XdsResource } from "../xds/snapshot.ts";
 import { typeUrls } from "../xds/type-urls.ts";
 import { createModuleResolver, type ModuleResolver, type Resolution } from "./resolve-module.ts";
 
@@ -204,3 +205,35 @@ test("a forgotten plugin begins anew", async () => {
   await fetches[1]!.fail();
   assert.match(seen[0] ?? "", /^deny: /);
 });
+
+test("what Envoy runs, what it was given and what it would go back to is in effect", async () => {
+  const given: XdsResource[] = [];
+  for (const version of ["1", "2", "3"]) {
+    const onResolution = ({ resource }: Resolution) => given.push(resource!);
+    resolver.resolve(pluginResource({ configuration: `v${version}` }), onResolution, stream.signal);
+    await fetches.at(-1)!.succeed(`/modules/${version}.wasm`);
+    if (version === "1") resolver.accepted(given[0]!);
+  }
+  const inEffect = () => [...new Set(resolver.modulesInEffect())].sort().join();
+  assert.equal(inEffect(), "/modules/1.wasm,/modules/2.wasm,/modules/3.wasm");
+  resolver.accepted(given[1]!);
+  assert.equal(inEffect(), "/modules/2.wasm,/modules/3.wasm");
+  resolver.refused(given[2]!, "bad configuration");
+  assert.equal(inEffect(), "/modules/2.wasm");
+  resolver.forget("ns.a");
+  assert.equal(inEffect(), "");
+});
+
+for (const { asked, waited } of [
+  { asked: 120_000, waited: 120_000 },
+  { asked: 86_400_000, waited: 600_000 },
+]) {
+  test(`a registry that asks to be left alone for ${asked / 1000} s is, for ${waited / 1000} s`, async () => {
+    resolve({});
+    await fetches[0]!.fail(new SystemError("registry", "429", undefined, asked));
+    await pass(waited - 1);
+    assert.equal(fetches.length, 1);
+    await pass(1);
+    assert.equal(fetches.length, 2);
+  });
+}

@@ -1,3 +1,4 @@
+import { getOrCreate } from "../get-or-create.ts";
 import type { Log } from "../log.ts";
 import { SystemError } from "../system-error.ts";
 import type { XdsResource } from "../xds/snapshot.ts";
@@ -16,6 +17,8 @@ export interface Resolution {
   readonly resource: XdsResource | undefined;
   /** Why the module is not there, "" where it is. */
   readonly error: string;
+  /** How long a registry asks not to be asked again, in milliseconds. */
+  readonly retryAfterMs?: number;
 }
 
 /** What the agent does with each plugin, for `/debug/modules`. */
@@ -47,7 +50,7 @@ export interface ModuleResolver {
   /** Forgets a resource that Envoy does not ask for any more. */
   forget(name: string): void;
   plugins(): readonly PluginModule[];
-  /** The files of modules that Envoy may be running. */
+  /** The files of modules that Envoy may be running, or may have been given to run. */
   modulesInEffect(): readonly string[];
 }
 
@@ -56,6 +59,8 @@ export function createModuleResolver(fetchModule: FetchModule, log: Log): Module
   const lastGood = new Map<string, XdsResource>();
   const lastAccepted = new Map<string, XdsResource>();
   const status = new Map<string, PluginModule>();
+  /** By plugin: the paths that went to Envoy since it last answered to the newest. It may yet be about to read them. */
+  const handed = new Map<string, Set<string>>();
 
   async function attempt(wasm: WasmResource, attempts: number, signal: AbortSignal): Promise<Resolution> {
     const { name, request } = wasm;
@@ -76,6 +81,7 @@ export function createModuleResolver(fetchModule: FetchModule, log: Log): Module
       signal.throwIfAborted();
       const resource = withLocalModule(wasm, path);
       lastGood.set(name, resource);
+      getOrCreate(handed, name, () => new Set()).add(path);
       note("ready", path, "", adaptedFrom);
       return { resource, error: "" };
     } catch (caught) {
@@ -87,7 +93,8 @@ export function createModuleResolver(fetchModule: FetchModule, log: Log): Module
         { plugin: name, url: shownUrl(request.url), code: failure.code, error: failure.message },
         effectOf(kept !== undefined, wasm),
       );
-      return { resource: kept ?? substituteFor(wasm), error: failure.message };
+      const { message: error, retryAfterMs } = failure;
+      return { resource: kept ?? substituteFor(wasm), error, retryAfterMs };
     }
   }
 
@@ -101,7 +108,10 @@ export function createModuleResolver(fetchModule: FetchModule, log: Log): Module
       if (signal.aborted) return;
       if (attempts === 1 || resolution.error === "") onResolution(resolution);
       if (resolution.error === "") return;
-      await pause(retryMs(attempts), signal);
+      await pause(
+        Math.max(retryMs(attempts), Math.min(resolution.retryAfterMs ?? 0, maxRetryAfterMs)),
+        signal,
+      );
     }
   }
 
@@ -111,10 +121,14 @@ export function createModuleResolver(fetchModule: FetchModule, log: Log): Module
       if (wasm) void resolve(wasm, onResolution, signal);
       else onResolution({ resource, error: "" });
     },
-    accepted: (resource) => void lastAccepted.set(resource.name, resource),
+    accepted(resource) {
+      lastAccepted.set(resource.name, resource);
+      if (lastGood.get(resource.name) === resource) handed.delete(resource.name);
+    },
     refused(resource, error) {
       const { name } = resource;
       const kept = lastAccepted.get(name);
+      handed.delete(name);
       if (kept) lastGood.set(name, kept);
       else lastGood.delete(name);
       const wasm = read(resource);
@@ -123,14 +137,16 @@ export function createModuleResolver(fetchModule: FetchModule, log: Log): Module
       return kept ?? (wasm && substituteFor(wasm));
     },
     forget(name) {
-      for (const map of [lastGood, lastAccepted, status]) map.delete(name);
+      for (const map of [lastGood, lastAccepted, status, handed]) map.delete(name);
     },
     plugins: () => [...status.values()],
-    modulesInEffect: () =>
-      [...lastGood.values(), ...lastAccepted.values()].flatMap((resource) => {
+    modulesInEffect() {
+      const kept = [...lastGood.values(), ...lastAccepted.values()].flatMap((resource) => {
         const url = read(resource)?.request.url;
         return url ? [url.slice("file://".length)] : [];
-      }),
+      });
+      return [...kept, ...[...handed.values()].flatMap((paths) => [...paths])];
+    },
   };
 }
 
@@ -160,6 +176,9 @@ function effectOf(hasLastGood: boolean, { failOpen }: WasmResource): string {
     ? "module not available; requests pass without the plugin (FAIL_OPEN)"
     : "module not available; requests are denied (FAIL_CLOSE)";
 }
+
+/** However long a registry asks to be left alone, it is asked again after this time. */
+const maxRetryAfterMs = 600_000;
 
 /** 1 s doubling to 60 s, of which a random half. */
 function retryMs(attempts: number): number {

@@ -73,6 +73,40 @@ const status =
 
 const hourMs = 3_600_000;
 
+test("what has another digest than the manifest says is refused, and asked for again next time", async () => {
+  const other = Buffer.from(tinyModule("sock"));
+  script = [well, (response) => void response.end(other)];
+  await assert.rejects(fetch(), refusal("digest-mismatch", /the 15 bytes have digest .*; expected sha256:/));
+  assert.equal((await fetch()).size, wasm.length);
+});
+
+test("a layer longer than the manifest says is not read to its end", async () => {
+  let sent = 0;
+  const endless: Answer = (response) => {
+    const more = () => {
+      while (response.writable && response.write(Buffer.alloc(64 << 10))) sent += 64 << 10;
+    };
+    response.on("drain", more).on("error", () => undefined);
+    more();
+  };
+  script = [well, endless];
+  await assert.rejects(fetch(), refusal("digest-mismatch", /more than 15 bytes came; expected 15/));
+  assert(sent < 64 << 20);
+});
+
+test("a manifest that the registry calls by another digest is refused", async () => {
+  script = [
+    (response, body) => {
+      response.writeHead(200, {
+        "content-type": mediaTypes.ociManifest,
+        "docker-content-digest": digestOf(wasm),
+      });
+      response.end(body);
+    },
+  ];
+  await assert.rejects(fetch(), refusal("digest-mismatch", /fetching the manifest of/));
+});
+
 test("errors that pass, of the manifest and of the layer", async () => {
   script = [status(500), status(503), well, status(502)];
   assert.equal((await fetch()).size, wasm.length);
@@ -103,6 +137,16 @@ test("429 that asks for more than a minute, or says nothing, is final and passed
   await assert.rejects(fetch(), refusal("registry", new RegExp(`${limited.source} \\(Retry-After: 61\\)$`)));
   await assert.rejects(fetch(), refusal("registry", new RegExp(`${limited.source}$`)));
   assert.equal(asked.length, 2);
+});
+
+test("503 that asks for more than a minute is final too, and says how long whoever asked is to wait", async () => {
+  script = [status(503, { "retry-after": "3600" })];
+  await assert.rejects(fetch(), (error) => {
+    assert.ok(error instanceof SystemError);
+    assert.deepEqual([error.code, error.retryAfterMs], ["registry", 3_600_000]);
+    return true;
+  });
+  assert.equal(asked.length, 1);
 });
 
 test("429 without an end is asked as often as allowed", async () => {

@@ -60,7 +60,7 @@ export async function sendRequest(message: HttpRequest): Promise<HttpAnswer> {
     if (isLast && result.answer) return result.answer;
     if (isLast) throw result.failure;
     const backoff = Math.min(backoffMs * 1.5 ** (attempt - 1), maxBackoffMs) * (0.5 + Math.random());
-    const rest = parseRetryAfter(result.answer?.header("retry-after")[0]) ?? backoff;
+    const rest = (result.answer && retryAfterOf(result.answer)) ?? backoff;
     await pause(rest, undefined, { signal }).catch((error) => {
       throw transportFailure(error, message.doing, message.url, signal).failure;
     });
@@ -81,8 +81,13 @@ async function tryOnce(message: HttpRequest): Promise<Attempt> {
   }
 }
 
+/** The milliseconds that an answer asks to wait; undefined where it does not say. */
+export function retryAfterOf({ header }: HttpAnswer): number | undefined {
+  return parseRetryAfter(header("retry-after")[0]);
+}
+
 function isPassing(answer: HttpAnswer): boolean {
-  const rest = parseRetryAfter(answer.header("retry-after")[0]);
+  const rest = retryAfterOf(answer);
   if (rest !== undefined && rest > maxBackoffMs) return false;
   if (answer.status === 429) return rest !== undefined;
   return answer.status >= 500 && ![501, 505, 511].includes(answer.status);

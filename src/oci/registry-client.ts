@@ -123,13 +123,9 @@ export function createRegistryClient(options: RegistryClientOptions = {}): Regis
         );
       }
       const path = `blobs/${blob.digest}`;
-      const answer = await ask(context, {
-        reference,
-        path,
-        doing,
-        accept: "*/*",
-        maxBytes: blob.size,
-        ...pull,
+      const question = { reference, path, doing, accept: "*/*", maxBytes: blob.size, ...pull };
+      const answer = await ask(context, question).catch((error) => {
+        throw isTooLarge(error) ? notAsAnnounced(doing, blob, error) : error;
       });
       checkDigest(answer.body, blob.digest, doing);
       return answer.body;
@@ -218,6 +214,16 @@ function checkStatus(
   const { reference, doing, isFine = (status: number) => status === 200 } = question;
   if (isFine(answer.status)) return answer;
   throw statusFailure(answer, { reference, doing, hasCredentials: credentials !== undefined });
+}
+
+function isTooLarge(error: unknown): boolean {
+  return error instanceof SystemError && error.code === "too-large";
+}
+
+/** That more bytes come than there are is the registry's fault, not the image's. */
+function notAsAnnounced(doing: string, { size }: Descriptor, cause: unknown): SystemError {
+  const message = `${doing}: more than ${size} bytes came; expected ${size}, as the manifest says`;
+  return new SystemError("digest-mismatch", message, cause);
 }
 
 function readManifest(answer: HttpAnswer, reference: Reference, doing: string) {

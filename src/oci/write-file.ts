@@ -26,7 +26,7 @@ export async function writeFileAtomically(path: string, bytes: Uint8Array): Prom
 async function makeDirectory(path: string): Promise<void> {
   const make = () => mkdir(path).then(() => syncDirectory(dirname(path)));
   const found = await make().catch((error: NodeJS.ErrnoException) => error);
-  if (found?.code === "ENOENT") {
+  if (found?.code === "ENOENT" && dirname(path) !== path) {
     await makeDirectory(dirname(path));
     return make().catch(throwUnlessThere);
   }

@@ -65,7 +65,7 @@ export interface Fetch {
   readonly signal: AbortSignal;
   /** Ends it with a file, and lets what follows from that happen. */
   succeed(path?: string): Promise<void>;
-  fail(message?: string): Promise<void>;
+  fail(failure?: string | Error): Promise<void>;
 }
 
 /** Fetches modules when the test says so. `fetches` holds all that were asked for, in order. */
@@ -77,8 +77,8 @@ export function createFetches(): { readonly fetchModule: FetchModule; readonly f
         resolve({ path });
         return nextTurn();
       };
-      const fail = (message = "no such image") => {
-        reject(new Error(message));
+      const fail = (failure: string | Error = "no such image") => {
+        reject(typeof failure === "string" ? new Error(failure) : failure);
         return nextTurn();
       };
       fetches.push({ resource, url, signal, succeed, fail });
