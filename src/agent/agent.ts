@@ -69,7 +69,7 @@ export interface AgentOptions {
 export interface Agent {
   readonly httpPort: number;
   readonly socket: string;
-  /** Resolves when Envoy is gone, after the signal. */
+  /** Resolves when Envoy is gone, after the signal; where the gateway is somebody else's, at the signal. */
   readonly stopped: Promise<void>;
   plugins(): readonly PluginModule[];
 }
@@ -93,7 +93,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   await serveXdsProxy({ target: options.discovery, socket, resolver, log, signal });
   const state: { envoy: EnvoyState | undefined } = { envoy: undefined };
   const httpPort = await servePages({ bind, port: options.httpPort, pages: pages(), signal });
-  const stopped = envoy ? startOwnEnvoy(envoy) : Promise.resolve();
+  const stopped = envoy ? startOwnEnvoy(envoy) : untilAborted(options.envoySignal ?? signal);
   return { httpPort, socket, stopped, plugins: resolver.plugins };
 
   function pages() {
@@ -128,6 +128,13 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       },
     });
   }
+}
+
+function untilAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
 }
 
 const dayMs = 24 * 3_600_000;

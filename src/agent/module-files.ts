@@ -1,3 +1,4 @@
+import type { Stats } from "node:fs";
 import { readdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { sha256Hex } from "../oci/digest.ts";
@@ -18,13 +19,20 @@ export function modulePath(root: string, digest: string): string {
   return join(root, "sha256", digest.slice(0, 2), `${digest}.wasm`);
 }
 
+/** A module on disk, as a directory lists it. */
+export interface ListedModule extends StoredModule {
+  /** When it was written; milliseconds since 1970. */
+  readonly written: number;
+}
+
 /** The files below a store's directory that are named as modules are; what they hold is not looked at. */
-export async function listModules(root: string): Promise<readonly StoredModule[]> {
-  const modules: StoredModule[] = [];
+export async function listModules(root: string): Promise<readonly ListedModule[]> {
+  const modules: ListedModule[] = [];
   for (const path of await listFiles(join(root, "sha256"))) {
     const digest = /([0-9a-f]{64})\.wasm$/.exec(path)?.[1];
-    const size = digest === undefined ? undefined : await sizeOf(path);
-    if (digest !== undefined && size !== undefined) modules.push({ path, digest, size });
+    const found = digest === undefined ? undefined : await statIfThere(path);
+    if (digest !== undefined && found)
+      modules.push({ path, digest, size: found.size, written: found.mtimeMs });
   }
   return modules;
 }
@@ -68,9 +76,9 @@ async function listFiles(directory: string): Promise<readonly string[]> {
     .map((entry) => join(entry.parentPath ?? entry.path, entry.name));
 }
 
-async function sizeOf(path: string): Promise<number | undefined> {
+async function statIfThere(path: string): Promise<Stats | undefined> {
   try {
-    return (await stat(path)).size;
+    return await stat(path);
   } catch (error) {
     if (isAbsence(error)) return undefined;
     throw error;

@@ -119,6 +119,17 @@ test("what a crash left behind is gone when the cache is opened, beside the inde
   );
 });
 
+test("modules of which a lost index says nothing are as old as their files", async () => {
+  const names = ["a", "b", "c"];
+  for (const name of names) await publish(name);
+  for (const name of ["a", "b"]) await createCache(1 << 30).fetch(request(name));
+  await rm(join(root, "cache", "index.json"));
+  const cache = createCache(1 << 30);
+  await cache.fetch(request("c"));
+  await cache.purge();
+  assert.equal(await modulesIn(join(root, "cache"), names), "abc");
+});
+
 /** A cache on a disk of one MiB. */
 async function createSmallCache(t: TestContext) {
   const disk = await mountSmallDisk(1024 * kib);

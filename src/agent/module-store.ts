@@ -1,5 +1,6 @@
 import { rmSync } from "node:fs";
 import { resolve } from "node:path";
+import { getOrCreate } from "../get-or-create.ts";
 import { sha256Hex } from "../oci/digest.ts";
 import { writeFileAtomically } from "../oci/write-file.ts";
 import { errorText, SystemError } from "../system-error.ts";
@@ -104,7 +105,10 @@ async function openContents(root: string, warn: (message: string) => void): Prom
   const index = await readModuleIndex(root, warn);
   try {
     await removeLeftovers(root);
-    const sizes = new Map((await listModules(root)).map(({ digest, size }) => [digest, size]));
+    const modules = await listModules(root);
+    const sizes = new Map(modules.map(({ digest, size }) => [digest, size]));
+    // A crash may come between a module and the note of its use, or cost the index: what is there is not old for that.
+    for (const { digest, written } of modules) getOrCreate(index.lastUsed, digest, () => written);
     const contents = { root, index, verified: new Map(), sizes };
     const described = [...index.sources.values(), ...index.images.values()].map(({ module }) => module);
     for (const digest of [...described, ...index.lastUsed.keys()]) {
