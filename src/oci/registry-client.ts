@@ -158,10 +158,11 @@ async function ask(context: Context, question: Question): Promise<HttpAnswer> {
   const credentials = await findCredentials(context, question);
   const key = JSON.stringify([reference.registry, reference.repository, fingerprint(credentials)]);
   const first = await send(options, question, authorizations.get(key));
+  // What was believed once and is not any more must not be tried for as long as it was given for.
+  if (isDenied(first.status)) authorizations.delete(key);
   if (first.status !== 401 || first.url.origin !== baseUrl(options, reference).origin) {
     return checkStatus(first, question, credentials);
   }
-  authorizations.delete(key);
   const granted = await authorize({ ...httpOptions(options), answer: first, credentials, doing, signal });
   if (!granted) return checkStatus(first, question, credentials);
   const second = await send(options, question, granted.value);
