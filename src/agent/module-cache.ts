@@ -2,12 +2,7 @@ import { LRUCache } from "lru-cache";
 import { type Log, silentLog } from "../log.ts";
 import type { RegistryClientOptions } from "../oci/registry-client.ts";
 import { SystemError } from "../system-error.ts";
-import {
-  createModuleFetcher,
-  type FetchModule,
-  type FoundModule,
-  type ModulePreparation,
-} from "./module-fetcher.ts";
+import { createModuleFetcher, type FetchModule, type FoundModule } from "./module-fetcher.ts";
 import type { StoredModule } from "./module-files.ts";
 import type { ModuleSource } from "./module-index.ts";
 import { type ModuleOrigin, parseModuleUrl } from "./module-origin.ts";
@@ -20,11 +15,12 @@ import {
 } from "./module-request.ts";
 import { createRetention, type RetainingStore } from "./module-retention.ts";
 import { type ModuleStore, openModuleStore } from "./module-store.ts";
+import type { ModulePreparation } from "./pulled-module.ts";
 import type { PurgePolicy } from "./purge-policy.ts";
 import { createSingleFlight } from "./single-flight.ts";
 
-export type { ModulePreparation } from "./module-fetcher.ts";
 export type { ModuleRequest } from "./module-request.ts";
+export type { ModulePreparation } from "./pulled-module.ts";
 
 /** A module in the cache. The file stays as it is: other bytes have another path. */
 export interface Module extends StoredModule {
@@ -90,41 +86,26 @@ export function createModuleCache(options: ModuleCacheOptions): ModuleCache {
   const open = createOpener(options, () => Math.min(...[...running].map(({ began }) => began)));
   let opened: ModuleStore | undefined;
 
-  async function fetch(
-    { store, fetchModule }: OpenCache,
-    request: ModuleRequest,
-    signal: AbortSignal | undefined,
-    onMiss: () => void,
-  ): Promise<Module> {
-    const origin = parseModuleUrl(request.url);
-    const versionKey = JSON.stringify([request.resource, origin.key]);
-    const isSeen = versions.get(versionKey) === request.resourceVersion;
-    const known = await lookUp(store, origin, request, isSeen, options.preparation?.target);
-    options.onLookup?.(known !== undefined);
-    if (!known) onMiss();
-    const found = known ?? (await observe(options, () => fetchModule(origin, request, signal)));
-    // Unlike Istio: only now, so that a pull that failed is tried again and does not leave the old module in place.
-    versions.set(versionKey, request.resourceVersion);
-    const { module, source } = found;
-    return { ...module, manifestDigest: source.digests[0], ...adaptationOf(source) };
-  }
-
   return {
     async fetch(request, signal) {
-      const cache = await open();
-      opened = cache.store;
-      const own = { began: Date.now(), isMiss: false };
+      const origin = parseModuleUrl(request.url);
+      const { store, fetchModule, purgeSoon } = await open();
+      opened = store;
+      const own = { began: Date.now() };
       running.add(own);
       try {
-        return await fetch(cache, request, signal, () => {
-          own.isMiss = true;
-        });
+        const versionKey = JSON.stringify([request.resource, origin.key]);
+        const isSeen = versions.get(versionKey) === request.resourceVersion;
+        const known = await lookUp(store, origin, request, isSeen, options.preparation?.target);
+        options.onLookup?.(known !== undefined);
+        const fetched = () => observe(options, () => fetchModule(origin, request, signal)).finally(purgeSoon);
+        const { module, source } = known ?? (await fetched());
+        // Unlike Istio: only now, so that a pull that failed is tried again and does not leave the old module in place.
+        versions.set(versionKey, request.resourceVersion);
+        return { ...module, manifestDigest: source.digests[0], ...adaptationOf(source) };
       } finally {
         // Whoever asked has noted by then that the module is in effect.
-        setImmediate(() => {
-          running.delete(own);
-          if (own.isMiss) cache.purgeSoon();
-        });
+        setImmediate(() => running.delete(own));
       }
     },
     entries: () => (opened === undefined ? [] : describeEntries(opened)),

@@ -13,6 +13,7 @@ import { writePluginImage } from "../oci/image-layout.ts";
 import { createRegistryServer, type RegistryServer } from "../oci/registry-server.ts";
 import { SystemError } from "../system-error.ts";
 import { createModuleCache, type ModuleCacheOptions, type ModuleRequest } from "./module-cache.ts";
+import { openModuleStore } from "./module-store.ts";
 import { createModuleResolver } from "./resolve-module.ts";
 
 const kib = 1024;
@@ -97,13 +98,33 @@ test("a module is not removed between the moment it is found and the moment it i
   await publish("a");
   const cache = createCache(0);
   for (let round = 0; round < 20; round++) {
-    const [module] = await Promise.all([cache.fetch(request("a")), cache.purge(), cache.purge()]);
+    // A purge that has begun before, and one that begins after.
+    const before = cache.purge();
+    const fetching = cache.fetch(request("a"));
+    const after = cache.purge();
+    const module = await fetching;
     // What is asked for is in effect in the same turn, as the resolver has it.
     inEffect.add(module.digest);
+    await Promise.all([before, after]);
     await cache.purge();
     assert.equal((await readFile(module.path)).length, module.size);
+    if (round % 2 === 0) await cache.fetch(request("a"));
     inEffect.clear();
   }
+});
+
+test("a module is not removed by a purge that begins before it is asked for and decides while it is looked up", async () => {
+  await publish("a");
+  const directory = join(root, "cache");
+  const { digest } = await createCache(1 << 30).fetch(request("a"));
+  const store = await openModuleStore(directory, 1 << 20, assert.fail);
+  let began = Number.POSITIVE_INFINITY;
+  const policy = { inEffect: () => inEffect, maxAgeMs: 3_600_000, maxBytes: 0 };
+  const purging = store.purge(policy, () => began);
+  began = Date.now();
+  const found = await store.find(digest);
+  assert.deepEqual((await purging).removed, []);
+  assert.equal((await readFile(found!.path)).length, found!.size);
 });
 
 test("what a crash left behind is gone when the cache is opened, beside the index as among the modules", async () => {

@@ -25,7 +25,7 @@ export function createRetention(
 ): RetainingStore {
   let isOverBudget = false;
   const run = async (applied: PurgePolicy, reason: string) => {
-    const { removed, left } = await store.purge(applied, usedSince());
+    const { removed, left } = await store.purge(applied, usedSince);
     if (removed.length > 0) log.info({ removed: removed.map(({ digest }) => digest), left }, reason);
     return left;
   };

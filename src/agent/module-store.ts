@@ -29,8 +29,11 @@ export interface ModuleStore {
   entries(): readonly UsedModule[];
   /** Of all modules, in bytes. */
   size(): number;
-  /** Modules that were asked for at `usedSince` (milliseconds since 1970) or later stay, as they may be about to take effect. */
-  purge(policy: PurgePolicy, usedSince: number): Promise<Purged>;
+  /**
+   * Modules that were asked for at `usedSince` (milliseconds since 1970) or later stay too, as they may be about to take
+   * effect. It is asked in the moment in which it is decided.
+   */
+  purge(policy: PurgePolicy, usedSince: () => number): Promise<Purged>;
 }
 
 interface Contents {
@@ -150,12 +153,13 @@ function forget({ index, verified, sizes }: Contents, digest: string): void {
 /** How exact it is noted when a module in effect was last used, in milliseconds. */
 const touchMs = 3_600_000;
 
-async function purge(contents: Contents, policy: PurgePolicy, usedSince: number) {
+async function purge(contents: Contents, policy: PurgePolicy, usedSince: () => number) {
   const { root, index } = contents;
   try {
     const found = await listModules(root);
     // From here on synchronous: nobody can ask for a module between the decision and its removal.
     const inEffect = policy.inEffect();
+    const since = usedSince();
     const now = Date.now();
     const touched = found.filter(
       (module) => inEffect.has(module.digest) && lastUsedOf(index, module) < now - touchMs,
@@ -163,7 +167,7 @@ async function purge(contents: Contents, policy: PurgePolicy, usedSince: number)
     for (const { digest } of touched) index.lastUsed.set(digest, now);
     const modules = found.map((module) => ({ ...module, lastUsed: lastUsedOf(index, module) }));
     const removed = chooseRemovals(modules, {
-      isKept: ({ digest, lastUsed }) => inEffect.has(digest) || lastUsed >= usedSince,
+      isKept: ({ digest, lastUsed }) => inEffect.has(digest) || lastUsed >= since,
       oldest: now - policy.maxAgeMs,
       maxBytes: policy.maxBytes,
     });
