@@ -7,7 +7,7 @@ import { readAuthorities } from "../oci/authorities.ts";
 import { type Connections, createConnections } from "../oci/connections.ts";
 import { mirrored } from "../oci/mirrors.ts";
 import { errorText, SystemError } from "../system-error.ts";
-import { adaptModule, type GatewayAbi } from "./adapt-module.ts";
+import { adaptationTarget, adaptModule, type GatewayAbi } from "./adapt-module.ts";
 import { isConfigured, ready } from "./envoy-admin.ts";
 import { envoyBootstrap } from "./envoy-bootstrap.ts";
 import { createModuleMetrics, type ModuleMetrics } from "./metrics.ts";
@@ -168,11 +168,13 @@ async function openConnections(options: AgentOptions): Promise<Connections> {
 /** Modules that a gateway cannot load are refused before it gets them, those that it nearly can are adapted. */
 function preparationFor(gateway: GatewayAbi, log: Log): ModulePreparation {
   return {
-    target: gateway,
+    target: adaptationTarget(gateway),
     prepare(bytes, what) {
-      const { bytes: prepared, adapted } = adaptModule(bytes, what, gateway);
-      if (adapted) log.info({ module: what }, "adapted a module with Higress' ABI marker to stock Envoy");
-      return prepared;
+      const { bytes: prepared, adaptations, warning } = adaptModule(bytes, what, gateway);
+      const adapted = adaptations.length > 0 ? adaptations : undefined;
+      if (adapted) log.info({ module: what, adapted }, "adapted a module to stock Envoy");
+      if (warning) log.warn({ module: what, error: warning }, "a module could not be adapted to stock Envoy");
+      return { bytes: prepared, adapted, warning };
     },
   };
 }

@@ -7,7 +7,7 @@ import {
 } from "../oci/registry-client.ts";
 import { SystemError } from "../system-error.ts";
 import { downloadModule, readModuleFile } from "./fetch-module.ts";
-import type { ModuleSource } from "./module-index.ts";
+import { type ModuleNotes, type ModuleSource, notesOf } from "./module-index.ts";
 import type { ModuleOrigin } from "./module-origin.ts";
 import {
   dependsOnVersion,
@@ -25,6 +25,11 @@ export interface FoundModule {
   readonly source: ModuleSource;
 }
 
+/** A module as it is to be stored. */
+export interface PreparedModule extends ModuleNotes {
+  readonly bytes: Uint8Array;
+}
+
 /** What modules go through between the registry and the store. */
 export interface ModulePreparation {
   /** What they are prepared for: what was stored for something else is no answer. */
@@ -34,7 +39,7 @@ export interface ModulePreparation {
    * messages.
    * @throws SystemError `module-invalid`
    */
-  prepare(bytes: Uint8Array, what: string): Uint8Array;
+  prepare(bytes: Uint8Array, what: string): PreparedModule;
 }
 
 export interface ModuleFetcherOptions extends RegistryClientOptions {
@@ -49,6 +54,7 @@ export interface ModuleFetcherOptions extends RegistryClientOptions {
 interface PulledModule {
   readonly pulled: string;
   readonly outcome: StoredModule | SystemError;
+  readonly notes: ModuleNotes;
 }
 
 /** Gets a module from where it is, into the store. */
@@ -118,7 +124,7 @@ export function createModuleFetcher(store: ModuleStore, options: ModuleFetcherOp
   };
 
   return async (origin, request, signal) => {
-    const { pulled, outcome, digests } = await (origin.kind === "oci"
+    const { pulled, outcome, notes, digests } = await (origin.kind === "oci"
       ? fetchImage(origin, request, signal)
       : fetchPlain(origin, request, signal));
     // What was forged must be called so, before what else is wrong with it.
@@ -130,6 +136,7 @@ export function createModuleFetcher(store: ModuleStore, options: ModuleFetcherOp
       module: outcome.digest,
       ...(pulled !== outcome.digest && { pulled }),
       ...(preparation && { preparedFor: preparation.target }),
+      ...notes,
       digests,
       repository: repositoryOf(origin),
     };
@@ -151,10 +158,11 @@ async function findByManifest(
   digest: string,
   target: string | undefined,
 ): Promise<PulledModule | undefined> {
-  for (const { digests, module, pulled = module, preparedFor } of store.sources().values()) {
+  for (const source of store.sources().values()) {
+    const { digests, module, pulled = module, preparedFor } = source;
     if (preparedFor !== target || !digests.includes(digest)) continue;
     const outcome = await store.find(module);
-    if (outcome) return { pulled, outcome };
+    if (outcome) return { pulled, outcome, notes: notesOf(source) };
   }
   return undefined;
 }
@@ -168,9 +176,11 @@ async function storePulled(
 ): Promise<PulledModule> {
   const pulled = sha256Hex(bytes);
   try {
-    return { pulled, outcome: await store.put(preparation?.prepare(bytes, what) ?? bytes) };
+    const prepared = preparation?.prepare(bytes, what) ?? { bytes };
+    return { pulled, outcome: await store.put(prepared.bytes), notes: notesOf(prepared) };
   } catch (error) {
-    if (error instanceof SystemError && error.code === "module-invalid") return { pulled, outcome: error };
+    if (error instanceof SystemError && error.code === "module-invalid")
+      return { pulled, outcome: error, notes: {} };
     throw error;
   }
 }
