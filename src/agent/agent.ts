@@ -8,6 +8,7 @@ import { type Connections, createConnections } from "../oci/connections.ts";
 import { mirrored } from "../oci/mirrors.ts";
 import { errorText, SystemError } from "../system-error.ts";
 import { adaptationTarget, adaptModule, type GatewayAbi } from "./adapt-module.ts";
+import { withCurrentRoute } from "./current-route.ts";
 import { isConfigured, ready } from "./envoy-admin.ts";
 import { envoyBootstrap } from "./envoy-bootstrap.ts";
 import { createModuleMetrics, type ModuleMetrics } from "./metrics.ts";
@@ -82,7 +83,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     cache.fetch({ ...request, url: mirrored(request.url, options.registryMirrors) }, fetching);
   const resolver = createModuleResolver(moduleMetrics.measured(fetchModule), log);
   purgeHourly(cache, resolver, log, signal);
-  await serveXdsProxy({ target: options.discovery, socket, resolver, log, signal });
+  const rewriteListener = options.gatewayAbi === "stock" ? withCurrentRoute : undefined;
+  await serveXdsProxy({ target: options.discovery, socket, resolver, rewriteListener, log, signal });
   const state: { envoy: EnvoyState | undefined } = { envoy: undefined };
   const httpPort = await servePages({ bind, port: options.httpPort, pages: pages(), signal });
   const stopped = envoy ? startOwnEnvoy(envoy) : Promise.resolve();
