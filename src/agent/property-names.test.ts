@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { assembleModule, body, number } from "../../test/peers/assemble-module.ts";
-import { text } from "../../test/peers/hand-made-module.ts";
+import { section, text } from "../../test/peers/hand-made-module.ts";
 import { type Instance, runWasm } from "../../test/peers/run-wasm.ts";
 import { asksForOldNames, withPropertyNames } from "./property-names.ts";
 import { readModule } from "./read-module.ts";
@@ -92,4 +92,13 @@ test("only a module that has a name and the function is looked into", () => {
   assert(!asks(replaced("_name", "_nome")));
   assert(asks(replaced("route_name", "route_nome")));
   assert(!asks(replaced("proxy_get_property", "proxy_set_property")));
+  assert(!asks(replaced("env", "enw")));
+  const withText = (words: string) =>
+    Buffer.concat([
+      replaced("_name", "_nome"),
+      Buffer.from(section(0, [1, 0x74, ...Buffer.from(words, "utf16le")])),
+    ]);
+  assert(asks(withText("route_name")));
+  assert(asks(withText("cluster_name")));
+  assert(!asks(withText("route_name xds")));
 });

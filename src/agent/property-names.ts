@@ -1,3 +1,4 @@
+import { importName } from "./envoy-imports.ts";
 import { encodeNumber, encodeSigned } from "./module-edits.ts";
 import type { ModuleInterface } from "./read-module.ts";
 import { wrapImport } from "./wrap-import.ts";
@@ -9,11 +10,11 @@ const prefix = "xds\0";
 
 /** Whether a module may ask for a property by a name that Envoy does not have any more. */
 export function asksForOldNames(bytes: Uint8Array, { imports }: ModuleInterface): boolean {
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return (
-    imports.some(({ module, name }) => `${module}.${name}` === getProperty) &&
-    names.some((name) => text.includes(name))
-  );
+  if (!imports.some((each) => each.kind === "function" && importName(each) === getProperty)) return false;
+  const module = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (names.some((name) => module.includes(name))) return true;
+  // Texts of AssemblyScript. What has the newer name among them as well, as plugins of our SDK have, needs nobody.
+  return names.some((name) => module.includes(name, 0, "utf16le")) && !module.includes("xds", 0, "utf16le");
 }
 
 /**
