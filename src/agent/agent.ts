@@ -7,7 +7,8 @@ import { readAuthorities } from "../oci/authorities.ts";
 import { type Connections, createConnections } from "../oci/connections.ts";
 import { mirrored } from "../oci/mirrors.ts";
 import { errorText, SystemError } from "../system-error.ts";
-import { adaptModule, type GatewayAbi } from "./adapt-module.ts";
+import { adaptationTarget, adaptModule, type GatewayAbi } from "./adapt-module.ts";
+import { withCurrentRoute } from "./current-route.ts";
 import { isConfigured, ready } from "./envoy-admin.ts";
 import { envoyBootstrap } from "./envoy-bootstrap.ts";
 import { createModuleMetrics, type ModuleMetrics } from "./metrics.ts";
@@ -90,7 +91,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     cache.fetch({ ...request, url: mirrored(request.url, options.registryMirrors) }, fetching);
   const resolver: ModuleResolver = createModuleResolver(moduleMetrics.measured(fetchModule), log);
   purgeRegularly(cache, log, signal);
-  await serveXdsProxy({ target: options.discovery, socket, resolver, log, signal });
+  const rewriteListener = options.gatewayAbi === "stock" ? withCurrentRoute : undefined;
+  await serveXdsProxy({ target: options.discovery, socket, resolver, rewriteListener, log, signal });
   const state: { envoy: EnvoyState | undefined } = { envoy: undefined };
   const httpPort = await servePages({ bind, port: options.httpPort, pages: pages(), signal });
   const stopped = envoy ? startOwnEnvoy(envoy) : untilAborted(options.envoySignal ?? signal);
@@ -184,11 +186,13 @@ async function openConnections(options: AgentOptions): Promise<Connections> {
 /** Modules that a gateway cannot load are refused before it gets them, those that it nearly can are adapted. */
 function preparationFor(gateway: GatewayAbi, log: Log): ModulePreparation {
   return {
-    target: gateway,
+    target: adaptationTarget(gateway),
     prepare(bytes, what) {
-      const { bytes: prepared, adapted } = adaptModule(bytes, what, gateway);
-      if (adapted) log.info({ module: what }, "adapted a module with Higress' ABI marker to stock Envoy");
-      return prepared;
+      const { bytes: prepared, adaptations, warning } = adaptModule(bytes, what, gateway);
+      const adapted = adaptations.length > 0 ? adaptations : undefined;
+      if (adapted) log.info({ module: what, adapted }, "adapted a module to stock Envoy");
+      if (warning) log.warn({ module: what, error: warning }, "a module could not be adapted to stock Envoy");
+      return { bytes: prepared, adapted, warning };
     },
   };
 }

@@ -3,6 +3,7 @@ import { sha256Hex } from "../oci/digest.ts";
 import { pullModule } from "../oci/pull-module.ts";
 import { createRegistryClient, type PullOptions, type ResolvedImage } from "../oci/registry-client.ts";
 import { SystemError } from "../system-error.ts";
+import { notesOf } from "./module-index.ts";
 import type { ModuleOrigin } from "./module-origin.ts";
 import { type ModuleRequest, repositoryOf } from "./module-request.ts";
 import type { ModuleStore } from "./module-store.ts";
@@ -59,11 +60,12 @@ export function createImageFetcher(store: ModuleStore, options: ModuleFetcherOpt
     try {
       const bytes = await pullModule(client, origin.reference, image, { ...settings, maxBytes });
       const pulled = sha256Hex(bytes);
-      const describe = (module: string) =>
-        describeSource(origin, { module, pulled }, digestsOf(image), preparation);
-      const found = await storePulled(bytes, origin.key, preparation, (prepared) =>
-        store.put(prepared, describe),
-      );
+      const found = await storePulled(bytes, origin.key, preparation, (prepared) => {
+        const notes = notesOf(prepared);
+        return store.put(prepared.bytes, (module) =>
+          describeSource(origin, { module, pulled, notes }, digestsOf(image), preparation),
+        );
+      });
       if (found.outcome instanceof SystemError) refused.set(image.digest, found);
       return found;
     } catch (error) {
@@ -115,5 +117,5 @@ async function findImage(
   if (!source || source.preparedFor !== target) return undefined;
   const { module, pulled = module } = source;
   const outcome = await store.find(module);
-  return outcome && { pulled, outcome };
+  return outcome && { pulled, outcome, notes: notesOf(source) };
 }

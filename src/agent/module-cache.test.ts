@@ -387,7 +387,7 @@ function prepareFor(target: string): ModulePreparation {
     target,
     prepare(bytes, what) {
       if (sha256Hex(bytes) === hexOf("unfit")) throw new SystemError("module-invalid", `${what} is unfit`);
-      return Buffer.concat([bytes, tinyModule(target).subarray(8)]);
+      return { bytes: Buffer.concat([bytes, tinyModule(target).subarray(8)]), adapted: ["a section"] };
     },
   };
 }
@@ -396,12 +396,12 @@ test("a module that is changed on its way is stored as it became, and checked as
   const { digest } = await publish("a");
   const cache = createCache({ preparation: prepareFor("gateway") });
   const module = await cache.fetch(ask({ sha256: hexOf("a") }));
-  const prepared = prepareFor("gateway").prepare(tinyModule("a"), "");
+  const { bytes: prepared } = prepareFor("gateway").prepare(tinyModule("a"), "");
   assert.deepEqual(await readFile(module.path), Buffer.from(prepared));
   const adaptedFrom = hexOf("a");
   assert.deepEqual(module, {
     ...{ path: module.path, digest: sha256Hex(prepared), size: prepared.length },
-    ...{ manifestDigest: digest, adaptedFrom },
+    ...{ manifestDigest: digest, adaptedFrom, adapted: ["a section"] },
   });
   assert.equal(cache.entries()[0]?.adaptedFrom, adaptedFrom);
   await assert.rejects(

@@ -4,7 +4,7 @@ import type { RegistryClientOptions } from "../oci/registry-client.ts";
 import { SystemError } from "../system-error.ts";
 import { createModuleFetcher, type FetchModule, type FoundModule } from "./module-fetcher.ts";
 import type { StoredModule } from "./module-files.ts";
-import type { ModuleSource } from "./module-index.ts";
+import { type ModuleNotes, type ModuleSource, notesOf } from "./module-index.ts";
 import { type ModuleOrigin, parseModuleUrl } from "./module-origin.ts";
 import {
   dependsOnVersion,
@@ -20,10 +20,10 @@ import type { PurgePolicy } from "./purge-policy.ts";
 import { createSingleFlight } from "./single-flight.ts";
 
 export type { ModuleRequest } from "./module-request.ts";
-export type { ModulePreparation } from "./pulled-module.ts";
+export type { ModulePreparation, PreparedModule } from "./pulled-module.ts";
 
 /** A module in the cache. The file stays as it is: other bytes have another path. */
-export interface Module extends StoredModule {
+export interface Module extends StoredModule, ModuleNotes {
   /** The digest of the image manifest that it came with, `sha256:…`; undefined for what is no image. */
   readonly manifestDigest?: string;
   /** The SHA-256 of what was pulled, hexadecimal, where that was changed for the gateway. */
@@ -192,8 +192,8 @@ function resultOf(error: unknown): FetchResult {
   return code === "module-invalid" ? "fetch_failure" : "download_failure";
 }
 
-function adaptationOf(source: ModuleSource | undefined): Pick<Module, "adaptedFrom"> {
-  return source?.pulled === undefined ? {} : { adaptedFrom: source.pulled };
+function adaptationOf(source: ModuleSource): Pick<Module, "adaptedFrom"> & ModuleNotes {
+  return { ...(source.pulled !== undefined && { adaptedFrom: source.pulled }), ...notesOf(source) };
 }
 
 function describeEntries(store: ModuleStore): readonly ModuleEntry[] {
@@ -201,6 +201,11 @@ function describeEntries(store: ModuleStore): readonly ModuleEntry[] {
   return store.entries().map((entry) => {
     const own = sources.filter(([, source]) => source.module === entry.digest);
     const manifestDigest = own.flatMap(([, source]) => source.digests)[0];
-    return { ...entry, manifestDigest, ...adaptationOf(own[0]?.[1]), urls: own.map(([key]) => key) };
+    return {
+      ...entry,
+      manifestDigest,
+      ...(own[0] && adaptationOf(own[0][1])),
+      urls: own.map(([key]) => key),
+    };
   });
 }

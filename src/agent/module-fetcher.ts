@@ -11,6 +11,7 @@ import {
   flightKey,
   limited,
   type ModuleFetcherOptions,
+  type PreparedModule,
   type PulledModule,
   storePulled,
   timed,
@@ -35,16 +36,18 @@ export function createModuleFetcher(store: ModuleStore, options: ModuleFetcherOp
   const fetchImage = createImageFetcher(store, options);
   const fetchPlain = createPlainFetcher(store, options);
   return async (origin, request, signal) => {
-    const { pulled, outcome, digests } =
+    const { digests, ...found } =
       origin.kind === "oci"
         ? await fetchImage(origin, request, signal)
         : { ...(await fetchPlain(origin, request, signal)), digests: [] };
+    const { pulled, outcome, notes } = found;
     // What was forged must be called so, before what else is wrong with it.
     if (outcome instanceof SystemError) {
       checkExpected({ module: pulled, digests }, request, origin);
       throw outcome;
     }
-    const source = describeSource(origin, { module: outcome.digest, pulled }, digests, options.preparation);
+    const made = { module: outcome.digest, pulled, notes };
+    const source = describeSource(origin, made, digests, options.preparation);
     await store.record(origin.key, source);
     checkExpected(source, request, origin);
     return { module: outcome, source };
@@ -56,7 +59,7 @@ type Plain = Exclude<ModuleOrigin, { kind: "oci" }>;
 /** What is one file, over HTTP or on this machine. */
 function createPlainFetcher(store: ModuleStore, options: ModuleFetcherOptions) {
   const storeOnce = createSingleFlight<PulledModule>();
-  const put = (prepared: Uint8Array) => store.put(prepared);
+  const put = ({ bytes }: PreparedModule) => store.put(bytes);
   return (origin: Plain, request: ModuleRequest, signal: AbortSignal | undefined): Promise<PulledModule> =>
     storeOnce(flightKey(origin, request), `fetching ${origin.key}`, signal, async (shared) => {
       const settings = { ...options, signal: limited(shared, options) };

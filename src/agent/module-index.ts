@@ -3,8 +3,16 @@ import { join } from "node:path";
 import { writeFileAtomically } from "../oci/write-file.ts";
 import { errorText, SystemError } from "../system-error.ts";
 
+/** What became of a module on its way to the gateway. */
+export interface ModuleNotes {
+  /** What was changed in it; undefined for nothing. */
+  readonly adapted?: readonly string[];
+  /** What should have been changed and could not be, and what follows from that. */
+  readonly warning?: string;
+}
+
 /** What a URL was found to stand for. */
-export interface ModuleSource {
+export interface ModuleSource extends ModuleNotes {
   /** The SHA-256 of the module, hexadecimal. */
   readonly module: string;
   /** The SHA-256 of what was pulled, hexadecimal, where that was changed to become the module. */
@@ -90,13 +98,27 @@ function readSources(value: unknown): readonly (readonly [string, ModuleSource])
 
 function readSource(value: unknown): ModuleSource | undefined {
   if (typeof value !== "object" || value === null) return undefined;
-  const { module, pulled, preparedFor, digests, repository } = value as Record<string, unknown>;
+  const { module, pulled, preparedFor, adapted, warning, digests, repository } = value as Record<
+    string,
+    unknown
+  >;
   if (typeof module !== "string" || !hex.test(module) || !Array.isArray(digests)) return undefined;
   return {
     module,
     ...(typeof pulled === "string" && hex.test(pulled) && { pulled }),
     ...(typeof preparedFor === "string" && { preparedFor }),
-    digests: digests.filter((digest): digest is string => typeof digest === "string"),
+    ...(Array.isArray(adapted) && { adapted: adapted.filter(isText) }),
+    ...(typeof warning === "string" && { warning }),
+    digests: digests.filter(isText),
     ...(typeof repository === "string" && { repository }),
   };
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === "string";
+}
+
+/** The notes in something that has more. */
+export function notesOf({ adapted, warning }: ModuleNotes): ModuleNotes {
+  return { ...(adapted && { adapted }), ...(warning !== undefined && { warning }) };
 }

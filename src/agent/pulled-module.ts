@@ -2,9 +2,14 @@ import { sha256Hex } from "../oci/digest.ts";
 import type { RegistryClientOptions } from "../oci/registry-client.ts";
 import { SystemError } from "../system-error.ts";
 import type { StoredModule } from "./module-files.ts";
-import type { ModuleSource } from "./module-index.ts";
+import { type ModuleNotes, type ModuleSource, notesOf } from "./module-index.ts";
 import type { ModuleOrigin } from "./module-origin.ts";
 import { dependsOnVersion, type ModuleRequest, repositoryOf } from "./module-request.ts";
+
+/** A module as it is to be stored. */
+export interface PreparedModule extends ModuleNotes {
+  readonly bytes: Uint8Array;
+}
 
 /** What modules go through between the registry and the store. */
 export interface ModulePreparation {
@@ -15,7 +20,7 @@ export interface ModulePreparation {
    * messages.
    * @throws SystemError `module-invalid`
    */
-  prepare(bytes: Uint8Array, what: string): Uint8Array;
+  prepare(bytes: Uint8Array, what: string): PreparedModule;
 }
 
 export interface ModuleFetcherOptions extends RegistryClientOptions {
@@ -32,6 +37,7 @@ export interface ModuleFetcherOptions extends RegistryClientOptions {
 export interface PulledModule {
   readonly pulled: string;
   readonly outcome: StoredModule | SystemError;
+  readonly notes: ModuleNotes;
 }
 
 /** Stores what was pulled, prepared. */
@@ -39,13 +45,15 @@ export async function storePulled(
   bytes: Uint8Array,
   what: string,
   preparation: ModulePreparation | undefined,
-  put: (prepared: Uint8Array) => Promise<StoredModule>,
+  put: (prepared: PreparedModule) => Promise<StoredModule>,
 ): Promise<PulledModule> {
   const pulled = sha256Hex(bytes);
   try {
-    return { pulled, outcome: await put(preparation?.prepare(bytes, what) ?? bytes) };
+    const prepared = preparation?.prepare(bytes, what) ?? { bytes };
+    return { pulled, outcome: await put(prepared), notes: notesOf(prepared) };
   } catch (error) {
-    if (error instanceof SystemError && error.code === "module-invalid") return { pulled, outcome: error };
+    if (error instanceof SystemError && error.code === "module-invalid")
+      return { pulled, outcome: error, notes: {} };
     throw error;
   }
 }
@@ -53,14 +61,16 @@ export async function storePulled(
 /** What a URL stands for, when `module` is what became of what was pulled. */
 export function describeSource(
   origin: ModuleOrigin,
-  { module, pulled }: { readonly module: string; readonly pulled: string },
+  made: { readonly module: string; readonly pulled: string; readonly notes: ModuleNotes },
   digests: readonly string[],
   preparation: ModulePreparation | undefined,
 ): ModuleSource {
+  const { module, pulled, notes } = made;
   return {
     module,
     ...(pulled !== module && { pulled }),
     ...(preparation && { preparedFor: preparation.target }),
+    ...notes,
     digests,
     repository: repositoryOf(origin),
   };

@@ -41,7 +41,7 @@ beforeEach(async () => {
     maxAttempts: 2,
     preparation: {
       target: "stock",
-      prepare: (bytes, what) => adaptModule(bytes, what, "stock").bytes,
+      prepare: (bytes, what) => ({ bytes: adaptModule(bytes, what, "stock").bytes }),
     },
   });
   resolver = createModuleResolver((request, signal) => cache.fetch(request, signal), silentLog);

@@ -63,6 +63,15 @@ test("a plugin gets the local file of its module, and keeps its version", async 
   assert.equal(url, "oci://registry.example.com/a:1");
 });
 
+test("the status says what was changed in a module, and what could not be", async () => {
+  const made = { adaptedFrom: "ab", adapted: ["marker"], warning: "rules by route will match nothing" };
+  resolver = createModuleResolver(async () => ({ path: "/modules/1.wasm", ...made }), silentLog);
+  resolve({});
+  await nextTurn();
+  const { adaptedFrom, adapted, warning } = resolver.plugins()[0]!;
+  assert.deepEqual({ adaptedFrom, adapted, warning }, made);
+});
+
 test("what is no plugin, or cannot be read, passes at once and untouched", () => {
   const other = rawResource("x", "type.googleapis.com/other.Type", Uint8Array.of(1));
   const unreadable = rawResource("y", typeUrls.extensionConfig, Uint8Array.of(0xff));

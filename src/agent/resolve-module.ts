@@ -2,14 +2,21 @@ import { getOrCreate } from "../get-or-create.ts";
 import type { Log } from "../log.ts";
 import { SystemError } from "../system-error.ts";
 import type { XdsResource } from "../xds/snapshot.ts";
+import { type ModuleNotes, notesOf } from "./module-index.ts";
 import type { ModuleRequest } from "./module-request.ts";
 import { readWasmResource, substituteFor, type WasmResource, withLocalModule } from "./rewrite.ts";
 
-/** Fetches a module to a local file; `adaptedFrom` is the SHA-256 of what was pulled, where that was changed. */
+/** What the gateway's own changes to a module were. */
+export interface ModuleAdaptation extends ModuleNotes {
+  /** The SHA-256 of what was pulled, where the module in effect is that with changes for the gateway. */
+  readonly adaptedFrom?: string;
+}
+
+/** Fetches a module to a local file. */
 export type FetchModule = (
   request: ModuleRequest,
   signal: AbortSignal,
-) => Promise<{ readonly path: string; readonly adaptedFrom?: string }>;
+) => Promise<ModuleAdaptation & { readonly path: string }>;
 
 /** What the agent has for one ECDS resource. */
 export interface Resolution {
@@ -22,15 +29,13 @@ export interface Resolution {
 }
 
 /** What the agent does with each plugin, for `/debug/modules`. */
-export interface PluginModule {
+export interface PluginModule extends ModuleAdaptation {
   readonly name: string;
   readonly url: string;
   readonly state: "fetching" | "ready" | "last-good" | "denying" | "allowing";
   readonly path: string;
   readonly error: string;
   readonly attempts: number;
-  /** The SHA-256 of what was pulled, where the module in effect is that with changes for the gateway. */
-  readonly adaptedFrom?: string;
 }
 
 /** Turns ECDS resources of discovery into what Envoy gets. One for an agent: what it last had outlives streams. */
@@ -64,10 +69,11 @@ export function createModuleResolver(fetchModule: FetchModule, log: Log): Module
 
   async function attempt(wasm: WasmResource, attempts: number, signal: AbortSignal): Promise<Resolution> {
     const { name, request } = wasm;
-    const note = (state: PluginModule["state"], path: string, error: string, adaptedFrom?: string) =>
+    const note = (state: PluginModule["state"], path: string, error: string, made: ModuleAdaptation = {}) =>
       status.set(name, {
         ...{ name, url: shownUrl(request.url), state, path, error, attempts },
-        ...(adaptedFrom !== undefined && { adaptedFrom }),
+        ...(made.adaptedFrom !== undefined && { adaptedFrom: made.adaptedFrom }),
+        ...notesOf(made),
       });
     if (attempts === 1) note("fetching", "", "");
     try {
@@ -76,13 +82,13 @@ export function createModuleResolver(fetchModule: FetchModule, log: Log): Module
           "unauthorized",
           "the image pull secret does not exist or may not be read by this gateway",
         );
-      const { path, adaptedFrom } = await fetchModule(request, signal);
+      const module = await fetchModule(request, signal);
       // What a newer version has overtaken must not count as the last good one.
       signal.throwIfAborted();
-      const resource = withLocalModule(wasm, path);
+      const resource = withLocalModule(wasm, module.path);
       lastGood.set(name, resource);
-      getOrCreate(handed, name, () => new Set()).add(path);
-      note("ready", path, "", adaptedFrom);
+      getOrCreate(handed, name, () => new Set()).add(module.path);
+      note("ready", module.path, "", module);
       return { resource, error: "" };
     } catch (caught) {
       const failure = SystemError.from(caught, "network", `cannot fetch ${shownUrl(request.url)}`);

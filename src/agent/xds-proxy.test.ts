@@ -235,6 +235,48 @@ function inEcds(method: Method, bytes: Buffer): string[] {
   );
 }
 
+for (const method of methods) {
+  test(`${method}: listeners are rewritten one by one, where that is asked for`, async () => {
+    const rewriting = join(directory, "rewriting.sock");
+    const rewriteListener = (value: Uint8Array) => Buffer.concat([value, Buffer.from("!")]);
+    const target = `127.0.0.1:${port}`;
+    const { signal } = agent;
+    await serveXdsProxy({ target, socket: rewriting, resolver, rewriteListener, log: silentLog, signal });
+    envoy.close();
+    envoy = new EnvoyClient(`unix:${rewriting}`, credentials.createInsecure()) as unknown as Envoy;
+    const { up, atEnvoy } = await open(method);
+    for (const typeUrl of [typeUrls.listener, typeUrls.cluster])
+      up.write(response(method, typeUrl, ["a", "b"]));
+    await until("both have arrived", () => atEnvoy.length === 2);
+    assert.deepEqual(valuesIn(method, atEnvoy[0]!), ["a!", "b!"]);
+    assert.deepEqual(valuesIn(method, atEnvoy[1]!), ["a", "b"]);
+  });
+}
+
+/** A response with resources of these bytes. */
+function response(method: Method, typeUrl: string, values: readonly string[]): Buffer {
+  const anys = values.map((value) => create(AnySchema, { typeUrl, value: Buffer.from(value) }));
+  const bytes =
+    method === "streamAggregatedResources"
+      ? toBinary(DiscoveryResponseSchema, create(DiscoveryResponseSchema, { typeUrl, resources: anys }))
+      : toBinary(
+          DeltaDiscoveryResponseSchema,
+          create(DeltaDiscoveryResponseSchema, {
+            typeUrl,
+            resources: anys.map((resource) => create(ResourceSchema, { name: "l", version: "1", resource })),
+          }),
+        );
+  return Buffer.from(bytes);
+}
+
+function valuesIn(method: Method, bytes: Buffer): readonly string[] {
+  const anys =
+    method === "streamAggregatedResources"
+      ? fromBinary(DiscoveryResponseSchema, bytes).resources
+      : fromBinary(DeltaDiscoveryResponseSchema, bytes).resources.map(({ resource }) => resource!);
+  return anys.map(({ value }) => Buffer.from(value).toString());
+}
+
 test("without a discovery Envoy is told that it is unavailable", async () => {
   discovery?.forceShutdown();
   assert.equal(await openDown("deltaAggregatedResources").ended, status.UNAVAILABLE);

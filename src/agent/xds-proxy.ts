@@ -1,4 +1,5 @@
 import { chmod, rm } from "node:fs/promises";
+import { AnySchema } from "@bufbuild/protobuf/wkt";
 import {
   type ClientDuplexStream,
   credentials,
@@ -10,7 +11,14 @@ import {
 } from "@grpc/grpc-js";
 import type { Log } from "../log.ts";
 import { errorText, SystemError } from "../system-error.ts";
-import { adsDefinition, grpcOptions, passThroughDefinition, typeUrlOf } from "../xds/ads.ts";
+import {
+  adsDefinition,
+  type DeltaDiscoveryResponse,
+  type DiscoveryResponse,
+  grpcOptions,
+  passThroughDefinition,
+  typeUrlOf,
+} from "../xds/ads.ts";
 import { typeUrls } from "../xds/type-urls.ts";
 import { createIncrementalSession, type EcdsSession, type SessionOptions } from "./ecds-incremental.ts";
 import { createStateOfTheWorldSession } from "./ecds-state-of-the-world.ts";
@@ -22,6 +30,8 @@ export interface XdsProxyOptions {
   /** Path of the unix socket that Envoy connects to. */
   readonly socket: string;
   readonly resolver: ModuleResolver;
+  /** Makes of an encoded listener what Envoy gets; the same unless given. */
+  readonly rewriteListener?: (listener: Uint8Array) => Uint8Array;
   readonly log: Log;
   readonly signal: AbortSignal;
 }
@@ -32,7 +42,7 @@ type Upstream = Record<Method, () => ClientDuplexStream<Buffer, Buffer>> & { clo
 
 /**
  * ADS between Envoy and discovery. Every type passes as the bytes it came in, but ECDS, in which modules are put in the
- * place of their urls. A stream of Envoy is a stream to discovery: when one ends, so does the other, and Envoy connects
+ * place of their urls, and listeners where they are rewritten. A stream of Envoy is a stream to discovery: when one ends, so does the other, and Envoy connects
  * again by itself, keeping what it has.
  */
 export async function serveXdsProxy(options: XdsProxyOptions): Promise<void> {
@@ -70,7 +80,7 @@ export async function serveXdsProxy(options: XdsProxyOptions): Promise<void> {
 function proxyStream<Request, Response>(
   down: ServerDuplexStream<Buffer, Buffer>,
   channel: Upstream,
-  { resolver, log }: XdsProxyOptions,
+  { resolver, rewriteListener, log }: XdsProxyOptions,
   method: Method,
   createSession: (options: SessionOptions<Request, Response>) => EcdsSession<Request, Response>,
 ): void {
@@ -107,8 +117,12 @@ function proxyStream<Request, Response>(
     else session.onRequest(requestDeserialize(bytes) as Request);
   };
   const onResponse = (bytes: Buffer) => {
-    if (typeUrlOf(bytes, "response", method) !== typeUrls.extensionConfig) passOn(bytes, up, down);
-    else session.onResponse(responseDeserialize(bytes) as Response);
+    const typeUrl = typeUrlOf(bytes, "response", method);
+    if (typeUrl === typeUrls.extensionConfig) session.onResponse(responseDeserialize(bytes) as Response);
+    else if (typeUrl === typeUrls.listener && rewriteListener) {
+      const response = withResources(responseDeserialize(bytes), rewriteListener);
+      passOn(responseSerialize(response as never), up, down);
+    } else passOn(bytes, up, down);
   };
   down.on("data", orEnd(onRequest));
   up.on("data", orEnd(onResponse));
@@ -117,6 +131,18 @@ function proxyStream<Request, Response>(
   down.on("end", () => end());
   down.on("cancelled", () => end());
   down.on("error", () => end());
+}
+
+/** A response with each of its resources rewritten. */
+function withResources<Message extends DiscoveryResponse | DeltaDiscoveryResponse>(
+  response: Message,
+  rewrite: (value: Uint8Array) => Uint8Array,
+): Message {
+  for (const each of response.resources) {
+    const any = each.$typeName === AnySchema.typeName ? each : each.resource;
+    if (any) any.value = rewrite(any.value);
+  }
+  return response;
 }
 
 /** Writes, and stops reading from where it came until it could be written. */
