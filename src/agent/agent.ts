@@ -13,6 +13,7 @@ import { envoyBootstrap } from "./envoy-bootstrap.ts";
 import { createModuleMetrics, type ModuleMetrics } from "./metrics.ts";
 import { createModuleCache, type ModuleCache, type ModulePreparation } from "./module-cache.ts";
 import type { GatewayNode } from "./node.ts";
+import { createPluginLog } from "./plugin-log.ts";
 import {
   createModuleResolver,
   type FetchModule,
@@ -82,7 +83,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     cache.fetch({ ...request, url: mirrored(request.url, options.registryMirrors) }, fetching);
   const resolver = createModuleResolver(moduleMetrics.measured(fetchModule), log);
   purgeHourly(cache, resolver, log, signal);
-  await serveXdsProxy({ target: options.discovery, socket, resolver, log, signal });
+  const pluginLog = envoy && createPluginLog();
+  await serveXdsProxy({ target: options.discovery, socket, resolver, pluginLog, log, signal });
   const state: { envoy: EnvoyState | undefined } = { envoy: undefined };
   const httpPort = await servePages({ bind, port: options.httpPort, pages: pages(), signal });
   const stopped = envoy ? startOwnEnvoy(envoy) : Promise.resolve();
@@ -94,8 +96,12 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
         readyPage(await gatewayReady(bind, envoy), "the gateway does not serve yet"),
       "/stats/prometheus": async () => ({ type: metrics.contentType, body: await metrics.metrics() }),
       "/debug/modules": () =>
-        jsonPage({ plugins: resolver.plugins(), modules: cache.entries(), envoy: state.envoy }),
+        jsonPage({ plugins: pluginStatus(), modules: cache.entries(), envoy: state.envoy }),
     };
+  }
+
+  function pluginStatus() {
+    return resolver.plugins().map((plugin) => ({ ...plugin, lastTrap: pluginLog?.lastTrap(plugin.name) }));
   }
 
   function startOwnEnvoy({ path, concurrency, adminPort, drainMs, logLevel }: EnvoyOptions): Promise<void> {
@@ -113,6 +119,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       concurrency,
       log: log.child({ role: "envoy" }),
       logLevel: logLevel ?? "warning",
+      onLogLine: pluginLog?.take,
       drainMs,
       signal: options.envoySignal ?? signal,
       onState: (next) => {

@@ -10,10 +10,19 @@ import {
 } from "@grpc/grpc-js";
 import type { Log } from "../log.ts";
 import { errorText, SystemError } from "../system-error.ts";
-import { adsDefinition, grpcOptions, passThroughDefinition, typeUrlOf } from "../xds/ads.ts";
+import {
+  adsDefinition,
+  type DeltaDiscoveryRequest,
+  type DiscoveryRequest,
+  grpcOptions,
+  passThroughDefinition,
+  typeUrlOf,
+} from "../xds/ads.ts";
 import { typeUrls } from "../xds/type-urls.ts";
 import { createIncrementalSession, type EcdsSession, type SessionOptions } from "./ecds-incremental.ts";
 import { createStateOfTheWorldSession } from "./ecds-state-of-the-world.ts";
+import { explainRefusals } from "./explain-refusals.ts";
+import type { PluginLog } from "./plugin-log.ts";
 import type { ModuleResolver } from "./resolve-module.ts";
 
 export interface XdsProxyOptions {
@@ -22,6 +31,8 @@ export interface XdsProxyOptions {
   /** Path of the unix socket that Envoy connects to. */
   readonly socket: string;
   readonly resolver: ModuleResolver;
+  /** Of the Envoy that the agent runs: what it refuses is explained by it. */
+  readonly pluginLog?: PluginLog;
   readonly log: Log;
   readonly signal: AbortSignal;
 }
@@ -67,10 +78,10 @@ export async function serveXdsProxy(options: XdsProxyOptions): Promise<void> {
 }
 
 /** Joins one stream of Envoy to a new one of discovery. */
-function proxyStream<Request, Response>(
+function proxyStream<Request extends DiscoveryRequest | DeltaDiscoveryRequest, Response>(
   down: ServerDuplexStream<Buffer, Buffer>,
   channel: Upstream,
-  { resolver, log }: XdsProxyOptions,
+  { resolver, pluginLog, log }: XdsProxyOptions,
   method: Method,
   createSession: (options: SessionOptions<Request, Response>) => EcdsSession<Request, Response>,
 ): void {
@@ -78,12 +89,13 @@ function proxyStream<Request, Response>(
     adsDefinition[method];
   const ended = new AbortController();
   const up = channel[method]();
-  const session = createSession({
+  const bare = createSession({
     resolver,
     sendUp: (request) => void up.write(requestSerialize(request as never)),
     sendDown: (response) => void down.write(responseSerialize(response as never)),
     signal: ended.signal,
   });
+  const session = pluginLog ? explainRefusals(bare, pluginLog, ended.signal) : bare;
   const end = (error?: Error) => {
     if (ended.signal.aborted) return;
     ended.abort();
