@@ -13,6 +13,8 @@ export interface DockerRegistryOptions {
   readonly token?: string;
   /** Speaks TLS, with the certificate and the key in these files. */
   readonly tls?: { readonly certificate: string; readonly key: string };
+  /** Serves what another one has. */
+  readonly contentOf?: DockerRegistry;
 }
 
 export interface DockerRegistry {
@@ -53,14 +55,14 @@ export async function runSkopeo(...args: readonly string[]): Promise<string> {
   return stdout;
 }
 
-function configOf(directory: string, { htpasswd, token, tls }: DockerRegistryOptions): string {
+function configOf(directory: string, { htpasswd, token, tls, contentOf }: DockerRegistryOptions): string {
   const auth =
     htpasswd === undefined ? "" : `  htpasswd:\n    realm: test\n    path: ${directory}/htpasswd\n`;
   const bearer = token === undefined ? "" : `  token:\n${token}`;
   return [
     "version: 0.1",
     "log:\n  level: info\n  accesslog:\n    disabled: true",
-    `storage:\n  filesystem:\n    rootdirectory: ${directory}/data`,
+    `storage:\n  filesystem:\n    rootdirectory: ${contentOf?.directory ?? directory}/data`,
     `http:\n  addr: 127.0.0.1:0`,
     tls ? `  tls:\n    certificate: ${tls.certificate}\n    key: ${tls.key}` : "",
     auth || bearer ? `auth:\n${auth}${bearer}` : "",
