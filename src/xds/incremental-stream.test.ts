@@ -500,6 +500,52 @@ suite("listeners that were refused", () => {
   });
 });
 
+suite("a client that does not answer", () => {
+  /** A client that has left as many responses unanswered as it may. */
+  function openFull() {
+    const client = openStream();
+    client.set({ [mcp]: { a: "0", b: "0" } });
+    client.subscribe(mcp, "a");
+    for (let n = 1; n <= 1000; n++) client.set({ [mcp]: { a: String(n), b: "0" } });
+    return { client, unanswered: client.take() };
+  }
+
+  test("is sent no more, and with its next answer what is newest", () => {
+    const { client, unanswered } = openFull();
+    assert.equal(unanswered.length, 100);
+    client.set({ [mcp]: { a: "newest", b: "0" } });
+    assert.deepEqual(client.changes(), []);
+    client.answer(unanswered.at(-1)!);
+    assert.deepEqual(client.changes(), [[mcp, { a: "newest" }, []]]);
+    for (const response of unanswered) client.answer(response);
+    assert.deepEqual(client.changes(), []);
+  });
+
+  test("hears then of what went, and of what it asked for meanwhile", () => {
+    const { client, unanswered } = openFull();
+    client.subscribe(mcp, "b", "c");
+    client.request({ typeUrl: mcp, resourceNamesUnsubscribe: ["c"] });
+    client.set({ [mcp]: { b: "0", c: "0" } });
+    assert.deepEqual(client.changes(), []);
+    client.answer(unanswered[0]!, "no such filter");
+    client.answer(unanswered[1]!);
+    assert.deepEqual(client.changes(), [
+      [mcp, { b: "0" }, []],
+      [mcp, {}, ["a"]],
+    ]);
+  });
+
+  test("of one type hears of the others", () => {
+    const { client } = openFull();
+    client.subscribe(listener);
+    client.set({ [mcp]: { a: "newest" }, [listener]: { l: "1" } });
+    assert.deepEqual(client.changes(), [
+      [listener, {}, []],
+      [listener, { l: "1" }, []],
+    ]);
+  });
+});
+
 test("a NACK without a reason is a NACK", () => {
   const client = openStream();
   client.set({ [mcp]: { a: "1" } });
