@@ -47,14 +47,10 @@ interface Newest {
 /** One resource that Envoy was sent and has not answered yet. */
 interface Sent {
   readonly version: Newest;
-  /** What it was sent; undefined for a removal. */
-  readonly resource: XdsResource | undefined;
+  readonly resource: XdsResource;
   /** Why that is not what discovery sent, "" where it is. */
   readonly error: string;
 }
-
-/** Stands for the removals of a response, which Envoy gets in one. */
-const removals = "(removed)";
 
 /**
  * ECDS in its incremental form. Each resource goes to Envoy in a response of its own, when its module is there: one slow
@@ -64,7 +60,11 @@ const removals = "(removed)";
  *
  * What Envoy refuses is followed by what it had before: Envoy would put a refused configuration into each listener that
  * it makes from then on, and refuse those listeners too.
+ *
+ * Of a resource that is gone, Envoy does not hear: it would drop the configuration at once, while an old listener that is
+ * being drained runs with it. But what was good of it is forgotten, so that a later plugin of the same name starts anew.
  */
+// Unlike Istio: it hands removals on.
 export function createIncrementalSession({
   resolver,
   sendUp,
@@ -83,29 +83,18 @@ export function createIncrementalSession({
     for (const { fetching } of newest.values()) fetching.abort();
   });
 
-  function send(
-    sent: Sent,
-    systemVersionInfo: string,
-    resources: Resource[],
-    removedResources: string[] = [],
-  ): void {
-    const nonce = `${sent.version.upstream.nonce}/${++counter}`;
-    lastSent.set(sent.version.name, nonce);
-    sentDown.set(nonce, sent);
-    const { extensionConfig: typeUrl } = typeUrls;
+  function sendResource(version: Newest, resource: XdsResource, error: string): void {
+    const nonce = `${version.upstream.nonce}/${++counter}`;
+    lastSent.set(version.name, nonce);
+    sentDown.set(nonce, { version, resource, error });
     sendDown(
       create(DeltaDiscoveryResponseSchema, {
-        typeUrl,
+        typeUrl: typeUrls.extensionConfig,
         nonce,
-        systemVersionInfo,
-        resources,
-        removedResources,
+        systemVersionInfo: resource.version,
+        resources: [toResource(resource)],
       }),
     );
-  }
-
-  function sendResource(version: Newest, resource: XdsResource, error: string): void {
-    send({ version, resource, error }, resource.version, [toResource(resource)]);
   }
 
   /** Notes what became of one resource, and answers discovery when that settles its response or changes the answer. */
@@ -162,29 +151,23 @@ export function createIncrementalSession({
   }
 
   function onAcceptance({ version, resource, error }: Sent): void {
-    if (resource && !error) resolver.accepted(resource);
+    if (!error) resolver.accepted(resource);
     settle(version, error);
   }
 
   function onRefusal(nonce: string, { version, resource, error }: Sent, refusal: string): void {
     settle(version, refusal);
     // What stands in for something has nothing to stand in for it.
-    if (!resource || error || lastSent.get(version.name) !== nonce) return;
+    if (error || lastSent.get(version.name) !== nonce) return;
     const before = resolver.refused(resource, refusal);
     if (before) sendResource(version, before, refusal);
   }
 
   return {
-    onResponse({ nonce, resources, removedResources, systemVersionInfo }) {
-      const names = resources.map(({ name }) => name);
-      const upstream: Upstream = { nonce, open: new Set(names), errors: new Map() };
-      if (removedResources.length > 0) upstream.open.add(removals);
-      if (upstream.open.size === 0) return answerDiscovery(upstream);
+    onResponse({ nonce, resources, removedResources }) {
+      const upstream = { nonce, open: new Set(resources.map(({ name }) => name)), errors: new Map() };
       for (const name of removedResources) forget(name);
-      if (removedResources.length > 0) {
-        const sent = { version: begin(upstream, removals), resource: undefined, error: "" };
-        send(sent, systemVersionInfo, [], removedResources);
-      }
+      if (upstream.open.size === 0) return answerDiscovery(upstream);
       for (const resource of resources) fetchAndSend(upstream, resource);
     },
 

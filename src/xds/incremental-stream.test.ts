@@ -5,6 +5,7 @@ import {
   DeltaDiscoveryRequestSchema,
   DeltaDiscoveryResponseSchema,
 } from "../gen/envoy/service/discovery/v3/discovery_pb.ts";
+import { ecdsRemovals } from "./ecds-removals.ts";
 import { createIncrementalStream } from "./incremental-stream.ts";
 import { createSnapshot, createSnapshotType, rawResource, type Snapshot } from "./snapshot.ts";
 import { pushOrder, typeUrls } from "./type-urls.ts";
@@ -325,8 +326,26 @@ suite("initial versions", () => {
   });
 });
 
-suite("ECDS resources are never removed", () => {
-  test("neither when they go, nor for a client that comes back with them", () => {
+suite("ECDS resources are removed for agents of ours only", () => {
+  test("for one, when they go and when it comes back with them", () => {
+    const client = openStream();
+    client.set({ [extensionConfig]: { a: "1" } });
+    client.request({
+      node: { id: "gateway", metadata: { ...ecdsRemovals } },
+      typeUrl: extensionConfig,
+      resourceNamesSubscribe: ["a", "gone"],
+      initialResourceVersions: { gone: "v" },
+    });
+    assert.deepEqual(client.changes(), [[extensionConfig, { a: "1" }, ["gone"]]]);
+    client.set({ [extensionConfig]: {} });
+    client.set({ [extensionConfig]: { a: "1" } });
+    assert.deepEqual(client.changes(), [
+      [extensionConfig, {}, ["a"]],
+      [extensionConfig, { a: "1" }, []],
+    ]);
+  });
+
+  test("for nobody else, neither when they go nor for a client that comes back with them", () => {
     const client = openStream();
     client.set({ [extensionConfig]: { a: "1", b: "1" } });
     client.request({

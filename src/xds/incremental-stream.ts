@@ -1,5 +1,6 @@
 import { getOrCreate } from "../get-or-create.ts";
 import type { DeltaDiscoveryRequest } from "./ads.ts";
+import { asksForEcdsRemovals } from "./ecds-removals.ts";
 import { encodeIncremental } from "./encode.ts";
 import {
   createNonces,
@@ -42,7 +43,9 @@ export function createIncrementalStream(send: Send): ServerStream<DeltaDiscovery
   const subscriptions = new Map<string, IncrementalSubscription>();
   const nextNonce = createNonces();
   let snapshot: Snapshot | undefined;
+  let isToldAll = false;
 
+  const isTold = (typeUrl: string) => isToldAll || isRemovable(typeUrl);
   const typeNow = (typeUrl: string) => snapshot?.get(typeUrl) ?? emptyType(typeUrl);
 
   function respond(
@@ -97,7 +100,7 @@ export function createIncrementalStream(send: Send): ServerStream<DeltaDiscovery
     subscription.initialVersions = undefined;
     subscription.asked.clear();
     subscription.synced = type;
-    const sendable = isRemovable(type.typeUrl) ? removed : [];
+    const sendable = isTold(type.typeUrl) ? removed : [];
     // A wildcard is always answered: MCP clients wait for one answer of each type, empty or not.
     if (subscription.wildcard || changed.length > 0 || sendable.length > 0) {
       respond(subscription, type.version, changed, sendable);
@@ -146,12 +149,13 @@ export function createIncrementalStream(send: Send): ServerStream<DeltaDiscovery
     const changed = diff.changed.filter(({ name }) => subscription.wants(name));
     if (changed.length > 0 && changed.length === diff.changed.length) respondShared(subscription, type, diff);
     else if (changed.length > 0) respond(subscription, type.version, changed, []);
-    const removed = isRemovable(type.typeUrl) ? diff.removed.filter((name) => subscription.wants(name)) : [];
+    const removed = isTold(type.typeUrl) ? diff.removed.filter((name) => subscription.wants(name)) : [];
     return removed.length > 0 ? () => respond(subscription, type.version, [], removed) : undefined;
   }
 
   return {
     onRequest(request) {
+      if (request.node) isToldAll = asksForEcdsRemovals(request.node);
       const known = subscriptions.get(request.typeUrl);
       const subscription = known ?? subscribe(request);
       if (known && request.responseNonce) onAnswer(known, request);

@@ -248,3 +248,15 @@ test("a plugin that is removed and, before the old listener has gone, added with
     await assertWorks("three");
   });
 });
+
+test("a plugin that is removed and, before the old listener has gone, comes back broken, is a new one", async () => {
+  const closed = { failStrategy: "FAIL_CLOSE" };
+  await put("three", closed);
+  await until("it fails closed", async () => isMarked(await ask(), "three"));
+  await remove("three");
+  assert.equal(await moduleStatus(files.offset, "three"), undefined);
+  await put("three", { ...closed, config: { refuse: "no such colour" } });
+  await assertNamed("three", "denying", /no such colour/);
+  assert.equal((await ask()).status, 403);
+  await heal("three", closed);
+});
