@@ -16,6 +16,7 @@ import { silentLog } from "../log.ts";
 import { rawResource, type XdsResource } from "../xds/snapshot.ts";
 import { typeUrls } from "../xds/type-urls.ts";
 import { createIncrementalSession } from "./ecds-incremental.ts";
+import { createPluginLog, type PluginLog } from "./plugin-log.ts";
 import { createModuleResolver, type ModuleResolver } from "./resolve-module.ts";
 
 type Session = ReturnType<typeof createIncrementalSession>;
@@ -24,6 +25,7 @@ let fetches: Fetch[];
 let resolver: ModuleResolver;
 let stream: AbortController;
 let session: Session;
+let pluginLog: PluginLog;
 /** What Envoy and discovery were sent. */
 let down: DeltaDiscoveryResponse[];
 let up: DeltaDiscoveryRequest[];
@@ -45,7 +47,14 @@ function openStream(): void {
   down = [];
   up = [];
   const [sendDown, sendUp] = [down.push.bind(down), up.push.bind(up)];
-  session = createIncrementalSession({ resolver, sendUp, sendDown, signal: stream.signal });
+  pluginLog = createPluginLog();
+  session = createIncrementalSession({ resolver, pluginLog, sendUp, sendDown, signal: stream.signal });
+}
+
+/** Envoy writes that a plugin has trapped. */
+function trap(name: string): void {
+  for (const message of [`wasm log ${name}: no more`, "Function: proxy_on_log failed: unreachable"])
+    pluginLog.take({ level: "error", thread: "1", component: "wasm", message });
 }
 
 /** Discovery sends resources in one response. */
@@ -331,4 +340,40 @@ test("the end of the stream ends what is being fetched, and nobody is told of it
   await nextTurn();
   assert.equal(fetches.length, 2);
   assert.deepEqual([sentDown(), sentUp()], [["ns.b: deny"], []]);
+});
+
+test("a plugin that traps is asked for again, refused with the reason, and accepted with its next version", async () => {
+  respond("1", [plugin("ns.a"), plugin("ns.b")]);
+  for (const name of ["ns.a", "ns.b"]) await fetchOf(name).succeed();
+  for (const sent of down) ack(sent);
+  trap("ns.a");
+  trap("ns.a");
+  assert.deepEqual(
+    up.slice(1).map(({ responseNonce, resourceNamesSubscribe }) => [responseNonce, resourceNamesSubscribe]),
+    [["", ["ns.a"]]],
+  );
+  respond("2", [plugin("ns.a")]);
+  await fetchOf("ns.a").succeed();
+  ack(down[2]!);
+  respond("3", [plugin("ns.a", "v2")]);
+  await fetchOf("ns.a").succeed();
+  ack(down[3]!);
+  assert.deepEqual(sentUp().slice(2), [
+    "2 ns.a: Function: proxy_on_log failed: unreachable; no more",
+    // What a newer version overtakes is nobody's concern.
+    "2 ok",
+    "3 ok",
+  ]);
+  trap("ns.a");
+  assert.deepEqual(up.at(-1)!.resourceNamesSubscribe, ["ns.a"]);
+});
+
+test("a trap is nothing new of what Envoy does not run, or discovery does not know", async () => {
+  respond("1", [plugin("ns.a")]);
+  trap("ns.a");
+  await fetches[0]!.succeed();
+  trap("ns.a");
+  trap("ns.b");
+  ack(down[0]!);
+  assert.deepEqual(sentUp(), ["1 ok"]);
 });

@@ -11,6 +11,7 @@ import {
 import { StatusSchema } from "../gen/google/rpc/status_pb.ts";
 import type { XdsResource } from "../xds/snapshot.ts";
 import { typeUrls } from "../xds/type-urls.ts";
+import { type PluginLog, pluginOfResource } from "./plugin-log.ts";
 import type { ModuleResolver, Resolution } from "./resolve-module.ts";
 
 /** Both directions of one Envoy's ECDS. */
@@ -21,6 +22,8 @@ export interface EcdsSession<Request, Response> {
 
 export interface SessionOptions<Request, Response> {
   readonly resolver: ModuleResolver;
+  /** Of the Envoy that the agent runs. */
+  readonly pluginLog?: PluginLog;
   readonly sendUp: (request: Request) => void;
   readonly sendDown: (response: Response) => void;
   /** Aborts when the stream ends. */
@@ -39,6 +42,7 @@ interface Upstream {
 /** The newest version of one resource. */
 interface Newest {
   readonly name: string;
+  readonly version: string;
   readonly upstream: Upstream;
   /** Aborts when another version takes its place, or nobody wants it any more. */
   readonly fetching: AbortController;
@@ -67,6 +71,7 @@ interface Sent {
 // Unlike Istio: it hands removals on.
 export function createIncrementalSession({
   resolver,
+  pluginLog,
   sendUp,
   sendDown,
   signal,
@@ -78,7 +83,12 @@ export function createIncrementalSession({
   const newest = new Map<string, Newest>();
   /** The nonce of the last response with each resource. */
   const lastSent = new Map<string, string>();
+  /** Versions that Envoy runs. */
+  const accepted = new WeakSet<Newest>();
+  /** By name the version that has trapped since Envoy accepted it, and why: it is not in effect any more. */
+  const trapped = new Map<string, { readonly version: string; readonly reason: string }>();
   let counter = 0;
+  pluginLog?.onTrap((plugin, { reason }) => onTrap(plugin, reason), signal);
   signal.addEventListener("abort", () => {
     for (const { fetching } of newest.values()) fetching.abort();
   });
@@ -131,18 +141,20 @@ export function createIncrementalSession({
   function forget(name: string): void {
     drop(name);
     lastSent.delete(name);
+    trapped.delete(name);
     resolver.forget(name);
   }
 
-  function begin(upstream: Upstream, name: string): Newest {
+  function begin(upstream: Upstream, { name, version }: Resource): Newest {
     drop(name);
-    const version = { name, upstream, fetching: new AbortController() };
-    newest.set(name, version);
-    return version;
+    if (trapped.get(name)?.version !== version) trapped.delete(name);
+    const begun = { name, version, upstream, fetching: new AbortController() };
+    newest.set(name, begun);
+    return begun;
   }
 
   function fetchAndSend(upstream: Upstream, resource: Resource): void {
-    const version = begin(upstream, resource.name);
+    const version = begin(upstream, resource);
     const onResolution = ({ resource: resolved, error }: Resolution) => {
       if (resolved) sendResource(version, resolved, error);
       else settle(version, error);
@@ -152,7 +164,20 @@ export function createIncrementalSession({
 
   function onAcceptance({ version, resource, error }: Sent): void {
     if (!error) resolver.accepted(resource);
-    settle(version, error);
+    if (!error) accepted.add(version);
+    settle(version, error || (trapped.get(version.name)?.reason ?? ""));
+  }
+
+  /**
+   * Discovery has had its answer when a plugin traps: asked for the plugin once more, it sends a response that can be
+   * refused. Envoy does nothing with a configuration that it has.
+   */
+  function onTrap(plugin: string, reason: string): void {
+    const version = [...newest.values()].find(({ name }) => pluginOfResource(name) === plugin);
+    if (!version || !accepted.has(version) || trapped.has(version.name)) return;
+    trapped.set(version.name, { version: version.version, reason });
+    const { extensionConfig: typeUrl } = typeUrls;
+    sendUp(create(DeltaDiscoveryRequestSchema, { typeUrl, resourceNamesSubscribe: [version.name] }));
   }
 
   function onRefusal(nonce: string, { version, resource, error }: Sent, refusal: string): void {

@@ -63,6 +63,7 @@ suite("createPluginLog", () => {
     line("wasm log ns.a root vm: plugin failed: no more");
     line("Function: proxy_on_request_headers failed: Uncaught RuntimeError: unreachable");
     const { at, reason } = log.lastTrap("ns.a")!;
+    assert.deepEqual(log.lastTrap("extensions.istio.io/wasmplugin/ns.a"), { at, reason });
     assert.equal(
       reason,
       "Function: proxy_on_request_headers failed: Uncaught RuntimeError: unreachable; plugin failed: no more",
@@ -78,5 +79,19 @@ suite("createPluginLog", () => {
     line("wasm log ns.a: an error");
     line("Function: proxy_on_log failed: Uncaught RuntimeError: unreachable", { thread: "2" });
     assert.deepEqual([log.lastTrap("ns.a"), log.lastTrap("ns.b")], [undefined, undefined]);
+  });
+
+  test("who listens hears of traps until its signal", () => {
+    const ended = new AbortController();
+    const heard: string[] = [];
+    log.onTrap((plugin, { reason }) => heard.push(`${plugin}: ${reason}`), ended.signal);
+    const trap = () => {
+      line("wasm log ns.a: no more");
+      line("Function: proxy_on_log failed: unreachable");
+    };
+    trap();
+    ended.abort();
+    trap();
+    assert.deepEqual(heard, ["ns.a: Function: proxy_on_log failed: unreachable; no more"]);
   });
 });

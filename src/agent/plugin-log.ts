@@ -7,8 +7,15 @@ export interface PluginLog {
   take(line: EnvoyLogLine): void;
   /** Gives why Envoy could not load a plugin the last time, in the plugin's own words; "" where it did not say. */
   loadFailure(plugin: string): string;
-  /** Gives the last trap of a plugin that was serving. */
-  lastTrap(plugin: string): Trap | undefined;
+  /** Gives the last trap of a plugin that was serving, by the name of its ECDS resource. */
+  lastTrap(resource: string): Trap | undefined;
+  /** Calls back with each plugin that traps from now on, until the signal aborts. */
+  onTrap(listener: (plugin: string, trap: Trap) => void, signal: AbortSignal): void;
+}
+
+/** What Envoy's log calls the plugin of an ECDS resource: newer istiods put a path before it. */
+export function pluginOfResource(resource: string): string {
+  return resource.slice(resource.lastIndexOf("/") + 1);
 }
 
 /** A plugin has failed while it was serving: its VM is gone. */
@@ -36,11 +43,14 @@ export function createPluginLog(): PluginLog {
   const named = new LRUCache<string, { plugin: string; text: string }>({ max: maxThreads });
   const loadFailures = new LRUCache<string, string>({ max: maxPlugins });
   const traps = new LRUCache<string, Trap>({ max: maxPlugins });
+  const listeners = new Set<(plugin: string, trap: Trap) => void>();
 
-  function noteTrap(thread: string, trap: string): void {
-    const { plugin, text } = named.get(thread) ?? {};
-    if (plugin !== undefined)
-      traps.set(plugin, { at: new Date().toISOString(), reason: `${readable(trap)}; ${text}` });
+  function noteTrap(thread: string, message: string): void {
+    const before = named.get(thread);
+    if (!before) return;
+    const trap = { at: new Date().toISOString(), reason: `${readable(message)}; ${before.text}` };
+    traps.set(before.plugin, trap);
+    for (const listener of listeners) listener(before.plugin, trap);
   }
 
   function noteUnnamed(thread: string, message: string): void {
@@ -64,7 +74,12 @@ export function createPluginLog(): PluginLog {
       if (plugin === undefined && (level === "warn" || level === "error")) noteUnnamed(thread, message);
     },
     loadFailure: (plugin) => loadFailures.get(plugin) ?? "",
-    lastTrap: (plugin) => traps.get(plugin),
+    lastTrap: (resource) => traps.get(pluginOfResource(resource)),
+    onTrap(listener, signal) {
+      if (signal.aborted) return;
+      listeners.add(listener);
+      signal.addEventListener("abort", () => listeners.delete(listener), { once: true });
+    },
   };
 }
 

@@ -91,6 +91,7 @@ function proxyStream<Request extends DiscoveryRequest | DeltaDiscoveryRequest, R
   const up = channel[method]();
   const bare = createSession({
     resolver,
+    pluginLog,
     sendUp: (request) => void up.write(requestSerialize(request as never)),
     sendDown: (response) => void down.write(responseSerialize(response as never)),
     signal: ended.signal,

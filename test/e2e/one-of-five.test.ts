@@ -222,6 +222,12 @@ test("a plugin that traps in a request: it is passed by, the others do not notic
       /proxy_on_request_headers failed: .*unreachable; plugin failed: trapped in a request/,
     );
     assert(!isMarked(await ask(), "three"));
+    const status = await until("discovery knows", async () => {
+      const now = await ecdsStatus(files.offset, "three");
+      return now?.state === "ERROR" ? now : undefined;
+    });
+    assert.equal(status.error, `higress-system.three: ${trap.reason}`);
+    for (const other of others) await assertWorks(other);
     for (const other of others) assert.equal((await moduleStatus(files.offset, other))?.lastTrap, undefined);
     await heal("three", { config: { edited: true } });
   };
