@@ -14,6 +14,7 @@ import { envoyBootstrap } from "./envoy-bootstrap.ts";
 import { createModuleMetrics, type ModuleMetrics } from "./metrics.ts";
 import { createModuleCache, type ModuleCache, type ModulePreparation } from "./module-cache.ts";
 import type { GatewayNode } from "./node.ts";
+import { createPluginLog } from "./plugin-log.ts";
 import type { PurgePolicy } from "./purge-policy.ts";
 import {
   createModuleResolver,
@@ -92,7 +93,16 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const resolver: ModuleResolver = createModuleResolver(moduleMetrics.measured(fetchModule), log);
   purgeRegularly(cache, log, signal);
   const rewriteListener = options.gatewayAbi === "stock" ? withCurrentRoute : undefined;
-  await serveXdsProxy({ target: options.discovery, socket, resolver, rewriteListener, log, signal });
+  const pluginLog = envoy && createPluginLog();
+  await serveXdsProxy({
+    target: options.discovery,
+    socket,
+    resolver,
+    rewriteListener,
+    pluginLog,
+    log,
+    signal,
+  });
   const state: { envoy: EnvoyState | undefined } = { envoy: undefined };
   const httpPort = await servePages({ bind, port: options.httpPort, pages: pages(), signal });
   const stopped = envoy ? startOwnEnvoy(envoy) : untilAborted(options.envoySignal ?? signal);
@@ -104,8 +114,12 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
         readyPage(await gatewayReady(bind, envoy), "the gateway does not serve yet"),
       "/stats/prometheus": async () => ({ type: metrics.contentType, body: await metrics.metrics() }),
       "/debug/modules": () =>
-        jsonPage({ plugins: resolver.plugins(), modules: cache.entries(), envoy: state.envoy }),
+        jsonPage({ plugins: pluginStatus(), modules: cache.entries(), envoy: state.envoy }),
     };
+  }
+
+  function pluginStatus() {
+    return resolver.plugins().map((plugin) => ({ ...plugin, lastTrap: pluginLog?.lastTrap(plugin.name) }));
   }
 
   function startOwnEnvoy({ path, concurrency, adminPort, drainMs, logLevel }: EnvoyOptions): Promise<void> {
@@ -123,6 +137,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       concurrency,
       log: log.child({ role: "envoy" }),
       logLevel: logLevel ?? "warning",
+      onLogLine: pluginLog?.take,
       drainMs,
       signal: options.envoySignal ?? signal,
       onState: (next) => {

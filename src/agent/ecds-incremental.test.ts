@@ -16,6 +16,7 @@ import { silentLog } from "../log.ts";
 import { rawResource, type XdsResource } from "../xds/snapshot.ts";
 import { typeUrls } from "../xds/type-urls.ts";
 import { createIncrementalSession } from "./ecds-incremental.ts";
+import { createPluginLog, type PluginLog } from "./plugin-log.ts";
 import { createModuleResolver, type ModuleResolver } from "./resolve-module.ts";
 
 type Session = ReturnType<typeof createIncrementalSession>;
@@ -24,6 +25,7 @@ let fetches: Fetch[];
 let resolver: ModuleResolver;
 let stream: AbortController;
 let session: Session;
+let pluginLog: PluginLog;
 /** What Envoy and discovery were sent. */
 let down: DeltaDiscoveryResponse[];
 let up: DeltaDiscoveryRequest[];
@@ -45,7 +47,14 @@ function openStream(): void {
   down = [];
   up = [];
   const [sendDown, sendUp] = [down.push.bind(down), up.push.bind(up)];
-  session = createIncrementalSession({ resolver, sendUp, sendDown, signal: stream.signal });
+  pluginLog = createPluginLog();
+  session = createIncrementalSession({ resolver, pluginLog, sendUp, sendDown, signal: stream.signal });
+}
+
+/** Envoy writes that a plugin has trapped. */
+function trap(name: string): void {
+  for (const message of [`wasm log ${name}: no more`, "Function: proxy_on_log failed: unreachable"])
+    pluginLog.take({ level: "error", thread: "1", component: "wasm", message });
 }
 
 /** Discovery sends resources in one response. */
@@ -83,14 +92,12 @@ function nack({ nonce }: DeltaDiscoveryResponse, message: string): void {
   request({ responseNonce: nonce, errorDetail: create(StatusSchema, { message }) });
 }
 
-/** `NAME: what Envoy would run`, or what is removed, for each response that Envoy got. */
+/** `NAME: what Envoy would run`, for each response that Envoy got. */
 const sentDown = () =>
-  down.map(({ resources, removedResources }) =>
-    [
-      ...resources.map(({ name, resource }) => `${name}: ${inShort(resource!.value)}`),
-      ...removedResources.map((name) => `-${name}`),
-    ].join(", "),
-  );
+  down.map(({ resources, removedResources }) => {
+    assert.deepEqual(removedResources, []);
+    return resources.map(({ name, resource }) => `${name}: ${inShort(resource!.value)}`).join(", ");
+  });
 
 /** `NONCE ok`, or `NONCE` and the error, for each answer that discovery got. */
 const sentUp = () =>
@@ -240,17 +247,36 @@ test("what Envoy took last outlives the stream", async () => {
   assert.deepEqual(sentDown().slice(1), ["ns.a: v1 at /modules/ns.a-v1.wasm"]);
 });
 
-test("removed resources pass, and are part of the one answer", async () => {
+test("Envoy does not hear of removed resources, and discovery has its one answer", async () => {
   respond("1", [plugin("ns.a")], ["ns.gone", "ns.lost"]);
-  assert.deepEqual(sentDown(), ["-ns.gone, -ns.lost"]);
-  ack(down[0]!);
-  assert.deepEqual(sentUp(), []);
   await fetches[0]!.succeed();
-  ack(down[1]!);
+  ack(down[0]!);
   respond("2", [], ["ns.a"]);
-  ack(down[2]!);
+  assert.deepEqual(sentDown(), ["ns.a: v1 at /modules/ns.a-v1.wasm"]);
   assert.deepEqual(sentUp(), ["1 ok", "2 ok"]);
   assert.deepEqual(resolver.plugins(), []);
+});
+
+test("a plugin that was removed and comes back broken does not get what was good before", async () => {
+  respond("1", [plugin("ns.a")]);
+  await fetches[0]!.succeed();
+  ack(down[0]!);
+  respond("2", [], ["ns.a"]);
+  respond("3", [plugin("ns.a", "v2")]);
+  await fetches[1]!.fail();
+  assert.deepEqual(sentDown(), ["ns.a: v1 at /modules/ns.a-v1.wasm", "ns.a: deny"]);
+  respond("4", [plugin("ns.a", "v3")]);
+  await fetches[2]!.succeed();
+  nack(down[2]!, "bad v3");
+  assert.deepEqual(sentDown().slice(2), ["ns.a: v3 at /modules/ns.a-v3.wasm", "ns.a: deny"]);
+});
+
+test("the removal of what is being fetched ends the fetch", async () => {
+  respond("1", [plugin("ns.a")]);
+  respond("2", [], ["ns.a"]);
+  assert.ok(fetches[0]!.signal.aborted);
+  await fetches[0]!.succeed();
+  assert.deepEqual([sentDown(), sentUp()], [[], ["1 ok", "2 ok"]]);
 });
 
 test("a response with nothing in it is answered at once", () => {
@@ -314,4 +340,40 @@ test("the end of the stream ends what is being fetched, and nobody is told of it
   await nextTurn();
   assert.equal(fetches.length, 2);
   assert.deepEqual([sentDown(), sentUp()], [["ns.b: deny"], []]);
+});
+
+test("a plugin that traps is asked for again, refused with the reason, and accepted with its next version", async () => {
+  respond("1", [plugin("ns.a"), plugin("ns.b")]);
+  for (const name of ["ns.a", "ns.b"]) await fetchOf(name).succeed();
+  for (const sent of down) ack(sent);
+  trap("ns.a");
+  trap("ns.a");
+  assert.deepEqual(
+    up.slice(1).map(({ responseNonce, resourceNamesSubscribe }) => [responseNonce, resourceNamesSubscribe]),
+    [["", ["ns.a"]]],
+  );
+  respond("2", [plugin("ns.a")]);
+  await fetchOf("ns.a").succeed();
+  ack(down[2]!);
+  respond("3", [plugin("ns.a", "v2")]);
+  await fetchOf("ns.a").succeed();
+  ack(down[3]!);
+  assert.deepEqual(sentUp().slice(2), [
+    "2 ns.a: Function: proxy_on_log failed: unreachable; no more",
+    // What a newer version overtakes is nobody's concern.
+    "2 ok",
+    "3 ok",
+  ]);
+  trap("ns.a");
+  assert.deepEqual(up.at(-1)!.resourceNamesSubscribe, ["ns.a"]);
+});
+
+test("a trap is nothing new of what Envoy does not run, or discovery does not know", async () => {
+  respond("1", [plugin("ns.a")]);
+  trap("ns.a");
+  await fetches[0]!.succeed();
+  trap("ns.a");
+  trap("ns.b");
+  ack(down[0]!);
+  assert.deepEqual(sentUp(), ["1 ok"]);
 });

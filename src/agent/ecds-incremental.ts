@@ -11,6 +11,7 @@ import {
 import { StatusSchema } from "../gen/google/rpc/status_pb.ts";
 import type { XdsResource } from "../xds/snapshot.ts";
 import { typeUrls } from "../xds/type-urls.ts";
+import { type PluginLog, pluginOfResource } from "./plugin-log.ts";
 import type { ModuleResolver, Resolution } from "./resolve-module.ts";
 
 /** Both directions of one Envoy's ECDS. */
@@ -21,6 +22,8 @@ export interface EcdsSession<Request, Response> {
 
 export interface SessionOptions<Request, Response> {
   readonly resolver: ModuleResolver;
+  /** Of the Envoy that the agent runs. */
+  readonly pluginLog?: PluginLog;
   readonly sendUp: (request: Request) => void;
   readonly sendDown: (response: Response) => void;
   /** Aborts when the stream ends. */
@@ -39,6 +42,7 @@ interface Upstream {
 /** The newest version of one resource. */
 interface Newest {
   readonly name: string;
+  readonly version: string;
   readonly upstream: Upstream;
   /** Aborts when another version takes its place, or nobody wants it any more. */
   readonly fetching: AbortController;
@@ -47,14 +51,10 @@ interface Newest {
 /** One resource that Envoy was sent and has not answered yet. */
 interface Sent {
   readonly version: Newest;
-  /** What it was sent; undefined for a removal. */
-  readonly resource: XdsResource | undefined;
+  readonly resource: XdsResource;
   /** Why that is not what discovery sent, "" where it is. */
   readonly error: string;
 }
-
-/** Stands for the removals of a response, which Envoy gets in one. */
-const removals = "(removed)";
 
 /**
  * ECDS in its incremental form. Each resource goes to Envoy in a response of its own, when its module is there: one slow
@@ -64,9 +64,14 @@ const removals = "(removed)";
  *
  * What Envoy refuses is followed by what it had before: Envoy would put a refused configuration into each listener that
  * it makes from then on, and refuse those listeners too.
+ *
+ * Of a resource that is gone, Envoy does not hear: it would drop the configuration at once, while an old listener that is
+ * being drained runs with it. But what was good of it is forgotten, so that a later plugin of the same name starts anew.
  */
+// Unlike Istio: it hands removals on.
 export function createIncrementalSession({
   resolver,
+  pluginLog,
   sendUp,
   sendDown,
   signal,
@@ -78,34 +83,28 @@ export function createIncrementalSession({
   const newest = new Map<string, Newest>();
   /** The nonce of the last response with each resource. */
   const lastSent = new Map<string, string>();
+  /** Versions that Envoy runs. */
+  const accepted = new WeakSet<Newest>();
+  /** By name the version that has trapped since Envoy accepted it, and why: it is not in effect any more. */
+  const trapped = new Map<string, { readonly version: string; readonly reason: string }>();
   let counter = 0;
+  pluginLog?.onTrap((plugin, { reason }) => onTrap(plugin, reason), signal);
   signal.addEventListener("abort", () => {
     for (const { fetching } of newest.values()) fetching.abort();
   });
 
-  function send(
-    sent: Sent,
-    systemVersionInfo: string,
-    resources: Resource[],
-    removedResources: string[] = [],
-  ): void {
-    const nonce = `${sent.version.upstream.nonce}/${++counter}`;
-    lastSent.set(sent.version.name, nonce);
-    sentDown.set(nonce, sent);
-    const { extensionConfig: typeUrl } = typeUrls;
+  function sendResource(version: Newest, resource: XdsResource, error: string): void {
+    const nonce = `${version.upstream.nonce}/${++counter}`;
+    lastSent.set(version.name, nonce);
+    sentDown.set(nonce, { version, resource, error });
     sendDown(
       create(DeltaDiscoveryResponseSchema, {
-        typeUrl,
+        typeUrl: typeUrls.extensionConfig,
         nonce,
-        systemVersionInfo,
-        resources,
-        removedResources,
+        systemVersionInfo: resource.version,
+        resources: [toResource(resource)],
       }),
     );
-  }
-
-  function sendResource(version: Newest, resource: XdsResource, error: string): void {
-    send({ version, resource, error }, resource.version, [toResource(resource)]);
   }
 
   /** Notes what became of one resource, and answers discovery when that settles its response or changes the answer. */
@@ -142,18 +141,20 @@ export function createIncrementalSession({
   function forget(name: string): void {
     drop(name);
     lastSent.delete(name);
+    trapped.delete(name);
     resolver.forget(name);
   }
 
-  function begin(upstream: Upstream, name: string): Newest {
+  function begin(upstream: Upstream, { name, version }: Resource): Newest {
     drop(name);
-    const version = { name, upstream, fetching: new AbortController() };
-    newest.set(name, version);
-    return version;
+    if (trapped.get(name)?.version !== version) trapped.delete(name);
+    const begun = { name, version, upstream, fetching: new AbortController() };
+    newest.set(name, begun);
+    return begun;
   }
 
   function fetchAndSend(upstream: Upstream, resource: Resource): void {
-    const version = begin(upstream, resource.name);
+    const version = begin(upstream, resource);
     const onResolution = ({ resource: resolved, error }: Resolution) => {
       if (resolved) sendResource(version, resolved, error);
       else settle(version, error);
@@ -162,29 +163,36 @@ export function createIncrementalSession({
   }
 
   function onAcceptance({ version, resource, error }: Sent): void {
-    if (resource && !error) resolver.accepted(resource);
-    settle(version, error);
+    if (!error) resolver.accepted(resource);
+    if (!error) accepted.add(version);
+    settle(version, error || (trapped.get(version.name)?.reason ?? ""));
+  }
+
+  /**
+   * Discovery has had its answer when a plugin traps: asked for the plugin once more, it sends a response that can be
+   * refused. Envoy does nothing with a configuration that it has.
+   */
+  function onTrap(plugin: string, reason: string): void {
+    const version = [...newest.values()].find(({ name }) => pluginOfResource(name) === plugin);
+    if (!version || !accepted.has(version) || trapped.has(version.name)) return;
+    trapped.set(version.name, { version: version.version, reason });
+    const { extensionConfig: typeUrl } = typeUrls;
+    sendUp(create(DeltaDiscoveryRequestSchema, { typeUrl, resourceNamesSubscribe: [version.name] }));
   }
 
   function onRefusal(nonce: string, { version, resource, error }: Sent, refusal: string): void {
     settle(version, refusal);
     // What stands in for something has nothing to stand in for it.
-    if (!resource || error || lastSent.get(version.name) !== nonce) return;
+    if (error || lastSent.get(version.name) !== nonce) return;
     const before = resolver.refused(resource, refusal);
     if (before) sendResource(version, before, refusal);
   }
 
   return {
-    onResponse({ nonce, resources, removedResources, systemVersionInfo }) {
-      const names = resources.map(({ name }) => name);
-      const upstream: Upstream = { nonce, open: new Set(names), errors: new Map() };
-      if (removedResources.length > 0) upstream.open.add(removals);
-      if (upstream.open.size === 0) return answerDiscovery(upstream);
+    onResponse({ nonce, resources, removedResources }) {
+      const upstream = { nonce, open: new Set(resources.map(({ name }) => name)), errors: new Map() };
       for (const name of removedResources) forget(name);
-      if (removedResources.length > 0) {
-        const sent = { version: begin(upstream, removals), resource: undefined, error: "" };
-        send(sent, systemVersionInfo, [], removedResources);
-      }
+      if (upstream.open.size === 0) return answerDiscovery(upstream);
       for (const resource of resources) fetchAndSend(upstream, resource);
     },
 

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { fstatSync } from "node:fs";
 import type { Log } from "../log.ts";
 import { SystemError } from "../system-error.ts";
-import { type EnvoyLogTail, envoyLogFormat, forwardEnvoyLog } from "./envoy-log.ts";
+import { type EnvoyLogLine, type EnvoyLogTail, envoyLogFormat, forwardEnvoyLog } from "./envoy-log.ts";
 import { isExecutable } from "./install-envoy.ts";
 import { runCommand } from "./run-command.ts";
 
@@ -12,6 +12,8 @@ export interface StartEnvoyOptions {
   readonly bootstrapPath: string;
   readonly concurrency: number;
   readonly log: Log;
+  /** Hears of each line of Envoy's log. */
+  readonly onLogLine?: (line: EnvoyLogLine) => void;
   /** Of what Envoy says itself. */
   readonly logLevel?: "trace" | "debug" | "info" | "warning" | "error" | "critical" | "off";
   /** For single components, as Envoy writes it. What plugins log has the component `wasm`. */
@@ -42,7 +44,7 @@ export async function startEnvoy(options: StartEnvoyOptions): Promise<RunningEnv
   const [file, ...args] = [...(guarded ? parentDeathSignal : []), envoyPath, ...envoyArguments(options)];
   // In a session of its own it does not get the terminal's Ctrl-C, which would end it before it is drained.
   const child = spawn(file!, args, { stdio: ["ignore", envoyStdout(log), "pipe"], detached: guarded });
-  const tail = forwardEnvoyLog(child.stderr!, log);
+  const tail = forwardEnvoyLog(child.stderr!, log, options.onLogLine);
   const killOnExit = () => child.kill("SIGKILL");
   process.once("exit", killOnExit);
   const ended = untilEnded(child).finally(() => process.off("exit", killOnExit));

@@ -13,7 +13,9 @@ import type { Log } from "../log.ts";
 import { errorText, SystemError } from "../system-error.ts";
 import {
   adsDefinition,
+  type DeltaDiscoveryRequest,
   type DeltaDiscoveryResponse,
+  type DiscoveryRequest,
   type DiscoveryResponse,
   grpcOptions,
   passThroughDefinition,
@@ -22,6 +24,8 @@ import {
 import { typeUrls } from "../xds/type-urls.ts";
 import { createIncrementalSession, type EcdsSession, type SessionOptions } from "./ecds-incremental.ts";
 import { createStateOfTheWorldSession } from "./ecds-state-of-the-world.ts";
+import { explainRefusals } from "./explain-refusals.ts";
+import type { PluginLog } from "./plugin-log.ts";
 import type { ModuleResolver } from "./resolve-module.ts";
 
 export interface XdsProxyOptions {
@@ -32,6 +36,8 @@ export interface XdsProxyOptions {
   readonly resolver: ModuleResolver;
   /** Makes of an encoded listener what Envoy gets; the same unless given. */
   readonly rewriteListener?: (listener: Uint8Array) => Uint8Array;
+  /** Of the Envoy that the agent runs: what it refuses is explained by it. */
+  readonly pluginLog?: PluginLog;
   readonly log: Log;
   readonly signal: AbortSignal;
 }
@@ -77,10 +83,10 @@ export async function serveXdsProxy(options: XdsProxyOptions): Promise<void> {
 }
 
 /** Joins one stream of Envoy to a new one of discovery. */
-function proxyStream<Request, Response>(
+function proxyStream<Request extends DiscoveryRequest | DeltaDiscoveryRequest, Response>(
   down: ServerDuplexStream<Buffer, Buffer>,
   channel: Upstream,
-  { resolver, rewriteListener, log }: XdsProxyOptions,
+  { resolver, rewriteListener, pluginLog, log }: XdsProxyOptions,
   method: Method,
   createSession: (options: SessionOptions<Request, Response>) => EcdsSession<Request, Response>,
 ): void {
@@ -88,12 +94,14 @@ function proxyStream<Request, Response>(
     adsDefinition[method];
   const ended = new AbortController();
   const up = channel[method]();
-  const session = createSession({
+  const bare = createSession({
     resolver,
+    pluginLog,
     sendUp: (request) => void up.write(requestSerialize(request as never)),
     sendDown: (response) => void down.write(responseSerialize(response as never)),
     signal: ended.signal,
   });
+  const session = pluginLog ? explainRefusals(bare, pluginLog, ended.signal) : bare;
   const end = (error?: Error) => {
     if (ended.signal.aborted) return;
     ended.abort();

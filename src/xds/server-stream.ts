@@ -25,7 +25,7 @@ export function inPushOrder(typeUrls: Iterable<string>): string[] {
 /**
  * Whether clients are told that a resource of a type is gone. ECDS resources are never removed: Envoy would drop the
  * filter's configuration at once, while the listener that names it still serves. They go when no listener names them
- * any more (istiod does the same).
+ * any more (istiod does the same). An agent of ours is told, and keeps it from Envoy.
  */
 export function isRemovable(typeUrl: string): boolean {
   return typeUrl !== typeUrls.extensionConfig;

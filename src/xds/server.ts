@@ -14,8 +14,6 @@ export interface XdsServerOptions {
   /** What a client gets. Called once a stream, with its first request's node and its address (`ip:port` or `unix:`). */
   readonly snapshotFor: (node: Node, peer: string) => Watchable<Snapshot>;
   readonly log: Log;
-  /** Called when a client comes, goes or answers. */
-  readonly onClientChange?: () => void;
 }
 
 /** One connected client, for status pages. */
@@ -35,11 +33,7 @@ export interface XdsServer {
 }
 
 /** Serves snapshots to any number of clients in both forms of the protocol. A client is answered from the first snapshot on. */
-export function createXdsServer({
-  snapshotFor,
-  log,
-  onClientChange = () => {},
-}: XdsServerOptions): XdsServer {
+export function createXdsServer({ snapshotFor, log }: XdsServerOptions): XdsServer {
   const clients = new Set<() => ClientStatus>();
 
   function serve<Request extends DiscoveryRequest | DeltaDiscoveryRequest>(
@@ -80,7 +74,6 @@ export function createXdsServer({
         );
       }
       stream.onRequest(request);
-      onClientChange();
     });
     const end = () => {
       if (gone.signal.aborted) return;
@@ -89,7 +82,6 @@ export function createXdsServer({
         log.info({ node: client().node.id, peer }, "client gone");
         clients.delete(client);
       }
-      onClientChange();
       call.end();
     };
     call.on("end", end);

@@ -24,6 +24,9 @@ export interface Rejection {
   readonly error: string;
 }
 
+/** A client that leaves as many responses unanswered is sent no more until it answers. */
+const maxUnanswered = 100;
+
 /** One client's subscription to one type: what it wants, what it was sent and what it said of it. */
 export class Subscription {
   readonly typeUrl: string;
@@ -40,6 +43,11 @@ export class Subscription {
 
   constructor(typeUrl: string) {
     this.typeUrl = typeUrl;
+  }
+
+  /** Whether the client has so many responses to answer that the next one waits. */
+  get isFull(): boolean {
+    return this.inFlight.size >= maxUnanswered;
   }
 
   wants(name: string): boolean {

@@ -80,3 +80,21 @@ test("an edit to an image that is missing: the last good module stays, and the o
   await setKey1("repaired");
   await until("the repaired file is in effect", async () => (await key1()) === "repaired");
 });
+
+test("a configuration that the plugin refuses: its own reason is shown, the last good one stays", async () => {
+  await system.edit("custom-response.yaml", (text) => text.replace("key2=value2", "key2"));
+  const status = await until("the refusal", async () => {
+    const now = await ecdsStatus(system.offset, "custom-response");
+    return now?.state === "ERROR" ? now : undefined;
+  });
+  const reason =
+    /Unable to create Wasm plugin higress-system\.custom-response: .*expected to be "name=value"/;
+  assert.match(status.error, reason);
+  assert.match((await moduleStatus(system.offset, "custom-response"))?.error ?? "", reason);
+  assert.equal(await key1(), "repaired");
+  await system.edit("custom-response.yaml", (text) => text.replace(/key2$/m, "key2=value2"));
+  await until(
+    "the repaired file is in effect",
+    async () => (await ecdsStatus(system.offset, "custom-response"))?.state === "SYNCED",
+  );
+});

@@ -13,6 +13,8 @@ export interface DockerRegistryOptions {
   readonly token?: string;
   /** Speaks TLS, with the certificate and the key in these files. */
   readonly tls?: { readonly certificate: string; readonly key: string };
+  /** Serves what another one has. */
+  readonly contentOf?: DockerRegistry;
 }
 
 export interface DockerRegistry {
@@ -71,7 +73,7 @@ export async function runSkopeo(...args: readonly string[]): Promise<string> {
 function configOf(
   directory: string,
   address: string,
-  { htpasswd, token, tls }: DockerRegistryOptions,
+  { htpasswd, token, tls, contentOf }: DockerRegistryOptions,
 ): string {
   const auth =
     htpasswd === undefined ? "" : `  htpasswd:\n    realm: test\n    path: ${directory}/htpasswd\n`;
@@ -79,7 +81,7 @@ function configOf(
   return [
     "version: 0.1",
     "log:\n  level: info\n  accesslog:\n    disabled: true",
-    `storage:\n  filesystem:\n    rootdirectory: ${directory}/data`,
+    `storage:\n  filesystem:\n    rootdirectory: ${contentOf?.directory ?? directory}/data`,
     `http:\n  addr: ${address}`,
     tls ? `  tls:\n    certificate: ${tls.certificate}\n    key: ${tls.key}` : "",
     auth || bearer ? `auth:\n${auth}${bearer}` : "",

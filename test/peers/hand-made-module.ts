@@ -9,8 +9,16 @@ export interface HandMade {
 }
 
 /** An unsigned LEB128. */
-function size(value: number): number[] {
+export function size(value: number): number[] {
   return value < 0x80 ? [value] : [(value & 0x7f) | 0x80, ...size(value >>> 7)];
+}
+
+/** Reads an unsigned LEB128; gives its value and where it ends. */
+export function readSize(bytes: Uint8Array, at: number): readonly [value: number, end: number] {
+  const next = bytes[at]!;
+  if (next < 0x80) return [next, at + 1];
+  const [rest, end] = readSize(bytes, at + 1);
+  return [(next & 0x7f) + rest * 0x80, end];
 }
 
 /** A name in a Wasm module. */

@@ -1,49 +1,86 @@
 import { digestOf } from "../../src/oci/digest.ts";
-import { mediaTypes } from "../../src/oci/manifest.ts";
+import { type Descriptor, mediaTypes } from "../../src/oci/manifest.ts";
+
+/**
+ * Pushes images to one repository of a registry as they are, whatever is in them: skopeo takes a second for each, and
+ * repairs what is to stay broken.
+ */
+export interface ImagePusher {
+  blob(mediaType: string, bytes: Uint8Array): Promise<Descriptor>;
+  /** Pushes a manifest or an index by its digest, and under a tag if there is one. */
+  manifest(content: ManifestContent, tag?: string): Promise<Descriptor>;
+  /** Pushes an image of these layers. */
+  image(layers: readonly Layer[], options?: ImageOptions): Promise<Descriptor>;
+}
+
+/** An image manifest or an index, as JSON. */
+export interface ManifestContent extends Readonly<Record<string, unknown>> {
+  readonly mediaType: string;
+}
+
+export type Layer = readonly [mediaType: string, bytes: Uint8Array];
+
+export interface ImageOptions {
+  readonly tag?: string;
+  /** An OCI image unless given. */
+  readonly mediaType?: string;
+  readonly configType?: string;
+}
+
+/** For a registry without authentication, as `host:port`. */
+export function createImagePusher(registry: string, repository: string): ImagePusher {
+  const base = `http://${registry}/v2/${repository}`;
+
+  async function blob(mediaType: string, bytes: Uint8Array): Promise<Descriptor> {
+    const digest = digestOf(bytes);
+    const begun = await expectStatus(202, await fetch(`${base}/blobs/uploads/`, { method: "POST" }));
+    const upload = new URL(begun.headers.get("location")!, base);
+    upload.searchParams.set("digest", digest);
+    await expectStatus(201, await fetch(upload, { method: "PUT", body: Uint8Array.from(bytes) }));
+    return { mediaType, digest, size: bytes.length };
+  }
+
+  async function manifest(content: ManifestContent, tag?: string): Promise<Descriptor> {
+    const { mediaType } = content;
+    const body = Buffer.from(JSON.stringify(content));
+    const digest = digestOf(body);
+    for (const name of tag === undefined ? [digest] : [digest, tag]) {
+      const headers = { "content-type": mediaType };
+      await expectStatus(201, await fetch(`${base}/manifests/${name}`, { method: "PUT", body, headers }));
+    }
+    return { mediaType, digest, size: body.length };
+  }
+
+  return {
+    blob,
+    manifest,
+    async image(layers, { tag, mediaType = mediaTypes.ociManifest, configType = mediaTypes.ociConfig } = {}) {
+      const config = await blob(configType, Buffer.from("{}"));
+      const descriptors: Descriptor[] = [];
+      for (const [type, bytes] of layers) descriptors.push(await blob(type, bytes));
+      return manifest({ schemaVersion: 2, mediaType, config, layers: descriptors }, tag);
+    },
+  };
+}
 
 export interface PushedImage {
   readonly repository: string;
   readonly tag: string;
   readonly layer: Uint8Array;
-  /** `application/wasm` unless given. */
+  /** Of the layer; `application/wasm` unless given. */
   readonly mediaType?: string;
 }
 
-/** Pushes an image with one layer by the distribution API: skopeo takes a second for each, and repairs what is to stay broken. */
+/** Pushes an image with one layer. Gives the digests of both. */
 export async function pushImage(
-  host: string,
+  registry: string,
   { repository, tag, layer, mediaType = "application/wasm" }: PushedImage,
 ): Promise<{ readonly manifest: string; readonly layer: string }> {
-  const config = Buffer.from("{}");
-  const base = `http://${host}/v2/${repository}`;
-  for (const blob of [config, layer]) await pushBlob(base, blob);
-  const manifest = Buffer.from(
-    JSON.stringify({
-      schemaVersion: 2,
-      mediaType: mediaTypes.ociManifest,
-      config: { mediaType: mediaTypes.ociConfig, digest: digestOf(config), size: config.length },
-      layers: [{ mediaType, digest: digestOf(layer), size: layer.length }],
-    }),
-  );
-  const headers = { "content-type": mediaTypes.ociManifest };
-  await send(`${base}/manifests/${tag}`, { method: "PUT", headers, body: manifest });
-  return { manifest: digestOf(manifest), layer: digestOf(layer) };
+  const { digest } = await createImagePusher(registry, repository).image([[mediaType, layer]], { tag });
+  return { manifest: digest, layer: digestOf(layer) };
 }
 
-async function pushBlob(base: string, bytes: Uint8Array): Promise<void> {
-  const { headers } = await send(`${base}/blobs/uploads/`, { method: "POST" });
-  const upload = new URL(headers.get("location") ?? "", base);
-  upload.searchParams.set("digest", digestOf(bytes));
-  await send(upload.href, {
-    method: "PUT",
-    headers: { "content-type": "application/octet-stream" },
-    body: Buffer.from(bytes),
-  });
-}
-
-async function send(url: string, init: RequestInit): Promise<Response> {
-  const response = await fetch(url, init);
-  const body = await response.text();
-  if (response.ok) return response;
-  throw new Error(`${init.method} ${url} answered ${response.status}: ${body}`);
+async function expectStatus(status: number, response: Response): Promise<Response> {
+  if (response.status === status) return response;
+  throw new Error(`${response.url} answered ${response.status}: ${await response.text()}`);
 }
