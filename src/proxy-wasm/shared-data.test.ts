@@ -106,6 +106,7 @@ test("what is full refuses, keeps what it has, and takes again what is smaller",
 
 test("a key above 64 KiB is refused, and is not there", () => {
   const data = createStores().sharedData("vm");
+  assert.equal(data.set("k".repeat(65_000), bytes("x"), 0), true);
   const long = "k".repeat(65_536);
   assert.equal(data.set(long, bytes("x"), 0), "full");
   assert.equal(data.get(long), undefined);
