@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { bucketTable, openSharedMemory } from "./shared-memory.ts";
+import { SystemError } from "../system-error.ts";
+import { bucketTable, openSharedMemory, threadWord, unknownThread } from "./shared-memory.ts";
 
 const makeMemory = () => openSharedMemory(new SharedArrayBuffer((bucketTable + 64) * 4));
 const write = fc.tuple(fc.nat(63), fc.integer());
@@ -62,4 +63,31 @@ test("each that opens the memory has a place of its own", () => {
   const buffer = new SharedArrayBuffer((bucketTable + 64) * 4);
   const places = [1, 2, 3].map(() => openSharedMemory(buffer).thread);
   assert.deepEqual(places, [1, 2, 3]);
+});
+
+test("a thread that stays in the lock is waited for no longer than the limit", () => {
+  const buffer = new SharedArrayBuffer((bucketTable + 64) * 4);
+  const [inside, outside] = [openSharedMemory(buffer), openSharedMemory(buffer, 50)];
+  inside.locked(() => {
+    inside.put(bucketTable, 7);
+    assert.throws(
+      () => outside.locked(() => {}),
+      (error) => error instanceof SystemError && error.code === "timeout",
+    );
+  });
+  assert.equal(
+    outside.locked(() => outside.words[bucketTable]),
+    7,
+  );
+});
+
+test("where nobody knows whether a thread is there, it counts as gone after the limit", () => {
+  const buffer = new SharedArrayBuffer((bucketTable + 64) * 4);
+  const [inside, outside] = [openSharedMemory(buffer), openSharedMemory(buffer, 50)];
+  inside.words[threadWord(inside.thread)] = unknownThread;
+  inside.locked(() => {
+    inside.put(bucketTable, 7);
+    outside.locked(() => outside.put(bucketTable + 1, outside.words[bucketTable]! + 1));
+  });
+  assert.deepEqual([...inside.words.subarray(bucketTable, bucketTable + 2)], [0, 1]);
 });
