@@ -14,7 +14,10 @@ let redis: Redis;
 const ended = new AbortController();
 
 before(async () => {
-  redis = await startRedis({ password, configuration: ["user plugin on >secret-of-plugin ~* +@all"] });
+  redis = await startRedis({
+    password,
+    args: ["--user", "plugin", "on", ">secret-of-plugin", "~*", "+@all"],
+  });
 });
 after(async () => {
   ended.abort();
