@@ -13,6 +13,7 @@ import { envoyBootstrap } from "./envoy-bootstrap.ts";
 import { createModuleMetrics, type ModuleMetrics } from "./metrics.ts";
 import { createModuleCache, type ModuleCache, type ModulePreparation } from "./module-cache.ts";
 import type { GatewayNode } from "./node.ts";
+import { createChainResolver } from "./resolve-chain.ts";
 import {
   createModuleResolver,
   type FetchModule,
@@ -80,7 +81,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const cache = createCache(options, await openConnections(options), dataDir, moduleMetrics);
   const fetchModule: FetchModule = (request, fetching) =>
     cache.fetch({ ...request, url: mirrored(request.url, options.registryMirrors) }, fetching);
-  const resolver = createModuleResolver(moduleMetrics.measured(fetchModule), log);
+  const resolver = createChainResolver(createModuleResolver(moduleMetrics.measured(fetchModule), log));
   purgeHourly(cache, resolver, log, signal);
   await serveXdsProxy({ target: options.discovery, socket, resolver, log, signal });
   const state: { envoy: EnvoyState | undefined } = { envoy: undefined };

@@ -8,7 +8,7 @@ import {
   type Resource,
   ResourceSchema,
 } from "../gen/envoy/service/discovery/v3/discovery_pb.ts";
-import { StatusSchema } from "../gen/google/rpc/status_pb.ts";
+import { noReasons, type Reasons, readRefusal, refusalStatus, sameReasons } from "../xds/refusal.ts";
 import type { XdsResource } from "../xds/snapshot.ts";
 import { typeUrls } from "../xds/type-urls.ts";
 import type { ModuleResolver, Resolution } from "./resolve-module.ts";
@@ -32,8 +32,8 @@ interface Upstream {
   readonly nonce: string;
   /** Resources that Envoy has not answered yet, or that are still being fetched. */
   readonly open: Set<string>;
-  /** Resources that are not in effect, and why. */
-  readonly errors: Map<string, string>;
+  /** Of each resource the plugins that are not in effect, and why. */
+  readonly reasons: Map<string, Reasons>;
 }
 
 /** The newest version of one resource. */
@@ -47,10 +47,8 @@ interface Newest {
 /** One resource that Envoy was sent and has not answered yet. */
 interface Sent {
   readonly version: Newest;
-  /** What it was sent; undefined for a removal. */
-  readonly resource: XdsResource | undefined;
-  /** Why that is not what discovery sent, "" where it is. */
-  readonly error: string;
+  /** What it was sent; without a resource for a removal. */
+  readonly resolution: Resolution;
 }
 
 /** Stands for the removals of a response, which Envoy gets in one. */
@@ -78,6 +76,8 @@ export function createIncrementalSession({
   const newest = new Map<string, Newest>();
   /** The nonce of the last response with each resource. */
   const lastSent = new Map<string, string>();
+  /** What follows when Envoy has answered the last response with a resource: of what comes meanwhile only the newest. */
+  const waiting = new Map<string, Sent>();
   let counter = 0;
   signal.addEventListener("abort", () => {
     for (const { fetching } of newest.values()) fetching.abort();
@@ -104,28 +104,38 @@ export function createIncrementalSession({
     );
   }
 
-  function sendResource(version: Newest, resource: XdsResource, error: string): void {
-    send({ version, resource, error }, resource.version, [toResource(resource)]);
+  function sendResource(version: Newest, resolution: Resolution & { resource: XdsResource }): void {
+    const { name } = version;
+    if (sentDown.has(lastSent.get(name) ?? "")) waiting.set(name, { version, resolution });
+    else send({ version, resolution }, resolution.resource.version, [toResource(resolution.resource)]);
+  }
+
+  /** Sends what waited for Envoy's answer. Returns whether there was anything. */
+  function sendWaiting(name: string): boolean {
+    const next = waiting.get(name);
+    waiting.delete(name);
+    if (!next || next.version.fetching.signal.aborted) return false;
+    onResolution(next.version, next.resolution);
+    return true;
   }
 
   /** Notes what became of one resource, and answers discovery when that settles its response or changes the answer. */
-  function settle({ name, upstream, fetching }: Newest, error: string): void {
+  function settle({ name, upstream, fetching }: Newest, reasons: Reasons): void {
     // What a newer version has overtaken was settled then.
     if (fetching.signal.aborted) return;
     const first = upstream.open.delete(name);
-    const before = upstream.errors.get(name) ?? "";
-    if (error) upstream.errors.set(name, error);
-    else upstream.errors.delete(name);
-    if (upstream.open.size === 0 && (first || before !== error)) answerDiscovery(upstream);
+    const before = upstream.reasons.get(name) ?? noReasons;
+    upstream.reasons.set(name, reasons);
+    if (upstream.open.size === 0 && (first || !sameReasons(before, reasons))) answerDiscovery(upstream);
   }
 
-  function answerDiscovery({ nonce, errors }: Upstream): void {
-    const message = [...errors].map(([name, error]) => `${name}: ${error}`).join("; ");
+  function answerDiscovery({ nonce, reasons }: Upstream): void {
+    const all = new Map([...reasons.values()].flatMap((some) => [...some]));
     sendUp(
       create(DeltaDiscoveryRequestSchema, {
         typeUrl: typeUrls.extensionConfig,
         responseNonce: nonce,
-        errorDetail: message ? create(StatusSchema, { code: 13, message }) : undefined,
+        errorDetail: refusalStatus(all),
       }),
     );
   }
@@ -134,9 +144,10 @@ export function createIncrementalSession({
   function drop(name: string): void {
     const version = newest.get(name);
     if (!version) return;
-    settle(version, "");
+    settle(version, noReasons);
     version.fetching.abort();
     newest.delete(name);
+    waiting.delete(name);
   }
 
   function forget(name: string): void {
@@ -154,36 +165,46 @@ export function createIncrementalSession({
 
   function fetchAndSend(upstream: Upstream, resource: Resource): void {
     const version = begin(upstream, resource.name);
-    const onResolution = ({ resource: resolved, error }: Resolution) => {
-      if (resolved) sendResource(version, resolved, error);
-      else settle(version, error);
-    };
-    resolver.resolve(toXdsResource(resource), onResolution, version.fetching.signal);
+    resolver.resolve(
+      toXdsResource(resource),
+      (resolution) => onResolution(version, resolution),
+      version.fetching.signal,
+    );
   }
 
-  function onAcceptance({ version, resource, error }: Sent): void {
-    if (resource && !error) resolver.accepted(resource);
-    settle(version, error);
+  function onResolution(version: Newest, { resource, reasons }: Resolution): void {
+    if (resource) sendResource(version, { resource, reasons });
+    else settle(version, reasons);
   }
 
-  function onRefusal(nonce: string, { version, resource, error }: Sent, refusal: string): void {
-    settle(version, refusal);
-    // What stands in for something has nothing to stand in for it.
-    if (!resource || error || lastSent.get(version.name) !== nonce) return;
-    const before = resolver.refused(resource, refusal);
-    if (before) sendResource(version, before, refusal);
+  function onAcceptance({ version, resolution }: Sent): void {
+    if (resolution.resource) resolver.accepted(resolution.resource);
+    // What waits will say more, when Envoy has answered that.
+    if (!sendWaiting(version.name)) settle(version, resolution.reasons);
+  }
+
+  function onRefusal(nonce: string, { version, resolution: { resource } }: Sent, refusal: string): void {
+    if (!resource) {
+      settle(version, new Map([[version.name, refusal]]));
+      return;
+    }
+    if (lastSent.get(version.name) !== nonce || sendWaiting(version.name)) return;
+    const next = resolver.refused(resource, refusal);
+    // Of a chain only the next answer says whether its other plugins are in effect.
+    if (next.reasons.has(version.name)) settle(version, next.reasons);
+    onResolution(version, next);
   }
 
   return {
     onResponse({ nonce, resources, removedResources, systemVersionInfo }) {
       const names = resources.map(({ name }) => name);
-      const upstream: Upstream = { nonce, open: new Set(names), errors: new Map() };
+      const upstream: Upstream = { nonce, open: new Set(names), reasons: new Map() };
       if (removedResources.length > 0) upstream.open.add(removals);
       if (upstream.open.size === 0) return answerDiscovery(upstream);
       for (const name of removedResources) forget(name);
       if (removedResources.length > 0) {
-        const sent = { version: begin(upstream, removals), resource: undefined, error: "" };
-        send(sent, systemVersionInfo, [], removedResources);
+        const resolution = { resource: undefined, reasons: noReasons };
+        send({ version: begin(upstream, removals), resolution }, systemVersionInfo, [], removedResources);
       }
       for (const resource of resources) fetchAndSend(upstream, resource);
     },
@@ -194,7 +215,8 @@ export function createIncrementalSession({
       const sent = sentDown.get(nonce);
       if (!sent) return sendUp(request);
       sentDown.delete(nonce);
-      if (errorDetail) onRefusal(nonce, sent, errorDetail.message || "refused without a reason");
+      const refusal = readRefusal(errorDetail);
+      if (refusal) onRefusal(nonce, sent, refusal.message);
       else onAcceptance(sent);
       if (resourceNamesSubscribe.length > 0 || resourceNamesUnsubscribe.length > 0) {
         sendUp({ ...request, responseNonce: "", errorDetail: undefined });

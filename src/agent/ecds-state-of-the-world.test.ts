@@ -189,6 +189,7 @@ test("a plugin that Envoy does not ask for any more holds up no response, and is
 
 test("what cannot be read, and what is empty, passes", () => {
   respond("1");
+  ack(down[0]!);
   const unreadable = rawResource("", typeUrls.extensionConfig, Uint8Array.of(0xff));
   respond("2", unreadable);
   assert.deepEqual(

@@ -1,8 +1,15 @@
 import type { Log } from "../log.ts";
 import { SystemError } from "../system-error.ts";
+import { noReasons, type Reasons } from "../xds/refusal.ts";
 import type { XdsResource } from "../xds/snapshot.ts";
 import type { ModuleRequest } from "./module-request.ts";
-import { readWasmResource, substituteFor, type WasmResource, withLocalModule } from "./rewrite.ts";
+import {
+  isSubstitute,
+  readWasmResource,
+  substituteFor,
+  type WasmResource,
+  withLocalModule,
+} from "./rewrite.ts";
 
 /** Fetches a module to a local file; `adaptedFrom` is the SHA-256 of what was pulled, where that was changed. */
 export type FetchModule = (
@@ -14,8 +21,8 @@ export type FetchModule = (
 export interface Resolution {
   /** What Envoy gets: the filter with its local module, or a substitute; undefined to leave Envoy with what it has. */
   readonly resource: XdsResource | undefined;
-  /** Why the module is not there, "" where it is. */
-  readonly error: string;
+  /** Why plugins are not what discovery sent, by name; none where all are. */
+  readonly reasons: Reasons;
 }
 
 /** What the agent does with each plugin, for `/debug/modules`. */
@@ -37,13 +44,15 @@ export interface ModuleResolver {
    * anew with growing pauses for as long as the signal is not aborted, ends better.
    */
   resolve(resource: XdsResource, onResolution: (resolution: Resolution) => void, signal: AbortSignal): void;
-  /** Notes that Envoy took a resource: it stays in effect when a later version fails. */
+  /** Notes that Envoy took a resource of a resolution: it stays in effect when a later version fails. */
   accepted(resource: XdsResource): void;
   /**
-   * Gives what Envoy gets after it refused a resource: the last one that it took, or else a substitute. Undefined where
-   * the resource is no plugin and there was none before.
+   * Gives what Envoy gets after it refused a resource: the last one that it took, or else a substitute; no resource
+   * where there is neither, or where it was one of these that was refused.
    */
-  refused(resource: XdsResource, error: string): XdsResource | undefined;
+  refused(resource: XdsResource, error: string): Resolution;
+  /** Whether what Envoy says against a response is about this resource. */
+  concerns(resource: XdsResource, error: string): boolean;
   /** Forgets a resource that Envoy does not ask for any more. */
   forget(name: string): void;
   plugins(): readonly PluginModule[];
@@ -77,17 +86,18 @@ export function createModuleResolver(fetchModule: FetchModule, log: Log): Module
       const resource = withLocalModule(wasm, path);
       lastGood.set(name, resource);
       note("ready", path, "", adaptedFrom);
-      return { resource, error: "" };
+      return { resource, reasons: noReasons };
     } catch (caught) {
       const failure = SystemError.from(caught, "network", `cannot fetch ${shownUrl(request.url)}`);
-      if (signal.aborted) return { resource: undefined, error: failure.message };
+      const reasons = new Map([[name, failure.message]]);
+      if (signal.aborted) return { resource: undefined, reasons };
       const kept = lastGood.get(name);
       note(stateWithout(wasm, kept), "", failure.message);
       log.warn(
         { plugin: name, url: shownUrl(request.url), code: failure.code, error: failure.message },
         effectOf(kept !== undefined, wasm),
       );
-      return { resource: kept ?? substituteFor(wasm), error: failure.message };
+      return { resource: kept ?? substituteFor(wasm), reasons };
     }
   }
 
@@ -99,8 +109,9 @@ export function createModuleResolver(fetchModule: FetchModule, log: Log): Module
     for (let attempts = 1; !signal.aborted; attempts++) {
       const resolution = await attempt(wasm, attempts, signal);
       if (signal.aborted) return;
-      if (attempts === 1 || resolution.error === "") onResolution(resolution);
-      if (resolution.error === "") return;
+      const isThere = resolution.reasons.size === 0;
+      if (attempts === 1 || isThere) onResolution(resolution);
+      if (isThere) return;
       await pause(retryMs(attempts), signal);
     }
   }
@@ -109,18 +120,27 @@ export function createModuleResolver(fetchModule: FetchModule, log: Log): Module
     resolve(resource, onResolution, signal) {
       const wasm = read(resource);
       if (wasm) void resolve(wasm, onResolution, signal);
-      else onResolution({ resource, error: "" });
+      else onResolution({ resource, reasons: noReasons });
     },
-    accepted: (resource) => void lastAccepted.set(resource.name, resource),
+    accepted(resource) {
+      if (!isSubstitute(resource)) lastAccepted.set(resource.name, resource);
+    },
+    concerns(resource, error) {
+      const path = read(resource)?.request.url.slice("file://".length);
+      return mentions(error, resource.name) || (path !== undefined && error.includes(path));
+    },
     refused(resource, error) {
       const { name } = resource;
+      const reasons = new Map([[name, error]]);
       const kept = lastAccepted.get(name);
+      // What stands in for something has nothing to stand in for it.
+      if (resource === kept || isSubstitute(resource)) return { resource: undefined, reasons };
       if (kept) lastGood.set(name, kept);
       else lastGood.delete(name);
       const wasm = read(resource);
       const known = status.get(name);
       if (wasm && known) status.set(name, { ...known, state: stateWithout(wasm, kept), error });
-      return kept ?? (wasm && substituteFor(wasm));
+      return { resource: kept ?? (wasm && substituteFor(wasm)), reasons };
     },
     forget(name) {
       for (const map of [lastGood, lastAccepted, status]) map.delete(name);
@@ -132,6 +152,12 @@ export function createModuleResolver(fetchModule: FetchModule, log: Log): Module
         return url ? [url.slice("file://".length)] : [];
       }),
   };
+}
+
+/** Whether a text has a plugin's name in it, and not only one that begins or ends with it. */
+function mentions(text: string, name: string): boolean {
+  const escaped = name.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+  return new RegExp(`(?<![\\w.-])${escaped}(?![\\w-]|\\.\\w)`).test(text);
 }
 
 /** A url without what may be secret in it: user, password and query. */

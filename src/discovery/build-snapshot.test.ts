@@ -15,7 +15,7 @@ import { buildSnapshot, createSnapshotBuilder, defaultBuildOptions } from "./bui
 import { type ProxyNode, proxyOf } from "./proxy.ts";
 
 const namespace = "higress-system";
-const proxy: ProxyNode = { namespace, labels: {}, trusted: true };
+const proxy: ProxyNode = { namespace, labels: {}, trusted: true, chain: "listener" };
 
 function makePlugin(
   name: string,
@@ -184,7 +184,11 @@ suite("registry credentials", () => {
   test("go to a gateway that is trusted, and to no other", () => {
     const key = '"ISTIO_META_WASM_IMAGE_PULL_SECRET"';
     assert.ok(configOf(buildSnapshot(withSecret("one"), proxy)).includes(`${key}:"one"`));
-    assert.ok(configOf(buildSnapshot(withSecret("one"), { ...proxy, trusted: false })).includes(`${key}:""`));
+    assert.ok(
+      configOf(buildSnapshot(withSecret("one"), { ...proxy, trusted: false, chain: "listener" })).includes(
+        `${key}:""`,
+      ),
+    );
   });
 
   test("make a new resource of the plugins that use them", () => {
@@ -207,11 +211,17 @@ suite("a gateway's node", () => {
       namespace: "ns",
       labels: { a: "1", b: "2" },
       trusted: false,
+      chain: "listener",
     });
   });
 
   test("says its namespace in its id where there is no metadata", () => {
     assert.equal(nodeOf({ id: "router~1.1.1.1~gw.other~other.svc.cluster.local" }).namespace, "other");
-    assert.deepEqual(nodeOf({ id: "anything" }), { namespace: "", labels: {}, trusted: false });
+    assert.deepEqual(nodeOf({ id: "anything" }), {
+      namespace: "",
+      labels: {},
+      trusted: false,
+      chain: "listener",
+    });
   });
 });
