@@ -1,0 +1,114 @@
+import { rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+
+/** What a change does to the chain. */
+export const changeKinds = ["add", "remove", "reorder", "move", "edit"] as const;
+export type ChangeKind = (typeof changeKinds)[number];
+
+/** A plugin that appends its name and its configuration to the trail of each request. */
+interface TrailPlugin {
+  readonly name: string;
+  readonly phase: "AUTHN" | "AUTHZ" | "STATS" | "UNSPECIFIED_PHASE";
+  readonly priority: number;
+  readonly edit: number;
+}
+
+/** One change, saved already. */
+export interface ChainChange {
+  readonly kind: ChangeKind;
+  /** When writing began, by `performance.now()`. */
+  readonly savedAt: number;
+  /** The trail of a request, without the change and with it. */
+  readonly before: string;
+  readonly after: string;
+}
+
+const phases = ["AUTHN", "AUTHZ", "STATS", "UNSPECIFIED_PHASE"] as const;
+const mostPlugins = 8;
+
+/** Changes the plugins in a directory at random, the same way for the same seed. */
+export function createRandomChain(dir: string, seed: number) {
+  const random = createRandom(seed);
+  const pick = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)]!;
+  const plugins = new Map<string, TrailPlugin>();
+  let counter = 0;
+
+  function possibleKinds(): readonly ChangeKind[] {
+    if (plugins.size < 2) return ["add"];
+    return plugins.size < mostPlugins ? changeKinds : changeKinds.filter((kind) => kind !== "add");
+  }
+
+  /** A plugin as it is after a change, undefined where it is gone. */
+  function changed(kind: ChangeKind, plugin: TrailPlugin): TrailPlugin | undefined {
+    const priority = Math.floor(random() * 1000);
+    switch (kind) {
+      case "remove":
+        return undefined;
+      case "reorder":
+        return { ...plugin, priority };
+      case "move":
+        return { ...plugin, phase: pick(phases.filter((phase) => phase !== plugin.phase)) };
+      default:
+        return { ...plugin, edit: counter };
+    }
+  }
+
+  function create(): TrailPlugin {
+    return { name: `p${counter}`, phase: pick(phases), priority: Math.floor(random() * 1000), edit: 0 };
+  }
+
+  /** Makes a change that can be seen from outside, of a kind that is given or any. */
+  async function next(wanted?: ChangeKind): Promise<ChainChange> {
+    const before = trailOf(plugins.values());
+    for (;;) {
+      counter++;
+      const kind = wanted ?? pick(possibleKinds());
+      const old = kind === "add" ? create() : pick([...plugins.values()]);
+      const plugin = kind === "add" ? old : changed(kind, old);
+      if (plugin) plugins.set(old.name, plugin);
+      else plugins.delete(old.name);
+      const after = trailOf(plugins.values());
+      const savedAt = performance.now();
+      await save(dir, old.name, plugin);
+      if (after !== before) return { kind, savedAt, before, after };
+    }
+  }
+  return { next, size: () => plugins.size };
+}
+
+/** What is in `x-trail` after all plugins: their order is that of the chain. */
+function trailOf(plugins: Iterable<TrailPlugin>): string {
+  const ordered = [...plugins].sort(
+    (a, b) =>
+      phases.indexOf(a.phase) - phases.indexOf(b.phase) ||
+      b.priority - a.priority ||
+      (a.name < b.name ? -1 : 1),
+  );
+  return ordered.map(({ name, edit }) => `${name}-${edit}`).join(", ");
+}
+
+async function save(dir: string, name: string, plugin: TrailPlugin | undefined): Promise<void> {
+  const path = join(dir, `${name}.yaml`);
+  if (!plugin) return rm(path);
+  const { phase, priority, edit } = plugin;
+  const headers = [{ key: "x-trail", appendValue: `${name}-${edit}` }];
+  const spec = {
+    phase,
+    priority,
+    failStrategy: edit % 2 === 0 ? "FAIL_CLOSE" : "FAIL_OPEN",
+    defaultConfig: { reroute: false, reqRules: [{ operate: "append", headers }] },
+    url: "oci://higress-registry.cn-hangzhou.cr.aliyuncs.com/plugins/transformer:1.0.0",
+  };
+  const metadata = { name, namespace: "higress-system" };
+  const resource = { apiVersion: "extensions.higress.io/v1alpha1", kind: "WasmPlugin", metadata, spec };
+  await writeFile(path, JSON.stringify(resource));
+}
+
+/** Numbers from 0 to 1, a linear congruential generator's (Numerical Recipes). */
+function createRandom(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state / 2 ** 32;
+  };
+}
