@@ -1,46 +1,26 @@
 import assert from "node:assert/strict";
-import { rm } from "node:fs/promises";
 import { Agent } from "node:http";
-import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { type LongUpstream, openStream, openWebSocket, startLongUpstream } from "../peers/long-upstream.ts";
-import { startWasmline } from "../peers/program.ts";
+import { openStream, openWebSocket } from "../peers/long-upstream.ts";
 import { get } from "../peers/request.ts";
-import { layOutSeed, type SeedFiles } from "../peers/seed-system.ts";
 import { until } from "../peers/until.ts";
+import { type ChainSystem, startChainSystem } from "./chain-system.ts";
 import { downstream, startLoad } from "./load.ts";
 import { createRandomChain } from "./random-chain.ts";
 import { getJson, listenerChanges } from "./status.ts";
 
 const changes = 200;
-let files: SeedFiles;
-let upstream: LongUpstream;
-let up: ReturnType<typeof startWasmline>;
+let system: ChainSystem;
 
 before(async () => {
-  files = await layOutSeed();
-  upstream = await startLongUpstream();
-  await files.edit("services.yaml", (text) => text.replace(/port: \d+$/gm, `port: ${upstream.port}`));
-  // The name of the Service's port, which is not the upstream's.
-  await files.edit("services.yaml", (text) =>
-    text.replace(/(spec:\n {2}ports:\n {4}- name: http\n {6}port: )\d+/g, "$18080"),
-  );
-  // It answers itself, and a line for each request of a load would be a load of its own.
-  await rm(join(files.dir, "custom-response.yaml"));
-  await files.edit("chain.yaml", (text) => text.replace("fields: [", "sampling: 0\n    fields: ["));
-  up = startWasmline(["up", "-f", files.dir, ...files.flags, "--chain", "dynamic"]);
-  await up.waitFor("stdout", /^ready .* 3 plugins in effect$/m);
+  system = await startChainSystem("--chain", "dynamic");
 });
-after(async () => {
-  await up?.stop();
-  upstream?.close();
-  await files?.close();
-});
+after(() => system.close());
 
 /** The listeners as Envoy has them, with their versions. */
 async function listeners(): Promise<unknown> {
   const { configs } = await getJson<{ configs: { active_state: { version_info: string } }[] }>(
-    files.adminPort,
+    system.files.adminPort,
     "/config_dump?resource=dynamic_listeners",
   );
   assert(configs.length > 0 && configs.every((one) => one.active_state.version_info !== ""));
@@ -48,6 +28,7 @@ async function listeners(): Promise<unknown> {
 }
 
 test(`${changes} changes of the chain under load: each takes effect, no request fails, no connection is closed, the listener stays`, async (t) => {
+  const { files, upstream } = system;
   const { trafficPort, adminPort } = files;
   const before = [await listeners(), await listenerChanges(adminPort)];
   const own = new Agent({ keepAlive: true, maxSockets: 1 });

@@ -1,4 +1,4 @@
-import { rm, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 /** What a change does to the chain. */
@@ -69,7 +69,7 @@ export function createRandomChain(dir: string, seed: number) {
       else plugins.delete(old.name);
       const after = trailOf(plugins.values());
       const savedAt = performance.now();
-      await save(dir, old.name, plugin);
+      await save(dir, plugins.values());
       if (after !== before) return { kind, savedAt, before, after };
     }
   }
@@ -87,10 +87,13 @@ function trailOf(plugins: Iterable<TrailPlugin>): string {
   return ordered.map(({ name, edit }) => `${name}-${edit}`).join(", ");
 }
 
-async function save(dir: string, name: string, plugin: TrailPlugin | undefined): Promise<void> {
-  const path = join(dir, `${name}.yaml`);
-  if (!plugin) return rm(path);
-  const { phase, priority, edit } = plugin;
+/** Writes all plugins into one file: a file that is removed is taken for one that an editor writes anew, for 100 ms. */
+function save(dir: string, plugins: Iterable<TrailPlugin>): Promise<void> {
+  const documents = [...plugins].map((plugin) => `---\n${JSON.stringify(resourceOf(plugin))}\n`);
+  return writeFile(join(dir, "trail.yaml"), documents.join(""));
+}
+
+function resourceOf({ name, phase, priority, edit }: TrailPlugin) {
   const headers = [{ key: "x-trail", appendValue: `${name}-${edit}` }];
   const spec = {
     phase,
@@ -100,8 +103,7 @@ async function save(dir: string, name: string, plugin: TrailPlugin | undefined):
     url: "oci://higress-registry.cn-hangzhou.cr.aliyuncs.com/plugins/transformer:1.0.0",
   };
   const metadata = { name, namespace: "higress-system" };
-  const resource = { apiVersion: "extensions.higress.io/v1alpha1", kind: "WasmPlugin", metadata, spec };
-  await writeFile(path, JSON.stringify(resource));
+  return { apiVersion: "extensions.higress.io/v1alpha1", kind: "WasmPlugin", metadata, spec };
 }
 
 /** Numbers from 0 to 1, a linear congruential generator's (Numerical Recipes). */
