@@ -6,7 +6,7 @@
 // for one change of any kind, and for one edit.
 import { Agent } from "node:http";
 import { startChainSystem } from "../test/e2e/chain-system.ts";
-import { startLoad } from "../test/e2e/load.ts";
+import { downstream, startLoad } from "../test/e2e/load.ts";
 import { type ChainChange, changeKinds, createRandomChain } from "../test/e2e/random-chain.ts";
 import { envoyStats, getJson } from "../test/e2e/status.ts";
 import { get } from "../test/peers/request.ts";
@@ -50,12 +50,16 @@ for (let change = 1; change <= changes; change++) {
   const saved = await chain.next();
   took.get(saved.kind)!.push(await effectMs(saved));
 }
+const closed = load && (await downstream(adminPort, trafficPort)).destroyed - load.connections.destroyed;
 const report = await load?.finish();
 console.log(`${changes} changes, --chain=${shape}${load ? ", under load" : ""}; ms from saving to effect`);
 for (const [kind, values] of took) console.log(`  ${kind.padEnd(8)} ${distribution(values)}`);
 console.log(`  all      ${distribution([...took.values()].flat())}`);
-if (report) console.log(`${report.requests} requests, ${report.failures.join("; ") || "none failed"}`);
-else {
+if (report) {
+  const failures = report.failures.join("; ") || "none failed";
+  console.log(`${report.requests} requests, ${failures}; ${closed} connections closed by Envoy`);
+}
+if (!load) {
   console.log(`  ${await costOf(() => chain.next())} for each change`);
   console.log(`  ${await costOf(() => chain.next("edit"))} for each edit`);
 }
