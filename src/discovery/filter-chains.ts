@@ -18,8 +18,7 @@ export function chainName(phase: PluginPhase, port: number): string {
 
 /**
  * Puts filter chains together, one for each phase and port, from plugins in their order and what each was encoded to.
- * A chain of the same filters as before is the same resource. Those that grew come first, so that a plugin that goes from one
- * phase to another is in both for a moment, and never in none.
+ * A chain of the same filters as before is the same resource.
  */
 export function createFilterChains() {
   type Plugin = IstioConfig<"WasmPlugin">;
@@ -42,12 +41,7 @@ export function createFilterChains() {
         next.set(name, same ? known : filterChainResource(name, filters));
       }
     }
-    const chains = [...next.values()];
-    const sizeBefore = (name: string) => last.get(name)?.filters?.length ?? 0;
-    const [grown, others] = [true, false].map((wanted) =>
-      chains.filter(({ name, filters = [] }) => filters.length > sizeBefore(name) === wanted),
-    );
     last = next;
-    return [...grown!, ...others!];
+    return [...next.values()];
   };
 }

@@ -140,8 +140,12 @@ function computeDiff(
   from: ReadonlyMap<string, SnapshotResource>,
   to: ReadonlyMap<string, SnapshotResource>,
 ): TypeDiff {
+  const changed = [...to.values()].filter(({ name, version }) => from.get(name)?.version !== version);
+  const growth = ({ name, filters = [] }: SnapshotResource) =>
+    filters.length > (from.get(name)?.filters?.length ?? 0) ? 0 : 1;
   return {
-    changed: [...to.values()].filter(({ name, version }) => from.get(name)?.version !== version),
+    // A filter that goes from one chain to another is in both for a moment, and never in none.
+    changed: changed.sort((a, b) => growth(a) - growth(b)),
     removed: [...from.keys()].filter((name) => !to.has(name)),
   };
 }
