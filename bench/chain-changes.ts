@@ -1,5 +1,5 @@
 // From saving a change of the chain to its effect, by kind of change, with a real Envoy.
-//   node --import tsx bench/chain-changes.ts [changes=200] [listener|dynamic=dynamic] [--load]
+//   node --import tsx bench/chain-changes.ts [changes=200] [listener|dynamic=dynamic] [plugins=4] [--load]
 // With --load, wrk sends requests on 32 keep-alive connections meanwhile, as fast as they are answered. Times are ms to
 // the first answer with the change, asked for on a keep-alive connection (a new one when that is closed). Without a load
 // as many changes again are made without requests: bytes are those that Envoy gets from its agent, CPU is Envoy's, both
@@ -42,8 +42,9 @@ const received = async () => {
   return (await envoyStats(adminPort, `^${name.replaceAll(".", "\\.")}$`))[name] ?? Number.NaN;
 };
 
-const chain = createRandomChain(dir, 1);
-while (chain.size() < 4) await effectMs(await chain.next("add"));
+const size = Number(process.argv[4] ?? 4) || 4;
+const chain = createRandomChain(dir, 1, size);
+while (chain.count() < size) await effectMs(await chain.next("add"));
 const load = process.argv.includes("--load") ? await startLoad(system.files, "other.com") : undefined;
 const took = new Map<string, number[]>(changeKinds.map((kind) => [kind, []]));
 for (let change = 1; change <= changes; change++) {
@@ -52,7 +53,9 @@ for (let change = 1; change <= changes; change++) {
 }
 const closed = load && (await downstream(adminPort, trafficPort)).destroyed - load.connections.destroyed;
 const report = await load?.finish();
-console.log(`${changes} changes, --chain=${shape}${load ? ", under load" : ""}; ms from saving to effect`);
+console.log(
+  `${changes} changes of about ${size} plugins, --chain=${shape}${load ? ", under load" : ""}; ms from saving to effect`,
+);
 for (const [kind, values] of took) console.log(`  ${kind.padEnd(8)} ${distribution(values)}`);
 console.log(`  all      ${distribution([...took.values()].flat())}`);
 if (report) {

@@ -8,7 +8,7 @@ import {
   type Resource,
   ResourceSchema,
 } from "../gen/envoy/service/discovery/v3/discovery_pb.ts";
-import { noReasons, type Reasons, readRefusal, refusalStatus, sameReasons } from "../xds/refusal.ts";
+import { isOpen, noReasons, type Reasons, readRefusal, refusalStatus, sameReasons } from "../xds/refusal.ts";
 import type { XdsResource } from "../xds/snapshot.ts";
 import { typeUrls } from "../xds/type-urls.ts";
 import type { ModuleResolver, Resolution } from "./resolve-module.ts";
@@ -74,8 +74,8 @@ export function createIncrementalSession({
 > {
   const sentDown = new Map<string, Sent>();
   const newest = new Map<string, Newest>();
-  /** The nonce of the last response with each resource. */
-  const lastSent = new Map<string, string>();
+  /** The last response with each resource. */
+  const lastSent = new Map<string, { readonly nonce: string; readonly value: Uint8Array | undefined }>();
   /** What follows when Envoy has answered the last response with a resource: of what comes meanwhile only the newest. */
   const waiting = new Map<string, Sent>();
   let counter = 0;
@@ -90,7 +90,7 @@ export function createIncrementalSession({
     removedResources: string[] = [],
   ): void {
     const nonce = `${sent.version.upstream.nonce}/${++counter}`;
-    lastSent.set(sent.version.name, nonce);
+    lastSent.set(sent.version.name, { nonce, value: sent.resolution.resource?.value });
     sentDown.set(nonce, sent);
     const { extensionConfig: typeUrl } = typeUrls;
     sendDown(
@@ -106,8 +106,12 @@ export function createIncrementalSession({
 
   function sendResource(version: Newest, resolution: Resolution & { resource: XdsResource }): void {
     const { name } = version;
-    if (sentDown.has(lastSent.get(name) ?? "")) waiting.set(name, { version, resolution });
-    else send({ version, resolution }, resolution.resource.version, [toResource(resolution.resource)]);
+    const { resource, reasons } = resolution;
+    const last = lastSent.get(name);
+    // What is still being fetched changes nothing for Envoy yet: it is not worth an answer.
+    if (isOpen(reasons) && last?.value && Buffer.compare(last.value, resource.value) === 0) return;
+    if (last && sentDown.has(last.nonce)) waiting.set(name, { version, resolution });
+    else send({ version, resolution }, resource.version, [toResource(resource)]);
   }
 
   /** Sends what waited for Envoy's answer. Returns whether there was anything. */
@@ -188,7 +192,7 @@ export function createIncrementalSession({
       settle(version, new Map([[version.name, refusal]]));
       return;
     }
-    if (lastSent.get(version.name) !== nonce || sendWaiting(version.name)) return;
+    if (lastSent.get(version.name)?.nonce !== nonce || sendWaiting(version.name)) return;
     const next = resolver.refused(resource, refusal);
     // Of a chain only the next answer says whether its other plugins are in effect.
     if (next.reasons.has(version.name)) settle(version, next.reasons);

@@ -5,7 +5,7 @@ import {
   type DiscoveryResponse,
   DiscoveryResponseSchema,
 } from "../gen/envoy/service/discovery/v3/discovery_pb.ts";
-import { type Reasons, readRefusal, refusalStatus } from "../xds/refusal.ts";
+import { isOpen, type Reasons, readRefusal, refusalStatus } from "../xds/refusal.ts";
 import { rawResource, type XdsResource } from "../xds/snapshot.ts";
 import type { EcdsSession, SessionOptions } from "./ecds-incremental.ts";
 import type { Resolution } from "./resolve-module.ts";
@@ -54,18 +54,23 @@ export function createStateOfTheWorldSession({
   let acceptedVersion = "";
   let counter = 0;
   let isWaiting = false;
+  let lastSent: readonly XdsResource[] = [];
   signal.addEventListener("abort", () => newest && abortAll(newest));
 
   /** Sends what there is, or does so when Envoy has answered the last response: of what comes meanwhile only the newest. */
   function sendWorld(world: World): void {
+    const resources = [...world.resolved.values()];
+    const reasons = allReasons(world);
+    // What is still being fetched changes nothing for Envoy yet: it is not worth an answer.
+    if (isOpen(reasons) && sameValues(resources, lastSent)) return;
     if (sentDown.has(newestNonce)) {
       isWaiting = true;
       return;
     }
-    const { response, resolved } = world;
+    const { response } = world;
     newestNonce = `${response.nonce}/${++counter}`;
-    const resources = [...resolved.values()];
-    sentDown.set(newestNonce, { world, nonce: newestNonce, resources, reasons: allReasons(world) });
+    lastSent = resources;
+    sentDown.set(newestNonce, { world, nonce: newestNonce, resources, reasons });
     const anys = resources.map(({ typeUrl, value }) => create(AnySchema, { typeUrl, value }));
     sendDown(create(DiscoveryResponseSchema, { ...response, resources: anys, nonce: newestNonce }));
   }
@@ -194,4 +199,8 @@ function abortAll({ fetching }: World): void {
 
 function allReasons({ reasons }: World): Reasons {
   return new Map([...reasons.values()].flatMap((some) => [...some]));
+}
+
+function sameValues(a: readonly XdsResource[], b: readonly XdsResource[]): boolean {
+  return a.length === b.length && a.every(({ value }, index) => Buffer.compare(value, b[index]!.value) === 0);
 }

@@ -30,14 +30,6 @@ interface Chain {
   readonly signal: AbortSignal;
 }
 
-/** What Envoy has of a chain, whichever version. */
-interface Delivered {
-  /** The last that it was sent; undefined while a stream has not seen any. */
-  bytes: Uint8Array | undefined;
-  /** The filters of the last that it took. */
-  accepted: ReadonlySet<XdsResource>;
-}
-
 /**
  * Resolves filter chains of plugins, each of which `plugins` resolves; what is no chain it resolves itself.
  *
@@ -49,7 +41,10 @@ interface Delivered {
 export function createChainResolver(plugins: ModuleResolver): ModuleResolver {
   const members = new Map<string, Member>();
   const chains = new Map<string, Chain>();
-  const delivered = new Map<string, Delivered>();
+  /** Chains of which this stream's Envoy was given a form. */
+  const begun = new Set<string>();
+  /** Of each chain the filters of the last form that Envoy took. */
+  const lastAccepted = new Map<string, ReadonlySet<XdsResource>>();
   const scheduled = new Set<string>();
   /** What the chains that were sent are made of. */
   const partsOf = new WeakMap<XdsResource, readonly XdsResource[]>();
@@ -94,14 +89,10 @@ export function createChainResolver(plugins: ModuleResolver): ModuleResolver {
 
   function deliver(chain: Chain): void {
     const { name } = chain.resource;
-    const last = delivered.get(name)?.bytes;
     const isKnown = (member: string) => formOf(members.get(member)!) !== undefined;
-    if (!last && !chain.names.every(isKnown)) return;
-    const resolution = compose(chain);
-    const isOpen = [...resolution.reasons.values()].includes(stillOpen);
-    // What is still being fetched changes nothing for Envoy: it is not worth an answer.
-    if (isOpen && last && Buffer.compare(last, resolution.resource.value) === 0) return;
-    chain.onResolution(note(resolution));
+    if (!begun.has(name) && !chain.names.every(isKnown)) return;
+    begun.add(name);
+    chain.onResolution(note(compose(chain)));
   }
 
   /** The chain of what there is of its plugins now. */
@@ -127,8 +118,6 @@ export function createChainResolver(plugins: ModuleResolver): ModuleResolver {
 
   function note({ resource, reasons, parts }: Composition): Resolution {
     partsOf.set(resource, parts);
-    const { accepted = new Set<XdsResource>() } = delivered.get(resource.name) ?? {};
-    delivered.set(resource.name, { bytes: resource.value, accepted });
     return { resource, reasons };
   }
 
@@ -148,9 +137,8 @@ export function createChainResolver(plugins: ModuleResolver): ModuleResolver {
     const used = new Set<string>();
     const awaited = new Set<string>();
     for (const { names, signal, resource } of chains.values()) {
-      const sent = delivered.get(resource.name);
       // Another stream may be another Envoy, which has nothing yet.
-      if (sent && signal.aborted) sent.bytes = undefined;
+      if (signal.aborted) begun.delete(resource.name);
       for (const name of names) {
         used.add(name);
         if (!signal.aborted) awaited.add(name);
@@ -178,16 +166,15 @@ export function createChainResolver(plugins: ModuleResolver): ModuleResolver {
     accepted(resource) {
       const parts = partsOf.get(resource);
       if (!parts) return plugins.accepted(resource);
-      const known = delivered.get(resource.name);
       for (const part of parts) if (members.has(part.name)) plugins.accepted(part);
-      if (known) known.accepted = new Set(parts);
+      if (chains.has(resource.name)) lastAccepted.set(resource.name, new Set(parts));
     },
     refused(resource, error) {
       const parts = partsOf.get(resource);
       const chain = chains.get(resource.name);
       if (!parts || !chain) return plugins.refused(resource, error);
       const named = parts.filter((part) => plugins.concerns(part, error));
-      const accepted = delivered.get(resource.name)?.accepted;
+      const accepted = lastAccepted.get(resource.name);
       const suspects = named.length > 0 ? named : parts.filter((part) => !accepted?.has(part));
       const isOther = suspects.map((part) => putBack(part, error)).some(Boolean);
       const next = compose(chain);
@@ -202,7 +189,8 @@ export function createChainResolver(plugins: ModuleResolver): ModuleResolver {
     },
     forget(name) {
       if (!chains.delete(name)) return plugins.forget(name);
-      delivered.delete(name);
+      begun.delete(name);
+      lastAccepted.delete(name);
       tidy();
     },
     plugins: plugins.plugins,

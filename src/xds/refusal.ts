@@ -11,6 +11,12 @@ export const stillOpen = "";
 /** No reasons: all is in effect. */
 export const noReasons: Reasons = new Map();
 
+/** Whether something is still being fetched. */
+export function isOpen(reasons: Reasons): boolean {
+  return [...reasons.values()].includes(stillOpen);
+}
+
+/** Whether reasons say the same. */
 export function sameReasons(a: Reasons, b: Reasons): boolean {
   return a.size === b.size && [...a].every(([name, reason]) => b.get(name) === reason);
 }

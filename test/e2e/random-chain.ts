@@ -24,18 +24,17 @@ export interface ChainChange {
 }
 
 const phases = ["AUTHN", "AUTHZ", "STATS", "UNSPECIFIED_PHASE"] as const;
-const mostPlugins = 8;
 
-/** Changes the plugins in a directory at random, the same way for the same seed. */
-export function createRandomChain(dir: string, seed: number) {
+/** Changes the plugins in a directory at random, the same way for the same seed; of plugins there are about `size`. */
+export function createRandomChain(dir: string, seed: number, size = 4) {
   const random = createRandom(seed);
   const pick = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)]!;
   const plugins = new Map<string, TrailPlugin>();
   let counter = 0;
 
   function possibleKinds(): readonly ChangeKind[] {
-    if (plugins.size < 2) return ["add"];
-    return plugins.size < mostPlugins ? changeKinds : changeKinds.filter((kind) => kind !== "add");
+    if (plugins.size <= size / 2) return ["add"];
+    return plugins.size < size * 2 ? changeKinds : changeKinds.filter((kind) => kind !== "add");
   }
 
   /** A plugin as it is after a change, undefined where it is gone. */
@@ -73,7 +72,7 @@ export function createRandomChain(dir: string, seed: number) {
       if (after !== before) return { kind, savedAt, before, after };
     }
   }
-  return { next, size: () => plugins.size };
+  return { next, count: () => plugins.size };
 }
 
 /** What is in `x-trail` after all plugins: their order is that of the chain. */
@@ -98,7 +97,7 @@ function resourceOf({ name, phase, priority, edit }: TrailPlugin) {
   const spec = {
     phase,
     priority,
-    failStrategy: edit % 2 === 0 ? "FAIL_CLOSE" : "FAIL_OPEN",
+    failStrategy: name.endsWith("0") ? "FAIL_OPEN" : "FAIL_CLOSE",
     defaultConfig: { reroute: false, reqRules: [{ operate: "append", headers }] },
     url: "oci://higress-registry.cn-hangzhou.cr.aliyuncs.com/plugins/transformer:1.0.0",
   };
