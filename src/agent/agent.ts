@@ -16,6 +16,7 @@ import { createModuleCache, type ModuleCache, type ModulePreparation } from "./m
 import type { GatewayNode } from "./node.ts";
 import { createPluginLog } from "./plugin-log.ts";
 import type { PurgePolicy } from "./purge-policy.ts";
+import { createChainResolver } from "./resolve-chain.ts";
 import {
   createModuleResolver,
   type FetchModule,
@@ -90,7 +91,9 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const cache = createCache(options, await openConnections(options), dataDir, retention, moduleMetrics);
   const fetchModule: FetchModule = (request, fetching) =>
     cache.fetch({ ...request, url: mirrored(request.url, options.registryMirrors) }, fetching);
-  const resolver: ModuleResolver = createModuleResolver(moduleMetrics.measured(fetchModule), log);
+  const resolver: ModuleResolver = createChainResolver(
+    createModuleResolver(moduleMetrics.measured(fetchModule), log),
+  );
   purgeRegularly(cache, log, signal);
   const rewriteListener = options.gatewayAbi === "stock" ? withCurrentRoute : undefined;
   const pluginLog = envoy && createPluginLog();

@@ -8,7 +8,7 @@ import {
   type Resource,
   ResourceSchema,
 } from "../gen/envoy/service/discovery/v3/discovery_pb.ts";
-import { StatusSchema } from "../gen/google/rpc/status_pb.ts";
+import { isOpen, noReasons, type Reasons, readRefusal, refusalStatus, sameReasons } from "../xds/refusal.ts";
 import type { XdsResource } from "../xds/snapshot.ts";
 import { typeUrls } from "../xds/type-urls.ts";
 import { type PluginLog, pluginOfResource } from "./plugin-log.ts";
@@ -35,8 +35,8 @@ interface Upstream {
   readonly nonce: string;
   /** Resources that Envoy has not answered yet, or that are still being fetched. */
   readonly open: Set<string>;
-  /** Resources that are not in effect, and why. */
-  readonly errors: Map<string, string>;
+  /** Of each resource the plugins that are not in effect, and why. */
+  readonly reasons: Map<string, Reasons>;
 }
 
 /** The newest version of one resource. */
@@ -48,12 +48,17 @@ interface Newest {
   readonly fetching: AbortController;
 }
 
+/** A plugin that has trapped since Envoy took a version of its resource. */
+interface Trapped {
+  readonly version: string;
+  readonly plugin: string;
+  readonly reason: string;
+}
+
 /** One resource that Envoy was sent and has not answered yet. */
 interface Sent {
   readonly version: Newest;
-  readonly resource: XdsResource;
-  /** Why that is not what discovery sent, "" where it is. */
-  readonly error: string;
+  readonly resolution: Resolution & { readonly resource: XdsResource };
 }
 
 /**
@@ -81,22 +86,26 @@ export function createIncrementalSession({
 > {
   const sentDown = new Map<string, Sent>();
   const newest = new Map<string, Newest>();
-  /** The nonce of the last response with each resource. */
-  const lastSent = new Map<string, string>();
+  /** The last response with each resource. */
+  const lastSent = new Map<string, { readonly nonce: string; readonly resource: XdsResource }>();
+  /** What follows when Envoy has answered the last response with a resource: of what comes meanwhile only the newest. */
+  const waiting = new Map<string, Sent>();
   /** Versions that Envoy runs. */
   const accepted = new WeakSet<Newest>();
-  /** By name the version that has trapped since Envoy accepted it, and why: it is not in effect any more. */
-  const trapped = new Map<string, { readonly version: string; readonly reason: string }>();
+  /** By resource the plugin that has trapped since Envoy accepted that version, and why: it is not in effect any more. */
+  const trapped = new Map<string, Trapped>();
   let counter = 0;
   pluginLog?.onTrap((plugin, { reason }) => onTrap(plugin, reason), signal);
   signal.addEventListener("abort", () => {
     for (const { fetching } of newest.values()) fetching.abort();
   });
 
-  function sendResource(version: Newest, resource: XdsResource, error: string): void {
+  function send(sent: Sent): void {
+    const { version, resolution } = sent;
+    const { resource } = resolution;
     const nonce = `${version.upstream.nonce}/${++counter}`;
-    lastSent.set(version.name, nonce);
-    sentDown.set(nonce, { version, resource, error });
+    lastSent.set(version.name, { nonce, resource });
+    sentDown.set(nonce, sent);
     sendDown(
       create(DeltaDiscoveryResponseSchema, {
         typeUrl: typeUrls.extensionConfig,
@@ -107,24 +116,42 @@ export function createIncrementalSession({
     );
   }
 
+  function sendResource(sent: Sent): void {
+    const { name } = sent.version;
+    const { resource, reasons } = sent.resolution;
+    const last = lastSent.get(name);
+    // What is still being fetched changes nothing for Envoy yet: it is not worth an answer.
+    if (isOpen(reasons) && last && Buffer.compare(last.resource.value, resource.value) === 0) return;
+    if (last && sentDown.has(last.nonce)) waiting.set(name, sent);
+    else send(sent);
+  }
+
+  /** Sends what waited for Envoy's answer. Returns whether there was anything. */
+  function sendWaiting(name: string): boolean {
+    const next = waiting.get(name);
+    waiting.delete(name);
+    if (!next || next.version.fetching.signal.aborted) return false;
+    sendResource(next);
+    return true;
+  }
+
   /** Notes what became of one resource, and answers discovery when that settles its response or changes the answer. */
-  function settle({ name, upstream, fetching }: Newest, error: string): void {
+  function settle({ name, upstream, fetching }: Newest, reasons: Reasons): void {
     // What a newer version has overtaken was settled then.
     if (fetching.signal.aborted) return;
     const first = upstream.open.delete(name);
-    const before = upstream.errors.get(name) ?? "";
-    if (error) upstream.errors.set(name, error);
-    else upstream.errors.delete(name);
-    if (upstream.open.size === 0 && (first || before !== error)) answerDiscovery(upstream);
+    const before = upstream.reasons.get(name) ?? noReasons;
+    upstream.reasons.set(name, reasons);
+    if (upstream.open.size === 0 && (first || !sameReasons(before, reasons))) answerDiscovery(upstream);
   }
 
-  function answerDiscovery({ nonce, errors }: Upstream): void {
-    const message = [...errors].map(([name, error]) => `${name}: ${error}`).join("; ");
+  function answerDiscovery({ nonce, reasons }: Upstream): void {
+    const all = new Map([...reasons.values()].flatMap((some) => [...some]));
     sendUp(
       create(DeltaDiscoveryRequestSchema, {
         typeUrl: typeUrls.extensionConfig,
         responseNonce: nonce,
-        errorDetail: message ? create(StatusSchema, { code: 13, message }) : undefined,
+        errorDetail: refusalStatus(all),
       }),
     );
   }
@@ -133,9 +160,10 @@ export function createIncrementalSession({
   function drop(name: string): void {
     const version = newest.get(name);
     if (!version) return;
-    settle(version, "");
+    settle(version, noReasons);
     version.fetching.abort();
     newest.delete(name);
+    waiting.delete(name);
   }
 
   function forget(name: string): void {
@@ -155,42 +183,55 @@ export function createIncrementalSession({
 
   function fetchAndSend(upstream: Upstream, resource: Resource): void {
     const version = begin(upstream, resource);
-    const onResolution = ({ resource: resolved, error }: Resolution) => {
-      if (resolved) sendResource(version, resolved, error);
-      else settle(version, error);
-    };
-    resolver.resolve(toXdsResource(resource), onResolution, version.fetching.signal);
+    resolver.resolve(
+      toXdsResource(resource),
+      (resolution) => onResolution(version, resolution),
+      version.fetching.signal,
+    );
   }
 
-  function onAcceptance({ version, resource, error }: Sent): void {
-    if (!error) resolver.accepted(resource);
-    if (!error) accepted.add(version);
-    settle(version, error || (trapped.get(version.name)?.reason ?? ""));
+  function onResolution(version: Newest, { resource, reasons }: Resolution): void {
+    if (resource) sendResource({ version, resolution: { resource, reasons } });
+    else settle(version, reasons);
+  }
+
+  function onAcceptance({ version, resolution: { resource, reasons } }: Sent): void {
+    resolver.accepted(resource);
+    accepted.add(version);
+    const trap = trapped.get(version.name);
+    // What waits will say more, when Envoy has answered that.
+    if (sendWaiting(version.name)) return;
+    settle(version, trap ? new Map([[trap.plugin, trap.reason], ...reasons]) : reasons);
   }
 
   /**
-   * Discovery has had its answer when a plugin traps: asked for the plugin once more, it sends a response that can be
+   * Discovery has had its answer when a plugin traps: asked for its resource once more, it sends a response that can be
    * refused. Envoy does nothing with a configuration that it has.
    */
   function onTrap(plugin: string, reason: string): void {
-    const version = [...newest.values()].find(({ name }) => pluginOfResource(name) === plugin);
-    if (!version || !accepted.has(version) || trapped.has(version.name)) return;
-    trapped.set(version.name, { version: version.version, reason });
-    const { extensionConfig: typeUrl } = typeUrls;
-    sendUp(create(DeltaDiscoveryRequestSchema, { typeUrl, resourceNamesSubscribe: [version.name] }));
+    for (const version of newest.values()) {
+      const { name } = version;
+      const sent = lastSent.get(name);
+      const isOwn = pluginOfResource(name) === plugin;
+      if (!sent || !(isOwn || resolver.concerns(sent.resource, plugin))) continue;
+      if (!accepted.has(version) || trapped.has(name)) continue;
+      trapped.set(name, { version: version.version, plugin: isOwn ? name : plugin, reason });
+      const { extensionConfig: typeUrl } = typeUrls;
+      sendUp(create(DeltaDiscoveryRequestSchema, { typeUrl, resourceNamesSubscribe: [name] }));
+    }
   }
 
-  function onRefusal(nonce: string, { version, resource, error }: Sent, refusal: string): void {
-    settle(version, refusal);
-    // What stands in for something has nothing to stand in for it.
-    if (error || lastSent.get(version.name) !== nonce) return;
-    const before = resolver.refused(resource, refusal);
-    if (before) sendResource(version, before, refusal);
+  function onRefusal(nonce: string, { version, resolution: { resource } }: Sent, refusal: string): void {
+    if (lastSent.get(version.name)?.nonce !== nonce || sendWaiting(version.name)) return;
+    const next = resolver.refused(resource, refusal);
+    // Of a chain only the next answer says whether its other plugins are in effect.
+    if (next.reasons.has(version.name)) settle(version, next.reasons);
+    onResolution(version, next);
   }
 
   return {
     onResponse({ nonce, resources, removedResources }) {
-      const upstream = { nonce, open: new Set(resources.map(({ name }) => name)), errors: new Map() };
+      const upstream = { nonce, open: new Set(resources.map(({ name }) => name)), reasons: new Map() };
       for (const name of removedResources) forget(name);
       if (upstream.open.size === 0) return answerDiscovery(upstream);
       for (const resource of resources) fetchAndSend(upstream, resource);
@@ -202,7 +243,8 @@ export function createIncrementalSession({
       const sent = sentDown.get(nonce);
       if (!sent) return sendUp(request);
       sentDown.delete(nonce);
-      if (errorDetail) onRefusal(nonce, sent, errorDetail.message || "refused without a reason");
+      const refusal = readRefusal(errorDetail);
+      if (refusal) onRefusal(nonce, sent, refusal.message);
       else onAcceptance(sent);
       if (resourceNamesSubscribe.length > 0 || resourceNamesUnsubscribe.length > 0) {
         sendUp({ ...request, responseNonce: "", errorDetail: undefined });

@@ -188,7 +188,7 @@ test("a full disk without anything to give up is an error; the last good module 
     const plugin = pluginResource({ url: urlOf(name) });
     resolver.resolve(
       plugin,
-      ({ resource, error }) => error === "" && resolver.accepted(resource!),
+      ({ resource, reasons }) => reasons.size === 0 && resolver.accepted(resource!),
       stream.signal,
     );
   };

@@ -36,8 +36,8 @@ function resolve(plugin: Plugin, signal = stream.signal): string[] {
   return seen;
 }
 
-function describe({ resource, error }: Resolution): string {
-  return `${resource ? inShort(resource.value) : "nothing"}${error && `: ${error}`}`;
+function describe({ resource, reasons }: Resolution): string {
+  return [resource ? inShort(resource.value) : "nothing", ...reasons.values()].join(": ");
 }
 
 /** Lets time pass, and what was waiting for it happen. */
@@ -78,7 +78,7 @@ test("what is no plugin, or cannot be read, passes at once and untouched", () =>
   for (const resource of [other, unreadable]) {
     const seen: Resolution[] = [];
     resolver.resolve(resource, (resolution) => seen.push(resolution), stream.signal);
-    assert.deepEqual(seen, [{ resource, error: "" }]);
+    assert.deepEqual(seen, [{ resource, reasons: new Map() }]);
   }
   assert.deepEqual(fetches, []);
 });
@@ -180,7 +180,7 @@ test("what Envoy refused gives way to what it took last, also for versions whose
     await fetches.at(-1)!.succeed("/modules/1.wasm");
   }
   resolver.accepted(resources[0]!);
-  assert.equal(resolver.refused(resources[1]!, "bad configuration"), resources[0]);
+  assert.equal(resolver.refused(resources[1]!, "bad configuration").resource, resources[0]);
   assert.deepEqual([stateOf("ns.a"), resolver.plugins()[0]?.error], ["last-good", "bad configuration"]);
   const seen = resolve({ configuration: "v3" });
   await fetches[2]!.fail();
@@ -193,7 +193,7 @@ test("what Envoy refused at first gives way to a substitute", async () => {
     let local: Resolution["resource"];
     resolver.resolve(plugin, ({ resource }) => (local = resource), stream.signal);
     await fetches.at(-1)!.succeed();
-    const substitute = resolver.refused(local!, "bad configuration");
+    const { resource: substitute } = resolver.refused(local!, "bad configuration");
     assert.equal(inShort(substitute!.value), failOpen ? "allow" : "deny");
     assert.equal(substitute?.version, `${plugin.version}~substitute`);
     assert.equal(stateOf("ns.a"), failOpen ? "allowing" : "denying");
@@ -202,7 +202,7 @@ test("what Envoy refused at first gives way to a substitute", async () => {
 
 test("what is no plugin has no substitute", () => {
   const other = rawResource("x", "type.googleapis.com/other.Type", Uint8Array.of(1));
-  assert.equal(resolver.refused(other, "no"), undefined);
+  assert.deepEqual(resolver.refused(other, "no"), { resource: undefined, reasons: new Map([["x", "no"]]) });
 });
 
 test("a forgotten plugin begins anew", async () => {

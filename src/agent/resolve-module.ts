@@ -1,10 +1,17 @@
 import { getOrCreate } from "../get-or-create.ts";
 import type { Log } from "../log.ts";
 import { SystemError } from "../system-error.ts";
+import { noReasons, type Reasons } from "../xds/refusal.ts";
 import type { XdsResource } from "../xds/snapshot.ts";
 import { type ModuleNotes, notesOf } from "./module-index.ts";
 import type { ModuleRequest } from "./module-request.ts";
-import { readWasmResource, substituteFor, type WasmResource, withLocalModule } from "./rewrite.ts";
+import {
+  isSubstitute,
+  readWasmResource,
+  substituteFor,
+  type WasmResource,
+  withLocalModule,
+} from "./rewrite.ts";
 
 /** What the gateway's own changes to a module were. */
 export interface ModuleAdaptation extends ModuleNotes {
@@ -22,8 +29,12 @@ export type FetchModule = (
 export interface Resolution {
   /** What Envoy gets: the filter with its local module, or a substitute; undefined to leave Envoy with what it has. */
   readonly resource: XdsResource | undefined;
-  /** Why the module is not there, "" where it is. */
-  readonly error: string;
+  /** Why plugins are not what discovery sent, by name; none where all are. */
+  readonly reasons: Reasons;
+}
+
+/** What came of one attempt to fetch a module. */
+interface Attempt extends Resolution {
   /** How long a registry asks not to be asked again, in milliseconds. */
   readonly retryAfterMs?: number;
 }
@@ -45,13 +56,15 @@ export interface ModuleResolver {
    * anew with growing pauses for as long as the signal is not aborted, ends better.
    */
   resolve(resource: XdsResource, onResolution: (resolution: Resolution) => void, signal: AbortSignal): void;
-  /** Notes that Envoy took a resource: it stays in effect when a later version fails. */
+  /** Notes that Envoy took a resource of a resolution: it stays in effect when a later version fails. */
   accepted(resource: XdsResource): void;
   /**
-   * Gives what Envoy gets after it refused a resource: the last one that it took, or else a substitute. Undefined where
-   * the resource is no plugin and there was none before.
+   * Gives what Envoy gets after it refused a resource: the last one that it took, or else a substitute; no resource
+   * where there is neither, or where it was one of these that was refused.
    */
-  refused(resource: XdsResource, error: string): XdsResource | undefined;
+  refused(resource: XdsResource, error: string): Resolution;
+  /** Whether what Envoy says against a response is about this resource. */
+  concerns(resource: XdsResource, error: string): boolean;
   /** Forgets a resource that Envoy does not ask for any more. */
   forget(name: string): void;
   plugins(): readonly PluginModule[];
@@ -67,7 +80,7 @@ export function createModuleResolver(fetchModule: FetchModule, log: Log): Module
   /** By plugin: the paths that went to Envoy since it last answered to the newest. It may yet be about to read them. */
   const handed = new Map<string, Set<string>>();
 
-  async function attempt(wasm: WasmResource, attempts: number, signal: AbortSignal): Promise<Resolution> {
+  async function attempt(wasm: WasmResource, attempts: number, signal: AbortSignal): Promise<Attempt> {
     const { name, request } = wasm;
     const note = (state: PluginModule["state"], path: string, error: string, made: ModuleAdaptation = {}) =>
       status.set(name, {
@@ -89,18 +102,18 @@ export function createModuleResolver(fetchModule: FetchModule, log: Log): Module
       lastGood.set(name, resource);
       getOrCreate(handed, name, () => new Set()).add(module.path);
       note("ready", module.path, "", module);
-      return { resource, error: "" };
+      return { resource, reasons: noReasons };
     } catch (caught) {
       const failure = SystemError.from(caught, "network", `cannot fetch ${shownUrl(request.url)}`);
-      if (signal.aborted) return { resource: undefined, error: failure.message };
+      const reasons = new Map([[name, failure.message]]);
+      if (signal.aborted) return { resource: undefined, reasons };
       const kept = lastGood.get(name);
       note(stateWithout(wasm, kept), "", failure.message);
       log.warn(
         { plugin: name, url: shownUrl(request.url), code: failure.code, error: failure.message },
         effectOf(kept !== undefined, wasm),
       );
-      const { message: error, retryAfterMs } = failure;
-      return { resource: kept ?? substituteFor(wasm), error, retryAfterMs };
+      return { resource: kept ?? substituteFor(wasm), reasons, retryAfterMs: failure.retryAfterMs };
     }
   }
 
@@ -112,8 +125,9 @@ export function createModuleResolver(fetchModule: FetchModule, log: Log): Module
     for (let attempts = 1; !signal.aborted; attempts++) {
       const resolution = await attempt(wasm, attempts, signal);
       if (signal.aborted) return;
-      if (attempts === 1 || resolution.error === "") onResolution(resolution);
-      if (resolution.error === "") return;
+      const isThere = resolution.reasons.size === 0;
+      if (attempts === 1 || isThere) onResolution(resolution);
+      if (isThere) return;
       await pause(
         Math.max(retryMs(attempts), Math.min(resolution.retryAfterMs ?? 0, maxRetryAfterMs)),
         signal,
@@ -125,22 +139,30 @@ export function createModuleResolver(fetchModule: FetchModule, log: Log): Module
     resolve(resource, onResolution, signal) {
       const wasm = read(resource);
       if (wasm) void resolve(wasm, onResolution, signal);
-      else onResolution({ resource, error: "" });
+      else onResolution({ resource, reasons: noReasons });
     },
     accepted(resource) {
+      if (isSubstitute(resource)) return;
       lastAccepted.set(resource.name, resource);
       if (lastGood.get(resource.name) === resource) handed.delete(resource.name);
     },
+    concerns(resource, error) {
+      const path = read(resource)?.request.url.slice("file://".length);
+      return mentions(error, resource.name) || (path !== undefined && error.includes(path));
+    },
     refused(resource, error) {
       const { name } = resource;
+      const reasons = new Map([[name, error]]);
       const kept = lastAccepted.get(name);
       handed.delete(name);
+      // What stands in for something has nothing to stand in for it.
+      if (resource === kept || isSubstitute(resource)) return { resource: undefined, reasons };
       if (kept) lastGood.set(name, kept);
       else lastGood.delete(name);
       const wasm = read(resource);
       const known = status.get(name);
       if (wasm && known) status.set(name, { ...known, state: stateWithout(wasm, kept), error });
-      return kept ?? (wasm && substituteFor(wasm));
+      return { resource: kept ?? (wasm && substituteFor(wasm)), reasons };
     },
     forget(name) {
       for (const map of [lastGood, lastAccepted, status, handed]) map.delete(name);
@@ -151,9 +173,15 @@ export function createModuleResolver(fetchModule: FetchModule, log: Log): Module
         const url = read(resource)?.request.url;
         return url ? [url.slice("file://".length)] : [];
       });
-      return [...kept, ...[...handed.values()].flatMap((paths) => [...paths])];
+      return [...new Set([...kept, ...[...handed.values()].flatMap((paths) => [...paths])])];
     },
   };
+}
+
+/** Whether a text has a plugin's name in it, and not only one that begins or ends with it. */
+function mentions(text: string, name: string): boolean {
+  const escaped = name.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+  return new RegExp(`(?<![\\w.-])${escaped}(?![\\w-]|\\.\\w)`).test(text);
 }
 
 /** A url without what may be secret in it: user, password and query. */

@@ -2,12 +2,12 @@ import { getOrCreate } from "../get-or-create.ts";
 import type { DeltaDiscoveryRequest } from "./ads.ts";
 import { asksForEcdsRemovals } from "./ecds-removals.ts";
 import { encodeIncremental } from "./encode.ts";
+import { readRefusal } from "./refusal.ts";
 import {
   createNonces,
   emptyType,
   inPushOrder,
   isRemovable,
-  refusalOf,
   type Send,
   type ServerStream,
 } from "./server-stream.ts";
@@ -111,7 +111,8 @@ export function createIncrementalStream(send: Send): ServerStream<DeltaDiscovery
     subscription: Subscription,
     { responseNonce, errorDetail, typeUrl }: DeltaDiscoveryRequest,
   ): void {
-    subscription.answered(responseNonce, refusalOf(errorDetail));
+    const refusal = readRefusal(errorDetail);
+    subscription.answered(responseNonce, refusal?.message, refusal?.reasons);
     if (!errorDetail && typeUrl === typeUrls.extensionConfig) sendRefusedListeners();
   }
 

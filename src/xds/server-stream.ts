@@ -1,4 +1,3 @@
-import type { Status } from "../gen/google/rpc/status_pb.ts";
 import { getOrCreate } from "../get-or-create.ts";
 import type { Snapshot, SnapshotType } from "./snapshot.ts";
 import type { SubscriptionStatus } from "./subscription.ts";
@@ -42,9 +41,4 @@ export function createNonces(): () => string {
   const prefix = Math.random().toString(36).slice(2, 8);
   let counter = 0;
   return () => `${prefix}-${++counter}`;
-}
-
-/** Why a client refused a response, undefined where it did not. */
-export function refusalOf(errorDetail: Status | undefined): string | undefined {
-  return errorDetail && (errorDetail.message || "refused without a reason");
 }

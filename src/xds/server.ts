@@ -5,6 +5,7 @@ import type { Log } from "../log.ts";
 import type { Watchable } from "../watchable.ts";
 import { type DeltaDiscoveryRequest, type DiscoveryRequest, serverDefinition } from "./ads.ts";
 import { createIncrementalStream } from "./incremental-stream.ts";
+import { isRefused, readRefusal } from "./refusal.ts";
 import type { Send, ServerStream } from "./server-stream.ts";
 import type { Snapshot } from "./snapshot.ts";
 import { createStateOfTheWorldStream } from "./state-of-the-world-stream.ts";
@@ -67,9 +68,10 @@ export function createXdsServer({ snapshotFor, log }: XdsServerOptions): XdsServ
           });
         onFirstRequest(request.node);
       }
-      if (request.errorDetail) {
+      const refusal = readRefusal(request.errorDetail);
+      if (refusal && isRefused(refusal)) {
         log.warn(
-          { node: client?.().node.id, typeUrl: request.typeUrl, error: request.errorDetail.message },
+          { node: client?.().node.id, typeUrl: request.typeUrl, error: refusal.message },
           "client refused a response",
         );
       }
