@@ -1,4 +1,4 @@
-import { stat } from "node:fs/promises";
+import { statSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 
 const pollMs = 1000;
@@ -13,11 +13,11 @@ export async function watchFile(
   signal: AbortSignal,
   everyMs = pollMs,
 ): Promise<void> {
-  let known = await identityOf(path);
+  let known = identityOf(path);
   let last = known;
   while (!signal.aborted) {
     await sleep(everyMs, undefined, { signal, ref: false }).catch(() => {});
-    const now = await identityOf(path);
+    const now = identityOf(path);
     const isSettled = now !== undefined && now === last;
     last = now;
     if (signal.aborted || !isSettled || now === known) continue;
@@ -26,9 +26,9 @@ export async function watchFile(
   }
 }
 
-async function identityOf(path: string): Promise<string | undefined> {
+function identityOf(path: string): string | undefined {
   try {
-    const { dev, ino, size, mtimeNs } = await stat(path, { bigint: true });
+    const { dev, ino, size, mtimeNs } = statSync(path, { bigint: true });
     return [dev, ino, size, mtimeNs].join(":");
   } catch {
     return undefined;

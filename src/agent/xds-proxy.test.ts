@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -18,12 +19,16 @@ import { createFetches, type Fetch, inShort, pluginResource } from "../../test/p
 import { freePort } from "../../test/peers/ports.ts";
 import { until } from "../../test/peers/until.ts";
 import {
+  DeltaDiscoveryRequestSchema,
   DeltaDiscoveryResponseSchema,
+  DiscoveryRequestSchema,
   DiscoveryResponseSchema,
   ResourceSchema,
 } from "../gen/envoy/service/discovery/v3/discovery_pb.ts";
 import { silentLog } from "../log.ts";
-import { passThroughDefinition } from "../xds/ads.ts";
+import { adsDefinition, passThroughDefinition } from "../xds/ads.ts";
+import { encodeIncremental, encodeStateOfTheWorld } from "../xds/encode.ts";
+import { rawResource } from "../xds/snapshot.ts";
 import { typeUrls } from "../xds/type-urls.ts";
 import { createModuleResolver, type ModuleResolver } from "./resolve-module.ts";
 import { serveXdsProxy } from "./xds-proxy.ts";
@@ -235,10 +240,99 @@ function inEcds(method: Method, bytes: Buffer): string[] {
   );
 }
 
-test("without a discovery Envoy is told that it is unavailable", async () => {
-  discovery?.forceShutdown();
-  assert.equal(await openDown("deltaAggregatedResources").ended, status.UNAVAILABLE);
-});
+for (const method of methods) {
+  test(`${method}: without a discovery Envoy waits, and its requests arrive when there is one`, async () => {
+    discovery?.forceShutdown();
+    const { down } = openDown(method);
+    const request = foreignMessage(method, "request", typeUrls.listener);
+    down.write(request);
+    await startDiscovery();
+    const up = await until("discovery has the stream", () => upstreams[0]);
+    const arrived = once(up, "data");
+    assert.deepEqual((await arrived)[0], request);
+  });
+
+  test(`${method}: while discovery is away Envoy is answered with what it said, modules and all, until it is back`, async () => {
+    const { down, up, atEnvoy, atDiscovery, ended } = await open(method);
+    const said = [
+      response(method, typeUrls.cluster, ["a", "b"]),
+      response(method, typeUrls.endpoints, ["a", "b"]),
+      response(method, typeUrls.listener, ["l"]),
+      response(method, typeUrls.routes, ["r", "not asked for any more"]),
+    ];
+    for (const bytes of [...said, ecdsResponse(method)]) up.write(bytes);
+    await (await until("a module is asked for", () => fetches[0])).succeed("/modules/1.wasm");
+    await until("all of it is at Envoy", () => atEnvoy.length === 5);
+    down.write(narrowed(method, typeUrls.routes, ["r"], ["not asked for any more"]));
+    await until("discovery knows what Envoy wants", () => atDiscovery.length > 0);
+    discovery?.forceShutdown();
+    await ended;
+
+    const again = openDown(method);
+    for (const [typeUrl, names] of [
+      [typeUrls.cluster, []],
+      [typeUrls.listener, []],
+      [typeUrls.endpoints, ["b"]],
+      [typeUrls.routes, ["r", "not asked for any more"]],
+      [typeUrls.extensionConfig, [pluginResource().name]],
+    ] as const)
+      again.down.write(subscription(method, typeUrl, names));
+    await (await until("the module is asked for", () => fetches[1])).succeed("/modules/1.wasm");
+    await until("all is answered", () => again.atEnvoy.length === 5);
+    const answers = again.atEnvoy.map((bytes) => namesIn(method, bytes));
+    assert.deepEqual(answers, [["a", "b"], ["l"], ["b"], ["r"], [pluginResource().name]]);
+    assert.deepEqual(inEcds(method, again.atEnvoy[4]!), ["{} at /modules/1.wasm"]);
+
+    await startDiscovery();
+    assert.equal(await again.ended, status.OK);
+    const reached = await open(method);
+    reached.up.write(said[0]!);
+    await until("discovery answers", () => reached.atEnvoy.length === 1);
+  });
+}
+
+/** A response with resources that are nothing but their names. */
+function response(method: Method, typeUrl: string, names: readonly string[]): Buffer {
+  const resources = names.map((name) =>
+    rawResource(name, typeUrl, Buffer.from([0x0a, name.length, ...Buffer.from(name)])),
+  );
+  const fields = { typeUrl, version: "1", nonce: typeUrl, resources };
+  return method === "deltaAggregatedResources"
+    ? encodeIncremental({ ...fields, removed: [] })
+    : encodeStateOfTheWorld(fields);
+}
+
+function subscription(method: Method, typeUrl: string, names: readonly string[]): Buffer {
+  const node = { id: "test" };
+  return method === "deltaAggregatedResources"
+    ? adsDefinition[method].requestSerialize(
+        create(DeltaDiscoveryRequestSchema, { typeUrl, node, resourceNamesSubscribe: [...names] }),
+      )
+    : adsDefinition[method].requestSerialize(
+        create(DiscoveryRequestSchema, { typeUrl, node, resourceNames: [...names] }),
+      );
+}
+
+/** What Envoy says when it wants less than before. */
+function narrowed(
+  method: Method,
+  typeUrl: string,
+  wanted: readonly string[],
+  dropped: readonly string[],
+): Buffer {
+  return method === "deltaAggregatedResources"
+    ? adsDefinition[method].requestSerialize(
+        create(DeltaDiscoveryRequestSchema, { typeUrl, resourceNamesUnsubscribe: [...dropped] }),
+      )
+    : subscription(method, typeUrl, wanted);
+}
+
+function namesIn(method: Method, bytes: Buffer): string[] {
+  if (method === "deltaAggregatedResources")
+    return adsDefinition[method].responseDeserialize(bytes).resources.map(({ name }) => name);
+  const { resources } = adsDefinition[method].responseDeserialize(bytes);
+  return resources.map(({ value }) => Buffer.from(value.subarray(2, 2 + value[1]!)).toString());
+}
 
 test("the socket is its owner's alone, and takes the place of one that was left behind", async () => {
   assert.equal(statSync(socket).mode & 0o777, 0o600);
