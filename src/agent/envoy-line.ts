@@ -146,7 +146,7 @@ export function createEnvoyLine(line: EnvoyLineOptions): EnvoyLine {
       return start(options, undefined);
     },
     async takeOver(current, options) {
-      const fault = await findFault(options);
+      const fault = await findFault(options, signal);
       if (fault !== "") return { serving: current, fault };
       // Whoever drains would be ended at once by the arrival of a third.
       await draining;

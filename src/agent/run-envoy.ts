@@ -1,4 +1,3 @@
-import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { SystemError } from "../system-error.ts";
@@ -6,7 +5,8 @@ import type { Watchable } from "../watchable.ts";
 import { adminOf, drainConnections } from "./envoy-admin.ts";
 import type { EnvoyBootstrap } from "./envoy-bootstrap.ts";
 import { createEnvoyLine, type EnvoyLine, type LineEnvoy } from "./envoy-line.ts";
-import { findFault, type StartEnvoyOptions } from "./start-envoy.ts";
+import { nextStart, readStart, type StartSource, writeBootstrap } from "./envoy-start-options.ts";
+import type { StartEnvoyOptions } from "./start-envoy.ts";
 
 /** What Envoy does as far as its owner sees; whether it serves, `ready()` says. `restarts` counts from the start of `runEnvoy`. */
 export type EnvoyState =
@@ -37,10 +37,8 @@ export interface RestartRequest {
   readonly reason: string;
 }
 
-export interface RunEnvoyOptions extends Omit<StartEnvoyOptions, "bootstrapPath" | "overrides" | "epoch"> {
+export interface RunEnvoyOptions extends StartSource {
   readonly bootstrap: EnvoyBootstrap;
-  /** Settings, as JSON or YAML, that Envoy merges over the bootstrap; read at each start. */
-  readonly overridesPath?: string;
   /** Gets `envoy-bootstrap.json`. */
   readonly dataDir: string;
   /** Aborting it drains and stops Envoy. */
@@ -61,8 +59,6 @@ const killAfterMs = 5000;
 /** Compiling the modules of large Go plugins takes Envoy 10 s each. */
 const defaultTakeOverMs = 300_000;
 const defaultDrainMs = 5000;
-/** What fits into an argument of a program. */
-const maxOverridesBytes = 120 * 1024;
 
 /**
  * Keeps an Envoy running until `signal` aborts, then drains it, and resolves when it is gone. One that ends by itself is
@@ -94,35 +90,6 @@ export async function runEnvoy(options: RunEnvoyOptions): Promise<void> {
     start = await nextStart(options, life.start);
   }
   onState?.({ phase: "stopped" });
-}
-
-/** What Envoy is started with, from the files that are there now. */
-async function readStart(options: RunEnvoyOptions, bootstrapPath: string): Promise<StartEnvoyOptions> {
-  const { overridesPath } = options;
-  const overrides = overridesPath === undefined ? "" : await readOverrides(overridesPath);
-  return { ...options, bootstrapPath, overrides };
-}
-
-async function readOverrides(path: string): Promise<string> {
-  try {
-    const text = await readFile(path, "utf8");
-    const size = Buffer.byteLength(text);
-    if (size <= maxOverridesBytes) return text;
-    throw new Error(`it has ${size} bytes, expected at most ${maxOverridesBytes}`);
-  } catch (error) {
-    throw SystemError.from(error, "disk", `cannot read ${path}, the settings for Envoy's bootstrap`);
-  }
-}
-
-/** After a crash: what is at the files, unless Envoy would not take it but took what was there before. */
-async function nextStart(options: RunEnvoyOptions, last: StartEnvoyOptions): Promise<StartEnvoyOptions> {
-  try {
-    const next = await readStart(options, last.bootstrapPath);
-    if (next.overrides === last.overrides || (await findFault(next)) === "") return next;
-  } catch {
-    // What it was started with before is still known.
-  }
-  return last;
 }
 
 /** 1 s doubling to 30 s, a quarter more or less: gateways that crashed together must not come back together. */
@@ -237,13 +204,4 @@ async function stopEnvoy(envoy: LineEnvoy, line: EnvoyLine, options: RunEnvoyOpt
   if (over.signal.aborted) return;
   log.warn({ pid: envoy.pid }, `Envoy did not end within ${killAfterMs} ms of SIGTERM, it is killed`);
   envoy.kill("SIGKILL");
-}
-
-/** Complete or not at all: an Envoy that is being restarted may be reading it. */
-async function writeBootstrap(dataDir: string, bootstrap: EnvoyBootstrap): Promise<string> {
-  const path = join(dataDir, "envoy-bootstrap.json");
-  await mkdir(dataDir, { recursive: true });
-  await writeFile(`${path}.new`, JSON.stringify(bootstrap, null, 2), { mode: 0o600 });
-  await rename(`${path}.new`, path);
-  return path;
 }

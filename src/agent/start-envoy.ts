@@ -114,11 +114,12 @@ const validationMs = 60_000;
 /** Why an Envoy cannot be run, "" where nothing is known against it: it is let check the bootstrap, and opens no port for that. */
 export async function findFault(
   options: Pick<StartEnvoyOptions, "envoyPath" | "bootstrapPath" | "overrides">,
+  signal?: AbortSignal,
 ): Promise<string> {
   const { envoyPath } = options;
   if (!(await isExecutable(envoyPath))) return `${envoyPath} is no executable file`;
   const args = ["--mode", "validate", ...configurationArguments(options), "--log-level", "warning"];
-  const { status, stderr } = await runCommand(envoyPath, args, { timeoutMs: validationMs });
+  const { status, stderr } = await runCommand(envoyPath, args, { timeoutMs: validationMs, signal });
   if (status === 0) return "";
   const said = stderr.trim().split("\n").slice(-2).join(" ").slice(-1000) || "nothing";
   const end = status === undefined ? "did not end by itself" : `ended with status ${status}`;

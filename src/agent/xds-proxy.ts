@@ -122,19 +122,20 @@ async function proxyStream<Request, Response>(
   await link.whenThere(ended.signal);
   if (ended.signal.aborted) return;
   const up = link.open(form.method);
-  noteAnswers(up, link);
+  noteAnswers(up, link, ended.signal);
   const learn = (response: Response) => form.learn(memory, response);
   join({ down, up, ended, cancel: () => up.cancel(), learn }, form, shared);
 }
 
-/** Tells the link whether discovery says anything on a stream. */
-function noteAnswers(up: Upstream, link: DiscoveryLink): void {
+/** Tells the link whether discovery says anything on a stream before it ends it. */
+function noteAnswers(up: Upstream, link: DiscoveryLink, ended: AbortSignal): void {
   let answered = false;
   up.once("data", () => {
     answered = true;
     link.answered();
   });
-  for (const event of ["end", "error"] as const) up.once(event, () => answered || link.failed());
+  for (const event of ["end", "error"] as const)
+    up.once(event, () => answered || ended.aborted || link.failed());
 }
 
 /** Where Envoy's requests go: a stream to discovery, or the agent's memory of one. */

@@ -11,7 +11,7 @@ import { get } from "../peers/request.ts";
 import { layOutSeed, type SeedFiles } from "../peers/seed-system.ts";
 import { until } from "../peers/until.ts";
 import { startLoad } from "./load.ts";
-import { getJson } from "./status.ts";
+import { getJson, moduleStatus } from "./status.ts";
 
 let files: SeedFiles;
 let up: Program;
@@ -101,6 +101,10 @@ test("SIGUSR2 brings a changed bootstrap into effect, and edits take effect afte
   await until("the other one serves", async () => (await state()).successor === undefined);
   await files.edit("custom-response.yaml", (text) => text.replace("key1=edited", "key1=again"));
   await until("the edit is in effect", async () => (await answer()).key1 === "again");
+  const ended = () => up.stderr().match(/taken over from has ended/g)?.length;
+  await until("the one before has ended", () => ended() === 4);
+  for (const plugin of ["custom-response", "wasm-transformer", "wasm-keyauth", "easy-logger"])
+    assert.equal((await moduleStatus(files.offset, plugin))?.state, "ready", plugin);
   assert.deepEqual((await load.finish()).failures, []);
 });
 
