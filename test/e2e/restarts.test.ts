@@ -95,29 +95,6 @@ test("an Envoy that is killed while a configuration is refused comes back with t
   await until("the repaired file is in effect", async () => (await answer()) === "refused");
 });
 
-test("an Envoy that is killed while discovery is away serves what it had; what was edited comes with discovery", async () => {
-  const served = await answer();
-  const before = await configDump();
-  await roles.stop("discovery", "SIGKILL");
-  await setAnswer("edited-meanwhile");
-  const pid = await envoyPid();
-  process.kill(pid, "SIGKILL");
-  await until("another Envoy serves", async () => (await envoyPid()) !== pid && (await answer()) === served);
-  assert.deepEqual(await configDump(), before);
-  const load = await startLoad(files, "other.com");
-  const listeners = await listenerChanges(files.adminPort);
-  roles.start("discovery");
-  await until("the edit is in effect", async () => (await answer()) === "edited-meanwhile");
-  await until(
-    "discovery knows",
-    async () => (await ecdsStatus(files.offset, "custom-response"))?.state === "SYNCED",
-  );
-  const { failures } = await load.finish();
-  assert.deepEqual(failures, []);
-  // What did not change meanwhile is not touched.
-  assert.deepEqual(await listenerChanges(files.adminPort), listeners);
-});
-
 async function envoyPid(): Promise<number> {
   return (await getJson<{ envoy: { pid: number } }>(15020 + files.offset, "/debug/modules")).envoy.pid;
 }
