@@ -49,7 +49,7 @@ export interface EnvoyLine {
   takeOver(current: LineEnvoy, options: StartEnvoyOptions): Promise<TakeOver>;
   /** Resolves when no Envoy drains any more. */
   drained(): Promise<void>;
-  /** Removes what the line had on the machine, once its last Envoy is gone. */
+  /** Removes what the line had on the machine, once the Envoy that served is gone. One that drains goes with the signal. */
   end(): Promise<void>;
 }
 
@@ -62,6 +62,7 @@ export function createEnvoyLine(line: EnvoyLineOptions): EnvoyLine {
   const { admin, baseIdPath, drainMs, takeOverMs, log, signal } = line;
   const predecessorSeconds = Math.max(1, Math.ceil(drainMs / 1000));
   let draining: Promise<void> = Promise.resolve();
+  let killDraining = () => {};
 
   const readInfo = () => serverInfo(admin, { timeoutMs: adminMs }).catch(() => undefined);
   const readBaseId = async () => (await readFile(baseIdPath, "utf8").catch(() => "")).trim();
@@ -96,6 +97,7 @@ export function createEnvoyLine(line: EnvoyLineOptions): EnvoyLine {
       log.warn({ pid }, "the Envoy that was taken over from does not end, it is killed");
       kill("SIGKILL");
     }, drainMs + graceMs);
+    killDraining = () => kill("SIGKILL");
     draining = ended.then((how) => {
       clearTimeout(timer);
       log.info({ pid, how }, "the Envoy that was taken over from has ended");
@@ -160,6 +162,9 @@ export function createEnvoyLine(line: EnvoyLineOptions): EnvoyLine {
     },
     drained: () => draining,
     async end() {
+      // It has nobody any more who would end it.
+      if (signal.aborted) killDraining();
+      else signal.addEventListener("abort", killDraining, { once: true });
       await rm(sharedMemory(await readBaseId()), { force: true }).catch(() => {});
     },
   };

@@ -86,10 +86,21 @@ export async function runEnvoy(options: RunEnvoyOptions): Promise<void> {
       "Envoy ended by itself, it is started again",
     );
     onState?.({ phase: "crashed", reason: life.reason, retryMs, restarts });
-    await sleep(retryMs, undefined, { signal }).catch(() => {});
+    await pauseBeforeRetry(retryMs, options);
     start = await nextStart(options, life.start);
   }
   onState?.({ phase: "stopped" });
+}
+
+/** A request to restart Envoy, whose files were mended perhaps, ends the pause. */
+async function pauseBeforeRetry(ms: number, { signal, restart }: RunEnvoyOptions): Promise<void> {
+  const over = new AbortController();
+  const end = () => over.abort();
+  const before = restart?.value;
+  restart?.watch((request) => request !== before && end(), over.signal);
+  signal.addEventListener("abort", end, { signal: over.signal });
+  if (!signal.aborted) await sleep(ms, undefined, { signal: over.signal }).catch(() => {});
+  end();
 }
 
 /** 1 s doubling to 30 s, a quarter more or less: gateways that crashed together must not come back together. */

@@ -7,7 +7,7 @@ import type {
   DiscoveryResponse,
 } from "../xds/ads.ts";
 import { encodeFrame } from "../xds/encode.ts";
-import { rawResource, type Snapshot, type SnapshotResource, type XdsResource } from "../xds/snapshot.ts";
+import type { Snapshot, SnapshotResource, XdsResource } from "../xds/snapshot.ts";
 import { isWildcardType, typeUrls } from "../xds/type-urls.ts";
 
 /**
@@ -51,8 +51,8 @@ export function createXdsMemory(): XdsMemory {
       // Of a type whose resources are named a response may hold some of them.
       if (isWildcardType(typeUrl)) type.resources.clear();
       for (const { typeUrl: of, value } of resources) {
-        const resource = rawResource(nameIn(value), of, value);
-        type.resources.set(resource.name, resource);
+        const name = nameIn(value);
+        type.resources.set(name, keep({ name, version: versionInfo, typeUrl: of, value }));
       }
     },
     forgetIncremental({ typeUrl, resourceNamesUnsubscribe }) {
