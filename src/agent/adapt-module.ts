@@ -15,7 +15,10 @@ import { type ModuleInterface, readModule } from "./read-module.ts";
 export type GatewayAbi = "stock" | "higress";
 
 /** What was changed in a module: the marker of its ABI, the names of properties that it asks for. */
-export type Adaptation = "marker" | "property names";
+export type Adaptation = "marker" | typeof propertyNames;
+
+/** Said of a module that asks for the names of route and cluster, and finds them now. */
+export const propertyNames = "property names";
 
 export interface AdaptedModule {
   readonly bytes: Uint8Array;
@@ -55,7 +58,7 @@ export function adaptModule(bytes: Uint8Array, what: string, gateway: GatewayAbi
   const renamed = asksForOldNames(bytes, module) ? renameProperties(marked, what) : { bytes: marked };
   const adaptations: Adaptation[] = [];
   if (marked !== bytes) adaptations.push("marker");
-  if (renamed.bytes !== marked) adaptations.push("property names");
+  if (renamed.bytes !== marked) adaptations.push(propertyNames);
   return { ...renamed, adaptations, missingImports };
 }
 

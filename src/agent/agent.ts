@@ -7,7 +7,9 @@ import { readAuthorities } from "../oci/authorities.ts";
 import { type Connections, createConnections } from "../oci/connections.ts";
 import { mirrored } from "../oci/mirrors.ts";
 import { errorText, SystemError } from "../system-error.ts";
-import { adaptationTarget, adaptModule, type GatewayAbi } from "./adapt-module.ts";
+import { createWatchable, type Watchable } from "../watchable.ts";
+import { adaptationTarget, adaptModule, type GatewayAbi, propertyNames } from "./adapt-module.ts";
+import { checkAdminPort } from "./check-admin-port.ts";
 import { withCurrentRoute } from "./current-route.ts";
 import { isConfigured, ready } from "./envoy-admin.ts";
 import { envoyBootstrap } from "./envoy-bootstrap.ts";
@@ -23,7 +25,9 @@ import {
   type ModuleResolver,
   type PluginModule,
 } from "./resolve-module.ts";
-import { type EnvoyState, runEnvoy } from "./run-envoy.ts";
+import type { ListenerRewrite } from "./rewrite-listeners.ts";
+import { type EnvoyState, type RestartRequest, runEnvoy } from "./run-envoy.ts";
+import { watchFile } from "./watch-file.ts";
 import { serveXdsProxy } from "./xds-proxy.ts";
 
 /** The Envoy that an agent runs. */
@@ -33,6 +37,10 @@ export interface EnvoyOptions {
   readonly adminPort: number;
   readonly drainMs: number;
   readonly logLevel?: "trace" | "debug" | "info" | "warning" | "error" | "critical" | "off";
+  /** Settings, as JSON or YAML, that Envoy merges over the bootstrap. */
+  readonly overridesPath?: string;
+  /** Asks for another Envoy to take over, beside what changes at `path` and `overridesPath`. */
+  readonly restart?: Watchable<RestartRequest>;
 }
 
 export const defaultModuleCacheBytes = 4 * 2 ** 30;
@@ -82,6 +90,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const { bind, log, signal, envoy } = options;
   const dataDir = resolve(options.dataDir);
   const socket = socketPath(dataDir);
+  if (envoy) await checkAdminPort(bind, envoy.adminPort);
   await mkdir(dataDir, { recursive: true });
   const metrics = new Registry();
   const moduleMetrics = createModuleMetrics(metrics);
@@ -89,19 +98,23 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     resolver.modulesInEffect(),
   );
   const cache = createCache(options, await openConnections(options), dataDir, retention, moduleMetrics);
-  const fetchModule: FetchModule = (request, fetching) =>
-    cache.fetch({ ...request, url: mirrored(request.url, options.registryMirrors) }, fetching);
+  const listenerRewrite = createWatchable<ListenerRewrite>();
+  const fetchModule: FetchModule = async (request, fetching) => {
+    const url = mirrored(request.url, options.registryMirrors);
+    const module = await cache.fetch({ ...request, url }, fetching);
+    if (module.adapted?.includes(propertyNames)) listenerRewrite.set(withCurrentRoute);
+    return module;
+  };
   const resolver: ModuleResolver = createChainResolver(
     createModuleResolver(moduleMetrics.measured(fetchModule), log),
   );
   purgeRegularly(cache, log, signal);
-  const rewriteListener = options.gatewayAbi === "stock" ? withCurrentRoute : undefined;
   const pluginLog = envoy && createPluginLog();
   await serveXdsProxy({
     target: options.discovery,
     socket,
     resolver,
-    rewriteListener,
+    listenerRewrite,
     pluginLog,
     log,
     signal,
@@ -114,7 +127,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   function pages() {
     return {
       "/healthz/ready": async () =>
-        readyPage(await gatewayReady(bind, envoy), "the gateway does not serve yet"),
+        readyPage(await gatewayReady(bind, envoy, state.envoy), "the gateway does not serve yet"),
       "/stats/prometheus": async () => ({ type: metrics.contentType, body: await metrics.metrics() }),
       "/debug/modules": () =>
         jsonPage({ plugins: pluginStatus(), modules: cache.entries(), envoy: state.envoy }),
@@ -125,8 +138,14 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     return resolver.plugins().map((plugin) => ({ ...plugin, lastTrap: pluginLog?.lastTrap(plugin.name) }));
   }
 
-  function startOwnEnvoy({ path, concurrency, adminPort, drainMs, logLevel }: EnvoyOptions): Promise<void> {
+  function startOwnEnvoy(envoy: EnvoyOptions): Promise<void> {
+    const { path, concurrency, adminPort, drainMs, logLevel, overridesPath } = envoy;
     const { node, incremental } = options;
+    const envoySignal = options.envoySignal ?? signal;
+    const restart = envoy.restart ?? createWatchable<RestartRequest>();
+    for (const file of overridesPath === undefined ? [path] : [path, overridesPath])
+      void watchFile(file, () => restart.set({ reason: `${file} has changed` }), envoySignal);
+    restart.watch(({ reason }) => log.info({ reason }, "another Envoy is to take over"), envoySignal);
     return runEnvoy({
       envoyPath: path,
       bootstrap: envoyBootstrap({
@@ -142,7 +161,9 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       logLevel: logLevel ?? "warning",
       onLogLine: pluginLog?.take,
       drainMs,
-      signal: options.envoySignal ?? signal,
+      overridesPath,
+      restart,
+      signal: envoySignal,
       onState: (next) => {
         state.envoy = next;
       },
@@ -185,8 +206,14 @@ function socketPath(dataDir: string): string {
 }
 
 /** Envoy that has refused all its listeners or clusters is ready by its own word, but there is nothing behind it. */
-async function gatewayReady(bind: string, envoy: EnvoyOptions | undefined): Promise<boolean> {
+async function gatewayReady(
+  bind: string,
+  envoy: EnvoyOptions | undefined,
+  state: EnvoyState | undefined,
+): Promise<boolean> {
   if (!envoy) return true;
+  // The admin interface is the successor's; the Envoy that it takes over from serves.
+  if (state?.phase === "running" && state.successor) return true;
   const admin = { address: bind, port: envoy.adminPort };
   const states = [ready(admin), isConfigured(admin)];
   return (await Promise.all(states).catch(() => [false])).every(Boolean);

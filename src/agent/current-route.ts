@@ -1,5 +1,6 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { type Any, anyIs, anyPack, anyUnpack } from "@bufbuild/protobuf/wkt";
+import { TypedExtensionConfigSchema } from "../gen/envoy/config/core/v3/extension_pb.ts";
 import type { FilterChain } from "../gen/envoy/config/listener/v3/listener_components_pb.ts";
 import { ListenerSchema } from "../gen/envoy/config/listener/v3/listener_pb.ts";
 import { CorsSchema } from "../gen/envoy/extensions/filters/http/cors/v3/cors_pb.ts";
@@ -23,6 +24,15 @@ export const currentRouteFilter: HttpFilter = create(HttpFilterSchema, {
   name: currentRouteName,
   configType: { case: "typedConfig", value: anyPack(RBACSchema, create(RBACSchema)) },
 });
+
+/** The same as a filter of a filter chain, encoded. */
+export const currentRouteConfig: Uint8Array = toBinary(
+  TypedExtensionConfigSchema,
+  create(TypedExtensionConfigSchema, {
+    name: currentRouteName,
+    typedConfig: anyPack(RBACSchema, create(RBACSchema)),
+  }),
+);
 
 /**
  * A listener in which plugins read the name of the route that plugins before them made of it: where a plugin's filter

@@ -7,6 +7,8 @@ import { TypedExtensionConfigSchema } from "../gen/envoy/config/core/v3/extensio
 import { silentLog } from "../log.ts";
 import { filterChainResource, rawResource, type XdsResource } from "../xds/snapshot.ts";
 import { typeUrls } from "../xds/type-urls.ts";
+import { propertyNames } from "./adapt-module.ts";
+import { currentRouteName } from "./current-route.ts";
 import { createChainResolver } from "./resolve-chain.ts";
 import { createModuleResolver, type ModuleResolver, type Resolution } from "./resolve-module.ts";
 import { readFilterChain } from "./rewrite.ts";
@@ -318,6 +320,17 @@ test("what is no chain, or cannot be read, is a plugin's own business", async ()
   assert.deepEqual(resolver.modulesInEffect(), ["/modules/a-v1.wasm"]);
   resolver.forget("ns.a");
   assert.deepEqual(resolver.plugins(), []);
+});
+
+test("before a plugin that reads the route's name Envoy looks the current route up", async () => {
+  resolve([plugin("a"), plugin("b"), plugin("c")]);
+  const [a, b, c] = fetches;
+  await a!.succeed();
+  await b!.succeed(undefined, { adapted: [propertyNames] });
+  await c!.succeed(undefined, { adapted: ["marker"] });
+  await nextTurn();
+  const names = readFilterChain(seen.at(-1)!.resource!)!.map(({ name }) => name);
+  assert.deepEqual(names, ["ns.a", currentRouteName, "ns.b", "ns.c"]);
 });
 
 test("the modules of a chain are in effect", async () => {

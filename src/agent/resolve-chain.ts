@@ -7,6 +7,7 @@ import { encodeFilterChain } from "../xds/encode.ts";
 import { stillOpen } from "../xds/refusal.ts";
 import { rawResource, type XdsResource } from "../xds/snapshot.ts";
 import { typeUrls } from "../xds/type-urls.ts";
+import { currentRouteConfig } from "./current-route.ts";
 import type { ModuleResolver, Resolution } from "./resolve-module.ts";
 import { readFilterChain } from "./rewrite.ts";
 
@@ -106,7 +107,9 @@ export function createChainResolver(plugins: ModuleResolver): ModuleResolver {
       if (!member.resolution) reasons.set(name, stillOpen);
       for (const [plugin, reason] of member.resolution?.reasons ?? []) reasons.set(plugin, reason);
     }
-    const forms = parts.map(({ value }) => value);
+    const forms = parts.flatMap((part) =>
+      plugins.readsRoute(part) ? [currentRouteConfig, part.value] : [part.value],
+    );
     // Another version where it is not what discovery sent, so that it is asked for again after a reconnect.
     const version = reasons.size === 0 ? resource.version : `${resource.version}~partial`;
     return {
@@ -193,6 +196,7 @@ export function createChainResolver(plugins: ModuleResolver): ModuleResolver {
       lastAccepted.delete(name);
       tidy();
     },
+    readsRoute: plugins.readsRoute,
     plugins: plugins.plugins,
     modulesInEffect: plugins.modulesInEffect,
   };

@@ -3,6 +3,7 @@ import type { Log } from "../log.ts";
 import { SystemError } from "../system-error.ts";
 import { noReasons, type Reasons } from "../xds/refusal.ts";
 import type { XdsResource } from "../xds/snapshot.ts";
+import { propertyNames } from "./adapt-module.ts";
 import { type ModuleNotes, notesOf } from "./module-index.ts";
 import type { ModuleRequest } from "./module-request.ts";
 import {
@@ -65,6 +66,8 @@ export interface ModuleResolver {
   refused(resource: XdsResource, error: string): Resolution;
   /** Whether what Envoy says against a response is about this resource. */
   concerns(resource: XdsResource, error: string): boolean;
+  /** Whether the module in a resource reads the route's name: the current route has to be looked up before it runs. */
+  readsRoute(resource: XdsResource): boolean;
   /** Forgets a resource that Envoy does not ask for any more. */
   forget(name: string): void;
   plugins(): readonly PluginModule[];
@@ -77,6 +80,7 @@ export function createModuleResolver(fetchModule: FetchModule, log: Log): Module
   const lastGood = new Map<string, XdsResource>();
   const lastAccepted = new Map<string, XdsResource>();
   const status = new Map<string, PluginModule>();
+  const routeReaders = new WeakSet<XdsResource>();
   /** By plugin: the paths that went to Envoy since it last answered to the newest. It may yet be about to read them. */
   const handed = new Map<string, Set<string>>();
 
@@ -100,6 +104,7 @@ export function createModuleResolver(fetchModule: FetchModule, log: Log): Module
       signal.throwIfAborted();
       const resource = withLocalModule(wasm, module.path);
       lastGood.set(name, resource);
+      if (module.adapted?.includes(propertyNames)) routeReaders.add(resource);
       getOrCreate(handed, name, () => new Set()).add(module.path);
       note("ready", module.path, "", module);
       return { resource, reasons: noReasons };
@@ -164,6 +169,7 @@ export function createModuleResolver(fetchModule: FetchModule, log: Log): Module
       if (wasm && known) status.set(name, { ...known, state: stateWithout(wasm, kept), error });
       return { resource: kept ?? (wasm && substituteFor(wasm)), reasons };
     },
+    readsRoute: (resource) => routeReaders.has(resource),
     forget(name) {
       for (const map of [lastGood, lastAccepted, status, handed]) map.delete(name);
     },

@@ -2,6 +2,8 @@ import type { Command } from "commander";
 import { type AgentOptions, defaultModuleCacheBytes, startAgent } from "../agent/agent.ts";
 import { findEnvoy } from "../agent/install-envoy.ts";
 import { gatewayNode } from "../agent/node.ts";
+import type { RestartRequest } from "../agent/run-envoy.ts";
+import { createWatchable, type Watchable } from "../watchable.ts";
 import {
   addCommonOptions,
   addOption,
@@ -21,6 +23,7 @@ export interface AgentFlags extends CommonOptions {
   readonly discovery: string | undefined;
   readonly envoy: boolean;
   readonly envoyPath: string | undefined;
+  readonly envoyBootstrap: string | undefined;
   readonly concurrency: number;
   readonly adminPort: number;
   readonly agentPort: number;
@@ -64,6 +67,11 @@ export function addAgentOptions(command: Command): void {
     command,
     "--envoy-path <path>",
     "the Envoy to run; WASMLINE_ENVOY, else the installed one, unless given",
+  );
+  addOption(
+    command,
+    "--envoy-bootstrap <file>",
+    "settings (JSON or YAML) that Envoy merges over the bootstrap it gets",
   );
   addOption(command, "--concurrency <n>", "Envoy's worker threads", (option) =>
     option.default(2).argParser(integer(1, 1024)),
@@ -173,7 +181,16 @@ export function envoyOptionsOf(flags: AgentFlags, path: string): NonNullable<Age
     adminPort: withOffset(flags, flags.adminPort),
     drainMs: flags.drainSeconds * 1000,
     logLevel: flags.envoyLogLevel,
+    overridesPath: flags.envoyBootstrap,
+    restart: restartRequests(),
   };
+}
+
+/** SIGUSR2 asks for another Envoy. Not SIGHUP: that comes by itself when a terminal is closed. */
+function restartRequests(): Watchable<RestartRequest> {
+  const requests = createWatchable<RestartRequest>();
+  process.on("SIGUSR2", () => requests.set({ reason: "SIGUSR2" }));
+  return requests;
 }
 
 async function runAgent(flags: AgentFlags): Promise<void> {

@@ -107,7 +107,7 @@ export function followServer(options: XdsClientOptions): void {
 }
 
 /** 50 ms doubling to 5 s, of which a random half: many clients of a server that restarts must not come at once. */
-function backoffMs(failures: number): number {
+export function backoffMs(failures: number): number {
   return Math.min(50 * 2 ** Math.min(failures, 7), 5000) * (0.5 + Math.random() / 2);
 }
 
