@@ -4,7 +4,14 @@ import { getOrCreate } from "../get-or-create.ts";
 import { sha256Hex } from "../oci/digest.ts";
 import { writeFileAtomically } from "../oci/write-file.ts";
 import { errorText, SystemError } from "../system-error.ts";
-import { listModules, modulePath, readStored, removeLeftovers, type StoredModule } from "./module-files.ts";
+import {
+  type ListedModule,
+  listModules,
+  modulePath,
+  readStored,
+  removeLeftovers,
+  type StoredModule,
+} from "./module-files.ts";
 import { type ModuleIndex, type ModuleSource, readModuleIndex, writeModuleIndex } from "./module-index.ts";
 import { chooseRemovals, type PurgePolicy, sizeOfAll, type UsedModule } from "./purge-policy.ts";
 
@@ -43,6 +50,8 @@ interface Contents {
   readonly verified: Map<string, StoredModule>;
   /** In bytes, of all that are there. */
   readonly sizes: Map<string, number>;
+  /** Those whose files are being written: they are seen on disk before all else is known of them. */
+  readonly writing: Set<string>;
 }
 
 /**
@@ -83,9 +92,7 @@ export async function openModuleStore(
         index.images.set(manifest, source);
         await save();
       }
-      const module = stored ?? (await write(modulePath(root, digest), digest, bytes));
-      note(contents, module);
-      return module;
+      return stored ?? write(contents, digest, bytes);
     },
     record(key, source) {
       index.sources.set(key, source);
@@ -112,7 +119,7 @@ async function openContents(root: string, warn: (message: string) => void): Prom
     const sizes = new Map(modules.map(({ digest, size }) => [digest, size]));
     // A crash may come between a module and the note of its use, or cost the index: what is there is not old for that.
     for (const { digest, written } of modules) getOrCreate(index.lastUsed, digest, () => written);
-    const contents = { root, index, verified: new Map(), sizes };
+    const contents = { root, index, verified: new Map(), sizes, writing: new Set<string>() };
     const described = [...index.sources.values(), ...index.images.values()].map(({ module }) => module);
     for (const digest of [...described, ...index.lastUsed.keys()]) {
       if (!sizes.has(digest)) forget(contents, digest);
@@ -123,16 +130,25 @@ async function openContents(root: string, warn: (message: string) => void): Prom
   }
 }
 
-async function write(path: string, digest: string, bytes: Uint8Array): Promise<StoredModule> {
-  const size = bytes.length;
-  await writeFileAtomically(path, bytes).catch((error) => {
-    throw SystemError.from(error, "disk", `writing module ${path} of ${size} bytes`);
-  });
-  return { path, digest, size };
+async function write(contents: Contents, digest: string, bytes: Uint8Array): Promise<StoredModule> {
+  const module = { path: modulePath(contents.root, digest), digest, size: bytes.length };
+  contents.writing.add(digest);
+  try {
+    await writeFileAtomically(module.path, bytes);
+    note(contents, module);
+    return module;
+  } catch (error) {
+    throw SystemError.from(error, "disk", `writing module ${module.path} of ${module.size} bytes`);
+  } finally {
+    contents.writing.delete(digest);
+  }
 }
 
-function lastUsedOf({ lastUsed }: ModuleIndex, { digest }: StoredModule): number {
-  return lastUsed.get(digest) ?? 0;
+function lastUsedOf(
+  { lastUsed }: ModuleIndex,
+  { digest, written = 0 }: StoredModule & Partial<ListedModule>,
+): number {
+  return lastUsed.get(digest) ?? written;
 }
 
 function note({ index, verified, sizes }: Contents, module: StoredModule): void {
@@ -154,7 +170,7 @@ function forget({ index, verified, sizes }: Contents, digest: string): void {
 const touchMs = 3_600_000;
 
 async function purge(contents: Contents, policy: PurgePolicy, usedSince: () => number) {
-  const { root, index } = contents;
+  const { root, index, writing } = contents;
   try {
     const found = await listModules(root);
     // From here on synchronous: nobody can ask for a module between the decision and its removal.
@@ -167,7 +183,7 @@ async function purge(contents: Contents, policy: PurgePolicy, usedSince: () => n
     for (const { digest } of touched) index.lastUsed.set(digest, now);
     const modules = found.map((module) => ({ ...module, lastUsed: lastUsedOf(index, module) }));
     const removed = chooseRemovals(modules, {
-      isKept: ({ digest, lastUsed }) => inEffect.has(digest) || lastUsed >= since,
+      isKept: ({ digest, lastUsed }) => inEffect.has(digest) || writing.has(digest) || lastUsed >= since,
       oldest: now - policy.maxAgeMs,
       maxBytes: policy.maxBytes,
     });
