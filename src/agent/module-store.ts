@@ -89,13 +89,16 @@ export async function openModuleStore(
       const manifest = source?.digests[0];
       if (source && manifest !== undefined) {
         // Before the module is there: whatever happens then, one that is whole is never pulled again.
-        index.images.set(manifest, source);
+        setNewest(index.images, manifest, source);
         await save();
       }
-      return stored ?? write(contents, digest, bytes);
+      const module = stored ?? (await write(contents, digest, bytes));
+      // Who looked for the module before it was there has forgotten it.
+      if (source && manifest !== undefined) setNewest(index.images, manifest, source);
+      return module;
     },
     record(key, source) {
-      index.sources.set(key, source);
+      setNewest(index.sources, key, source);
       return save();
     },
     sources: () => index.sources,
@@ -142,6 +145,16 @@ async function write(contents: Contents, digest: string, bytes: Uint8Array): Pro
   } finally {
     contents.writing.delete(digest);
   }
+}
+
+/** Of URLs and of images, in numbers of them. What is forgotten costs a look at the registry, or a pull. */
+const maxKnown = 10_000;
+
+function setNewest(map: Map<string, ModuleSource>, key: string, source: ModuleSource): void {
+  map.delete(key);
+  map.set(key, source);
+  const [oldest] = map.keys();
+  if (map.size > maxKnown && oldest !== undefined) map.delete(oldest);
 }
 
 function lastUsedOf(
