@@ -32,6 +32,7 @@ export interface EnvoyOptions {
   readonly logLevel?: "trace" | "debug" | "info" | "warning" | "error" | "critical" | "off";
 }
 
+/** What modules on disk may take together, in bytes, unless the user says otherwise. */
 export const defaultModuleCacheBytes = 4 * 2 ** 30;
 
 export interface AgentOptions {
@@ -55,7 +56,7 @@ export interface AgentOptions {
   readonly allowPrivateRedirects?: boolean;
   /** What modules find at the gateway: they are checked for it, and adapted to it. */
   readonly gatewayAbi: GatewayAbi;
-  /** What modules on disk may take together, in bytes, beside those in effect; 4 GiB unless given. */
+  /** What modules on disk may take together, in bytes; 4 GiB unless given. Those in effect stay though they take more. */
   readonly moduleCacheBytes?: number;
   /** undefined: the gateway is somebody else's, and connects to the socket by itself. */
   readonly envoy?: EnvoyOptions;

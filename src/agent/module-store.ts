@@ -122,12 +122,11 @@ async function openContents(root: string, warn: (message: string) => void): Prom
     const sizes = new Map(modules.map(({ digest, size }) => [digest, size]));
     // A crash may come between a module and the note of its use, or cost the index: what is there is not old for that.
     for (const { digest, written } of modules) getOrCreate(index.lastUsed, digest, () => written);
-    const contents = { root, index, verified: new Map(), sizes, writing: new Set<string>() };
-    const described = [...index.sources.values(), ...index.images.values()].map(({ module }) => module);
-    for (const digest of [...described, ...index.lastUsed.keys()]) {
-      if (!sizes.has(digest)) forget(contents, digest);
+    for (const map of [index.sources, index.images]) {
+      for (const [key, { module }] of map) if (!sizes.has(module)) map.delete(key);
     }
-    return contents;
+    for (const digest of index.lastUsed.keys()) if (!sizes.has(digest)) index.lastUsed.delete(digest);
+    return { root, index, verified: new Map(), sizes, writing: new Set() };
   } catch (error) {
     throw SystemError.from(error, "disk", `opening the module cache ${root}`);
   }
