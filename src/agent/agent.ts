@@ -43,6 +43,7 @@ export interface EnvoyOptions {
   readonly restart?: Watchable<RestartRequest>;
 }
 
+/** What modules on disk may take together, in bytes, unless the user says otherwise. */
 export const defaultModuleCacheBytes = 4 * 2 ** 30;
 
 export interface AgentOptions {
@@ -66,7 +67,7 @@ export interface AgentOptions {
   readonly allowPrivateRedirects?: boolean;
   /** What modules find at the gateway: they are checked for it, and adapted to it. */
   readonly gatewayAbi: GatewayAbi;
-  /** What modules on disk may take together, in bytes, beside those in effect; 4 GiB unless given. */
+  /** What modules on disk may take together, in bytes; 4 GiB unless given. Those in effect stay though they take more. */
   readonly moduleCacheBytes?: number;
   /** undefined: the gateway is somebody else's, and connects to the socket by itself. */
   readonly envoy?: EnvoyOptions;

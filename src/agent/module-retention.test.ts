@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdir, mkdtemp, readdir, readFile, rm, statfs, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, statfs, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, type TestContext, test } from "node:test";
@@ -111,6 +111,16 @@ test("a module is not removed between the moment it is found and the moment it i
     if (round % 2 === 0) await cache.fetch(request("a"));
     inEffect.clear();
   }
+});
+
+test("a module is not removed while it is being stored", async () => {
+  const store = await openModuleStore(join(root, "cache"), 1 << 20, assert.fail);
+  const policy = { inEffect: () => inEffect, maxAgeMs: 3_600_000, maxBytes: 1 << 30 };
+  const modules = Array.from({ length: 100 }, (_, index) => largeModule(String(index), kib));
+  let isStoring = true;
+  const storing = Promise.all(modules.map((bytes) => store.put(bytes))).finally(() => (isStoring = false));
+  while (isStoring) assert.deepEqual((await store.purge(policy, () => Number.POSITIVE_INFINITY)).removed, []);
+  for (const { path } of await storing) assert((await stat(path)).isFile());
 });
 
 test("a module is not removed by a purge that begins before it is asked for and decides while it is looked up", async () => {

@@ -4,7 +4,14 @@ import { getOrCreate } from "../get-or-create.ts";
 import { sha256Hex } from "../oci/digest.ts";
 import { writeFileAtomically } from "../oci/write-file.ts";
 import { errorText, SystemError } from "../system-error.ts";
-import { listModules, modulePath, readStored, removeLeftovers, type StoredModule } from "./module-files.ts";
+import {
+  type ListedModule,
+  listModules,
+  modulePath,
+  readStored,
+  removeLeftovers,
+  type StoredModule,
+} from "./module-files.ts";
 import { type ModuleIndex, type ModuleSource, readModuleIndex, writeModuleIndex } from "./module-index.ts";
 import { chooseRemovals, type PurgePolicy, sizeOfAll, type UsedModule } from "./purge-policy.ts";
 
@@ -43,6 +50,8 @@ interface Contents {
   readonly verified: Map<string, StoredModule>;
   /** In bytes, of all that are there. */
   readonly sizes: Map<string, number>;
+  /** Those whose files are being written: they are seen on disk before all else is known of them. */
+  readonly writing: Set<string>;
 }
 
 /**
@@ -80,15 +89,16 @@ export async function openModuleStore(
       const manifest = source?.digests[0];
       if (source && manifest !== undefined) {
         // Before the module is there: whatever happens then, one that is whole is never pulled again.
-        index.images.set(manifest, source);
+        setNewest(index.images, manifest, source);
         await save();
       }
-      const module = stored ?? (await write(modulePath(root, digest), digest, bytes));
-      note(contents, module);
+      const module = stored ?? (await write(contents, digest, bytes));
+      // Who looked for the module before it was there has forgotten it.
+      if (source && manifest !== undefined) setNewest(index.images, manifest, source);
       return module;
     },
     record(key, source) {
-      index.sources.set(key, source);
+      setNewest(index.sources, key, source);
       return save();
     },
     sources: () => index.sources,
@@ -112,27 +122,45 @@ async function openContents(root: string, warn: (message: string) => void): Prom
     const sizes = new Map(modules.map(({ digest, size }) => [digest, size]));
     // A crash may come between a module and the note of its use, or cost the index: what is there is not old for that.
     for (const { digest, written } of modules) getOrCreate(index.lastUsed, digest, () => written);
-    const contents = { root, index, verified: new Map(), sizes };
-    const described = [...index.sources.values(), ...index.images.values()].map(({ module }) => module);
-    for (const digest of [...described, ...index.lastUsed.keys()]) {
-      if (!sizes.has(digest)) forget(contents, digest);
+    for (const map of [index.sources, index.images]) {
+      for (const [key, { module }] of map) if (!sizes.has(module)) map.delete(key);
     }
-    return contents;
+    for (const digest of index.lastUsed.keys()) if (!sizes.has(digest)) index.lastUsed.delete(digest);
+    return { root, index, verified: new Map(), sizes, writing: new Set() };
   } catch (error) {
     throw SystemError.from(error, "disk", `opening the module cache ${root}`);
   }
 }
 
-async function write(path: string, digest: string, bytes: Uint8Array): Promise<StoredModule> {
-  const size = bytes.length;
-  await writeFileAtomically(path, bytes).catch((error) => {
-    throw SystemError.from(error, "disk", `writing module ${path} of ${size} bytes`);
-  });
-  return { path, digest, size };
+async function write(contents: Contents, digest: string, bytes: Uint8Array): Promise<StoredModule> {
+  const module = { path: modulePath(contents.root, digest), digest, size: bytes.length };
+  contents.writing.add(digest);
+  try {
+    await writeFileAtomically(module.path, bytes);
+    note(contents, module);
+    return module;
+  } catch (error) {
+    throw SystemError.from(error, "disk", `writing module ${module.path} of ${module.size} bytes`);
+  } finally {
+    contents.writing.delete(digest);
+  }
 }
 
-function lastUsedOf({ lastUsed }: ModuleIndex, { digest }: StoredModule): number {
-  return lastUsed.get(digest) ?? 0;
+/** Of URLs and of images, in numbers of them. What is forgotten costs a look at the registry, or a pull. */
+const maxKnown = 10_000;
+
+function setNewest(map: Map<string, ModuleSource>, key: string, source: ModuleSource): void {
+  map.delete(key);
+  map.set(key, source);
+  const [oldest] = map.keys();
+  if (map.size > maxKnown && oldest !== undefined) map.delete(oldest);
+}
+
+function lastUsedOf(
+  { lastUsed }: ModuleIndex,
+  { digest, written = 0 }: StoredModule & Partial<ListedModule>,
+): number {
+  return lastUsed.get(digest) ?? written;
 }
 
 function note({ index, verified, sizes }: Contents, module: StoredModule): void {
@@ -154,7 +182,7 @@ function forget({ index, verified, sizes }: Contents, digest: string): void {
 const touchMs = 3_600_000;
 
 async function purge(contents: Contents, policy: PurgePolicy, usedSince: () => number) {
-  const { root, index } = contents;
+  const { root, index, writing } = contents;
   try {
     const found = await listModules(root);
     // From here on synchronous: nobody can ask for a module between the decision and its removal.
@@ -167,7 +195,7 @@ async function purge(contents: Contents, policy: PurgePolicy, usedSince: () => n
     for (const { digest } of touched) index.lastUsed.set(digest, now);
     const modules = found.map((module) => ({ ...module, lastUsed: lastUsedOf(index, module) }));
     const removed = chooseRemovals(modules, {
-      isKept: ({ digest, lastUsed }) => inEffect.has(digest) || lastUsed >= since,
+      isKept: ({ digest, lastUsed }) => inEffect.has(digest) || writing.has(digest) || lastUsed >= since,
       oldest: now - policy.maxAgeMs,
       maxBytes: policy.maxBytes,
     });

@@ -48,8 +48,8 @@ const plainConnections = createConnections();
 
 /**
  * Sends a request until it is answered by something else than a passing failure: transport errors and 5xx other than
- * 501, 505 and 511 are tried again, and 429 when it says in how long. An answer that asks for more than a minute is final. Follows redirects, and drops
- * `Authorization` when one leads to another origin.
+ * 501, 505 and 511 are tried again, and 429 when it says in how long. An answer that asks for more than a minute is
+ * final. Follows redirects, and drops `Authorization` when one leads to another origin.
  * @throws SystemError `network`, `timeout`, `too-large`, `cancelled`
  */
 export async function sendRequest(message: HttpRequest): Promise<HttpAnswer> {

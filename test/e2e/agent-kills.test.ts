@@ -166,7 +166,7 @@ test(`an agent that is killed at ${kills} moments of its pulls keeps what it has
     const wanted = images.slice(Math.max(0, round - 2) * imagesAtOnce, (round + 1) * imagesAtOnce);
     const asked = allAsked();
     const gateway = subscribe(wanted);
-    await pause((pullMs * 1.2 * (round - Math.random())) / kills);
+    await pause((pullMs * 2.5 * (round - Math.random())) / kills);
     await agent.stop("SIGKILL");
     gateway.close();
     const found = await lookAtCache();
