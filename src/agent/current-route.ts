@@ -69,14 +69,17 @@ function addToChain({ filters }: FilterChain): boolean {
 function addBetween(filters: readonly HttpFilter[]): HttpFilter[] {
   return filters.flatMap((filter, index) => {
     const before = filters[index - 1];
-    return isPlugin(filter) && before && !leavesCurrentRoute(before)
+    return before && takesPlugin(filter) && !leavesCurrentRoute(before)
       ? [currentRouteFilter, filter]
       : [filter];
   });
 }
 
-function isPlugin({ configType }: HttpFilter): boolean {
-  return configType.case === "configDiscovery" && configType.value.typeUrls.includes(wasmTypeUrl);
+/** Slots of the shape that Higress once gave every plugin stay as they are: who asks for it wants that shape. */
+function takesPlugin({ configType }: HttpFilter): boolean {
+  if (configType.case !== "configDiscovery") return false;
+  const { typeUrls, applyDefaultConfigWithoutWarming } = configType.value;
+  return typeUrls.includes(wasmTypeUrl) && !applyDefaultConfigWithoutWarming;
 }
 
 /** These look the route up, and change nothing. */
