@@ -7,6 +7,7 @@ import {
 } from "../gen/envoy/service/discovery/v3/discovery_pb.ts";
 import { ecdsRemovals } from "./ecds-removals.ts";
 import { createIncrementalStream } from "./incremental-stream.ts";
+import { type Reasons, refusalStatus } from "./refusal.ts";
 import { createSnapshot, createSnapshotType, rawResource, type Snapshot } from "./snapshot.ts";
 import { pushOrder, typeUrls } from "./type-urls.ts";
 
@@ -68,8 +69,9 @@ function openStream() {
       stream.onRequest(create(DeltaDiscoveryRequestSchema, { typeUrl, resourceNamesSubscribe: names }));
     },
     /** Answers a response; an error is a NACK. */
-    answer({ typeUrl, nonce }: Received, message?: string): void {
-      const errorDetail = message === undefined ? undefined : { code: 3, message };
+    answer({ typeUrl, nonce }: Received, error?: string | Reasons): void {
+      const errorDetail =
+        typeof error === "string" ? { code: 3, message: error } : error && refusalStatus(error);
       stream.onRequest(create(DeltaDiscoveryRequestSchema, { typeUrl, responseNonce: nonce, errorDetail }));
     },
     /** What came since the last time. */
@@ -508,6 +510,13 @@ suite("listeners that were refused", () => {
     assert.deepEqual(client.changes(), [[listener, { good: "2" }, []]]);
     client.answer(plugins);
     assert.deepEqual(client.changes(), []);
+  });
+
+  test("are sent again when an agent says which plugins it has put back", () => {
+    const { client, plugins } = openRefusing();
+    client.answer(plugins, new Map([["p", "bad configuration"]]));
+    assert.deepEqual(client.changes(), [[listener, { bad: "1" }, []]]);
+    assert.deepEqual([...client.statusOf(extensionConfig).rejected.keys()], ["p"]);
   });
 
   test("that are gone meanwhile are not sent again", () => {

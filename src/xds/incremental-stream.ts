@@ -113,10 +113,14 @@ export function createIncrementalStream(send: Send): ServerStream<DeltaDiscovery
   ): void {
     const refusal = readRefusal(errorDetail);
     subscription.answered(responseNonce, refusal?.message, refusal?.reasons);
-    if (!errorDetail && typeUrl === typeUrls.extensionConfig) sendRefusedListeners();
+    const isTaken = !refusal || refusal.reasons !== undefined;
+    if (isTaken && typeUrl === typeUrls.extensionConfig) sendRefusedListeners();
   }
 
-  /** Envoy refuses a listener whose plugins it cannot configure. What it accepts of a plugin may have mended that. */
+  /**
+   * Envoy refuses a listener whose plugins it cannot configure. What it accepts of a plugin may have mended that, and an
+   * agent that says which plugins it did not accept has put those back.
+   */
   function sendRefusedListeners(): void {
     const listeners = subscriptions.get(typeUrls.listener);
     const { rejected, pending } = listeners?.status() ?? {};

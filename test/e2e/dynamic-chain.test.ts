@@ -195,6 +195,22 @@ for (const form of ["incremental", "state-of-the-world"]) {
       await editBeside(`again-${form}`);
     });
 
+    test("an Envoy that is killed while a configuration is refused comes back with the last good one", async () => {
+      const served = (await ask()).headers.key1;
+      await files.edit("custom-response.yaml", (text) => text.replace("key2=value2", "key2"));
+      await refusalOf("custom-response");
+      const { envoy } = await getJson<{ envoy: { pid: number } }>(15020 + files.offset, "/debug/modules");
+      process.kill(envoy.pid, "SIGKILL");
+      await until("another Envoy serves", async () => {
+        const now = await getJson<{ envoy: { pid: number } }>(15020 + files.offset, "/debug/modules");
+        return now.envoy.pid !== envoy.pid && (await ask()).headers.key1 === served;
+      });
+      await refusalOf("custom-response");
+      assert.equal((await ask()).headers.key1, served);
+      await files.edit("custom-response.yaml", (text) => text.replace(/key2$/m, "key2=value2"));
+      await editBeside(`mended-${form}`);
+    });
+
     test("a node whose Envoy lacks the filter for it gets a filter for each plugin in its listener", async () => {
       const filters = await listenerFilters();
       for (const name of seeded) assert(filters.includes(`higress-system.${name}`), filters.join());
