@@ -23,12 +23,6 @@ function slot(name: string, typeUrls: readonly string[] = [wasmTypeUrl, rbacType
   });
 }
 
-function inOlderShape(filter: HttpFilter): HttpFilter {
-  assert(filter.configType.case === "configDiscovery");
-  filter.configType.value.applyDefaultConfigWithoutWarming = true;
-  return filter;
-}
-
 function builtIn(name: string, schema: DescMessage): HttpFilter {
   const value = anyPack(schema, create(schema));
   return create(HttpFilterSchema, { name, configType: { case: "typedConfig", value } });
@@ -111,7 +105,6 @@ test("a listener that needs nothing, and what is none, stay the same bytes", () 
   for (const bytes of [
     listener([cors, slot("a"), rbac, slot("b"), router]),
     listener([slot("a"), other, router], []),
-    listener([slot("a"), inOlderShape(slot("b")), router]),
     toBinary(
       ListenerSchema,
       create(ListenerSchema, { name: "tcp", filterChains: [{ filters: [{ name: "f" }] }] }),

@@ -75,11 +75,8 @@ function addBetween(filters: readonly HttpFilter[]): HttpFilter[] {
   });
 }
 
-/** Slots of the shape that Higress once gave every plugin stay as they are: who asks for it wants that shape. */
 function takesPlugin({ configType }: HttpFilter): boolean {
-  if (configType.case !== "configDiscovery") return false;
-  const { typeUrls, applyDefaultConfigWithoutWarming } = configType.value;
-  return typeUrls.includes(wasmTypeUrl) && !applyDefaultConfigWithoutWarming;
+  return configType.case === "configDiscovery" && configType.value.typeUrls.includes(wasmTypeUrl);
 }
 
 /** These look the route up, and change nothing. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
+import { after, before, suite, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { writePluginImage } from "../../src/oci/image-layout.ts";
 import { buildGoGuest } from "../peers/go.ts";
@@ -16,42 +16,6 @@ const namespace = "higress-course";
 let files: SeedFiles;
 let up: Program;
 
-before(async () => {
-  const [goRules, transform] = await Promise.all([buildGoGuest("go-rules"), readFile(transformer)]);
-  files = await layOutSeed();
-  for (const name of ["chain.yaml", "custom-response.yaml"]) await rm(join(files.dir, name));
-  const layout = join(files.dataDir, "..", "images");
-  await publish(layout, "go-rules", await readFile(goRules));
-  await publish(layout, "reroute", transform);
-  await write("ingresses.yaml", [
-    ingress("plain", "go.com", "/", "echo-server"),
-    ingress("by-route", "go.com", "/route", "echo-server"),
-    ingress("by-service", "go.com", "/service", "other-server"),
-    ingress("by-domain", "domain.com", "/", "echo-server"),
-  ]);
-  await write("plugins.yaml", [
-    plugin("reroute", 20, {
-      defaultConfig: {
-        reqRules: [{ operate: "map", headers: [{ fromKey: "x-to", toKey: ":path" }] }],
-      },
-    }),
-    plugin("go-rules", 10, {
-      defaultConfig: { rule: "default" },
-      matchRules: [
-        { domain: ["domain.com"], config: { rule: "domain" } },
-        { ingress: [`${namespace}/by-route`], config: { rule: "route" } },
-        { service: [`other-server.${namespace}.svc.cluster.local`], config: { rule: "service" } },
-      ],
-    }),
-  ]);
-  up = startWasmline(["up", "-f", files.dir, ...files.flags, "--layout", layout]);
-  await up.waitFor("stdout", /^ready .*$/m, 180_000);
-});
-after(async () => {
-  await up?.stop();
-  await files?.close();
-});
-
 /** Which of the plugin's configurations applied to a request that an earlier plugin sends to another path, if one is given. */
 async function ruleFor(path: string, host = "go.com", to?: string): Promise<unknown> {
   const { status, headers } = await get(
@@ -65,29 +29,68 @@ async function ruleFor(path: string, host = "go.com", to?: string): Promise<unkn
   return headers["x-rule"];
 }
 
-test("a plugin of Higress' Go SDK works unchanged on a stock Envoy, and the status says what was adapted", async () => {
-  assert.match(up.stdout(), / 2 plugins in effect$/m);
-  const module = await moduleStatus(files.offset, "go-rules");
-  assert.deepEqual(module?.adapted, ["marker", "property names"]);
-  assert.match(module.adaptedFrom ?? "", /^[0-9a-f]{64}$/);
-  assert.match(up.stderr(), /adapted a module to stock Envoy/);
-  assert.equal((await ecdsStatus(files.offset, "go-rules"))?.state, "SYNCED");
-});
+for (const chain of ["listener", "dynamic"])
+  suite(`with --chain=${chain}`, () => {
+    before(async () => {
+      const [goRules, transform] = await Promise.all([buildGoGuest("go-rules"), readFile(transformer)]);
+      files = await layOutSeed();
+      for (const name of ["chain.yaml", "custom-response.yaml"]) await rm(join(files.dir, name));
+      const layout = join(files.dataDir, "..", "images");
+      await publish(layout, "go-rules", await readFile(goRules));
+      await publish(layout, "reroute", transform);
+      await write("ingresses.yaml", [
+        ingress("plain", "go.com", "/", "echo-server"),
+        ingress("by-route", "go.com", "/route", "echo-server"),
+        ingress("by-service", "go.com", "/service", "other-server"),
+        ingress("by-domain", "domain.com", "/", "echo-server"),
+      ]);
+      await write("plugins.yaml", [
+        plugin("reroute", 20, {
+          defaultConfig: {
+            reqRules: [{ operate: "map", headers: [{ fromKey: "x-to", toKey: ":path" }] }],
+          },
+        }),
+        plugin("go-rules", 10, {
+          defaultConfig: { rule: "default" },
+          matchRules: [
+            { domain: ["domain.com"], config: { rule: "domain" } },
+            { ingress: [`${namespace}/by-route`], config: { rule: "route" } },
+            { service: [`other-server.${namespace}.svc.cluster.local`], config: { rule: "service" } },
+          ],
+        }),
+      ]);
+      up = startWasmline(["up", "-f", files.dir, ...files.flags, "--layout", layout, "--chain", chain]);
+      await up.waitFor("stdout", /^ready .*$/m, 180_000);
+    });
+    after(async () => {
+      await up?.stop();
+      await files?.close();
+    });
 
-test("its rules by domain, by route and by service match, and its default where none does", async () => {
-  assert.equal(await ruleFor("/", "domain.com"), "domain");
-  assert.equal(await ruleFor("/route"), "route");
-  assert.equal(await ruleFor("/service"), "service");
-  assert.equal(await ruleFor("/"), "default");
-});
+    test("a plugin of Higress' Go SDK works unchanged on a stock Envoy, and the status says what was adapted", async () => {
+      assert.match(up.stdout(), / 2 plugins in effect$/m);
+      const module = await moduleStatus(files.offset, "go-rules");
+      assert.deepEqual(module?.adapted, ["marker", "property names"]);
+      assert.match(module.adaptedFrom ?? "", /^[0-9a-f]{64}$/);
+      assert.match(up.stderr(), /adapted a module to stock Envoy/);
+      assert.equal((await ecdsStatus(files.offset, "go-rules"))?.state, "SYNCED");
+    });
 
-test("its rules go by the route that an earlier plugin made of it", async () => {
-  assert.equal(await ruleFor("/", "go.com", "/route"), "route");
-  assert.equal(await ruleFor("/", "go.com", "/service"), "service");
-  assert.equal(await ruleFor("/route", "go.com", "/service/a"), "service");
-  assert.equal(await ruleFor("/service", "go.com", "/"), "default");
-  assert.equal(await ruleFor("/route", "go.com", "/route/b"), "route");
-});
+    test("its rules by domain, by route and by service match, and its default where none does", async () => {
+      assert.equal(await ruleFor("/", "domain.com"), "domain");
+      assert.equal(await ruleFor("/route"), "route");
+      assert.equal(await ruleFor("/service"), "service");
+      assert.equal(await ruleFor("/"), "default");
+    });
+
+    test("its rules go by the route that an earlier plugin made of it", async () => {
+      assert.equal(await ruleFor("/", "go.com", "/route"), "route");
+      assert.equal(await ruleFor("/", "go.com", "/service"), "service");
+      assert.equal(await ruleFor("/route", "go.com", "/service/a"), "service");
+      assert.equal(await ruleFor("/service", "go.com", "/"), "default");
+      assert.equal(await ruleFor("/route", "go.com", "/route/b"), "route");
+    });
+  });
 
 function publish(layout: string, name: string, wasm: Uint8Array): Promise<unknown> {
   return writePluginImage(layout, { repository: `plugins/${name}`, tag: "1.0.0", wasm });
