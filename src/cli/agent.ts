@@ -79,8 +79,11 @@ export function addAgentOptions(command: Command): void {
   addOption(command, "--data-dir <path>", "holds modules, socket and Envoy's bootstrap", (option) =>
     option.default("./wasmline-data"),
   );
-  addOption(command, "--drain-seconds <n>", "how long connections may take to go at the end", (option) =>
-    option.default(5).argParser(integer(0, 3600)),
+  addOption(
+    command,
+    "--drain-seconds <n>",
+    "how long connections may take to go when Envoy ends or another takes over",
+    (option) => option.default(5).argParser(integer(0, 3600)),
   );
   addOption(command, "--envoy-log-level <level>", "what Envoy itself logs", (option) =>
     option.default("warning").choices(["trace", "debug", "info", "warning", "error", "critical", "off"]),

@@ -30,7 +30,7 @@ before(async () => {
   writeFileSync(settings, "{}");
   up = startWasmline([
     ...["up", "-f", files.dir, ...files.flags, "--envoy-path", link],
-    ...["--envoy-bootstrap", settings, "--drain-seconds", "2"],
+    ...["--envoy-bootstrap", settings, "--drain-seconds", "1"],
   ]);
   await up.waitFor("stdout", /^ready .*$/m);
 });
@@ -55,11 +55,15 @@ function flip(name: string, script: string): void {
 /** Waits for another epoch that serves, and gives what `/healthz/ready` said meanwhile. */
 async function takenOver(epoch: number): Promise<readonly number[]> {
   const seen = new Set<number>();
-  await until(`epoch ${epoch} serves`, async () => {
-    seen.add((await get(15020 + files.offset, "/healthz/ready")).status);
-    const now = await state();
-    return now.epoch === epoch && now.successor === undefined;
-  });
+  await until(
+    `epoch ${epoch} serves`,
+    async () => {
+      seen.add((await get(15020 + files.offset, "/healthz/ready")).status);
+      const now = await state();
+      return now.epoch === epoch && now.successor === undefined;
+    },
+    60_000,
+  );
   return [...seen];
 }
 
@@ -95,14 +99,16 @@ test("SIGUSR2 brings a changed bootstrap into effect, and edits take effect afte
   const load = await startLoad(files, "other.com");
   writeFileSync(settings, "stats_config: {stats_tags: [{tag_name: zone, fixed_value: here}]}");
   process.kill(up.pid, "SIGUSR2");
-  await until("the settings are in effect", async () =>
-    (await get(files.adminPort, "/config_dump")).body.includes('"fixed_value": "here"'),
+  await until(
+    "the settings are in effect",
+    async () => (await get(files.adminPort, "/config_dump")).body.includes('"fixed_value": "here"'),
+    60_000,
   );
-  await until("the other one serves", async () => (await state()).successor === undefined);
+  await until("the other one serves", async () => (await state()).successor === undefined, 60_000);
   await files.edit("custom-response.yaml", (text) => text.replace("key1=edited", "key1=again"));
   await until("the edit is in effect", async () => (await answer()).key1 === "again");
   const ended = () => up.stderr().match(/taken over from has ended/g)?.length;
-  await until("the one before has ended", () => ended() === 4);
+  await until("the one before has ended", () => ended() === 4, 60_000);
   for (const plugin of ["custom-response", "wasm-transformer", "wasm-keyauth", "easy-logger"])
     assert.equal((await moduleStatus(files.offset, plugin))?.state, "ready", plugin);
   assert.deepEqual((await load.finish()).failures, []);
