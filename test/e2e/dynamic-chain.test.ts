@@ -118,7 +118,7 @@ for (const form of ["incremental", "state-of-the-world"]) {
       await savePlugin("marked", { value: "2", operate: "explode" });
       assert.match(
         await refusalOf("marked"),
-        /^higress-system\.marked: Unable to create Wasm plugin higress-system\.marked$/,
+        /^higress-system\.marked: Unable to create Wasm plugin higress-system\.marked: configuration: .*operate is "explode"/,
       );
       assert.equal((await moduleStatus(files.offset, "marked"))?.state, "last-good");
       await assertOthersSynced();
