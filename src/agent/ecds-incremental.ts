@@ -107,20 +107,25 @@ export function createIncrementalSession({
   function sendResource(version: Newest, resolution: Resolution & { resource: XdsResource }): void {
     const { name } = version;
     const { resource, reasons } = resolution;
-    const last = lastSent.get(name);
+    const last = lastSent.get(name)?.value;
     // What is still being fetched changes nothing for Envoy yet: it is not worth an answer.
-    if (isOpen(reasons) && last?.value && Buffer.compare(last.value, resource.value) === 0) return;
-    if (last && sentDown.has(last.nonce)) waiting.set(name, { version, resolution });
+    if (isOpen(reasons) && last && Buffer.compare(last, resource.value) === 0) return;
+    if (isUnanswered(name) || waiting.size > 0) waiting.set(name, { version, resolution });
     else send({ version, resolution }, resource.version, [toResource(resource)]);
   }
 
-  /** Sends what waited for Envoy's answer. Returns whether there was anything. */
-  function sendWaiting(name: string): boolean {
-    const next = waiting.get(name);
-    waiting.delete(name);
-    if (!next || next.version.fetching.signal.aborted) return false;
-    onResolution(next.version, next.resolution);
-    return true;
+  function isUnanswered(name: string): boolean {
+    return sentDown.has(lastSent.get(name)?.nonce ?? "");
+  }
+
+  /** Sends what waited, in its order: a plugin that goes from one chain to another is never in none. */
+  function sendWaiting(): void {
+    for (const [name, next] of waiting) {
+      const { resource } = next.resolution;
+      if (isUnanswered(name)) return;
+      waiting.delete(name);
+      if (resource) send(next, resource.version, [toResource(resource)]);
+    }
   }
 
   /** Notes what became of one resource, and answers discovery when that settles its response or changes the answer. */
@@ -184,7 +189,7 @@ export function createIncrementalSession({
   function onAcceptance({ version, resolution }: Sent): void {
     if (resolution.resource) resolver.accepted(resolution.resource);
     // What waits will say more, when Envoy has answered that.
-    if (!sendWaiting(version.name)) settle(version, resolution.reasons);
+    if (!waiting.has(version.name)) settle(version, resolution.reasons);
   }
 
   function onRefusal(nonce: string, { version, resolution: { resource } }: Sent, refusal: string): void {
@@ -192,7 +197,7 @@ export function createIncrementalSession({
       settle(version, new Map([[version.name, refusal]]));
       return;
     }
-    if (lastSent.get(version.name)?.nonce !== nonce || sendWaiting(version.name)) return;
+    if (lastSent.get(version.name)?.nonce !== nonce || waiting.has(version.name)) return;
     const next = resolver.refused(resource, refusal);
     // Of a chain only the next answer says whether its other plugins are in effect.
     if (next.reasons.has(version.name)) settle(version, next.reasons);
@@ -222,6 +227,7 @@ export function createIncrementalSession({
       const refusal = readRefusal(errorDetail);
       if (refusal) onRefusal(nonce, sent, refusal.message);
       else onAcceptance(sent);
+      sendWaiting();
       if (resourceNamesSubscribe.length > 0 || resourceNamesUnsubscribe.length > 0) {
         sendUp({ ...request, responseNonce: "", errorDetail: undefined });
       }
