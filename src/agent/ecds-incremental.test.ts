@@ -464,3 +464,17 @@ test("a refusal of a chain that Envoy cannot be rid of is told, and it stays wit
   nack(down[0]!, "bad ns.a");
   assert.deepEqual([down.length, sentUp()], [1, ["1 ns.b: bad ns.a; ns.a: bad ns.a"]]);
 });
+
+test("what waits for Envoy's answer is not overtaken: a plugin that changes its chain is never in none", async () => {
+  const first = (...plugins: readonly XdsResource[]) => filterChainResource("first", plugins);
+  const second = (...plugins: readonly XdsResource[]) => filterChainResource("second", plugins);
+  respond("1", [first(plugin("ns.a")), second(plugin("ns.b"))]);
+  for (const fetch of [...fetches]) await fetch.succeed();
+  await nextTurn();
+  ack(down[0]!);
+  respond("2", [second(plugin("ns.a")), first()]);
+  await nextTurn();
+  assert.deepEqual(chainsDown(), ["a v1", "b v1"], "Envoy has not answered for the second yet");
+  ack(down[1]!);
+  assert.deepEqual(chainsDown().slice(2), ["a v1", ""]);
+});

@@ -119,20 +119,24 @@ export function createIncrementalSession({
   function sendResource(sent: Sent): void {
     const { name } = sent.version;
     const { resource, reasons } = sent.resolution;
-    const last = lastSent.get(name);
+    const last = lastSent.get(name)?.resource.value;
     // What is still being fetched changes nothing for Envoy yet: it is not worth an answer.
-    if (isOpen(reasons) && last && Buffer.compare(last.resource.value, resource.value) === 0) return;
-    if (last && sentDown.has(last.nonce)) waiting.set(name, sent);
+    if (isOpen(reasons) && last && Buffer.compare(last, resource.value) === 0) return;
+    if (isUnanswered(name) || waiting.size > 0) waiting.set(name, sent);
     else send(sent);
   }
 
-  /** Sends what waited for Envoy's answer. Returns whether there was anything. */
-  function sendWaiting(name: string): boolean {
-    const next = waiting.get(name);
-    waiting.delete(name);
-    if (!next || next.version.fetching.signal.aborted) return false;
-    sendResource(next);
-    return true;
+  function isUnanswered(name: string): boolean {
+    return sentDown.has(lastSent.get(name)?.nonce ?? "");
+  }
+
+  /** Sends what waited, in its order: a plugin that goes from one chain to another is never in none. */
+  function sendWaiting(): void {
+    for (const [name, next] of waiting) {
+      if (isUnanswered(name)) return;
+      waiting.delete(name);
+      send(next);
+    }
   }
 
   /** Notes what became of one resource, and answers discovery when that settles its response or changes the answer. */
@@ -200,7 +204,7 @@ export function createIncrementalSession({
     accepted.add(version);
     const trap = trapped.get(version.name);
     // What waits will say more, when Envoy has answered that.
-    if (sendWaiting(version.name)) return;
+    if (waiting.has(version.name)) return;
     settle(version, trap ? new Map([[trap.plugin, trap.reason], ...reasons]) : reasons);
   }
 
@@ -222,7 +226,7 @@ export function createIncrementalSession({
   }
 
   function onRefusal(nonce: string, { version, resolution: { resource } }: Sent, refusal: string): void {
-    if (lastSent.get(version.name)?.nonce !== nonce || sendWaiting(version.name)) return;
+    if (lastSent.get(version.name)?.nonce !== nonce || waiting.has(version.name)) return;
     const next = resolver.refused(resource, refusal);
     // Of a chain only the next answer says whether its other plugins are in effect.
     if (next.reasons.has(version.name)) settle(version, next.reasons);
@@ -246,6 +250,7 @@ export function createIncrementalSession({
       const refusal = readRefusal(errorDetail);
       if (refusal) onRefusal(nonce, sent, refusal.message);
       else onAcceptance(sent);
+      sendWaiting();
       if (resourceNamesSubscribe.length > 0 || resourceNamesUnsubscribe.length > 0) {
         sendUp({ ...request, responseNonce: "", errorDetail: undefined });
       }

@@ -35,7 +35,7 @@ test(`${changes} changes of the chain under load: each takes effect, no request 
   const stream = await openStream(trafficPort, "other.com");
   const socket = await openWebSocket(trafficPort, "other.com");
   await stream.receives("begin;");
-  const load = await startLoad(files, "other.com");
+  const load = await startLoad(files, "other.com", 2);
   const seed = 20_251_123;
   const chain = createRandomChain(files.dir, seed);
   const took: number[] = [];

@@ -76,6 +76,8 @@ test("an edit to an image that is missing: the last good module stays, and the o
   const status = await ecdsStatus(system.offset, "custom-response");
   assert.equal(status?.state, "ERROR");
   assert.match(status.error, /higress-system\.custom-response: .*9\.9\.9/);
+  for (const other of ["wasm-transformer", "wasm-keyauth", "easy-logger"])
+    assert.equal((await ecdsStatus(system.offset, other))?.state, "SYNCED", other);
   await tag("9.9.9", "1.0.0");
   await setKey1("repaired");
   await until("the repaired file is in effect", async () => (await key1()) === "repaired");
