@@ -22,10 +22,14 @@ export interface Load {
   finish(): Promise<LoadReport>;
 }
 
-/** Starts wrk at a system's HTTP port and waits until all its connections are there. */
+/** Starts wrk at a system's HTTP port, where nobody may be connected, and waits until all its connections are there. */
 export async function startLoad({ trafficPort, adminPort }: SeedFiles, host: string): Promise<Load> {
   const { wrk } = await requirePeers();
-  const before = await downstream(adminPort, trafficPort);
+  // Envoy counts the end of a connection later than its client.
+  const before = await until("earlier connections are gone", async () => {
+    const now = await downstream(adminPort, trafficPort);
+    return now.active > 0 ? undefined : now;
+  });
   // A request may take as long as a busy machine needs: how long is not what a load is for.
   const flags = ["-t1", `-c${loadConnections}`, "-d600s", "--timeout", "30s", "-H", `Host: ${host}`];
   const program = startProgram(wrk, [...flags, `http://127.0.0.1:${trafficPort}/`]);
