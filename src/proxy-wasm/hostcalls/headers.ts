@@ -1,0 +1,98 @@
+import { MapType, Status } from "../abi.ts";
+import type { Context } from "../context.ts";
+import { type HeaderMap, readLines } from "../header-map.ts";
+import type { Vm } from "../vm.ts";
+
+const lastMap = MapType.CallTrailers;
+
+/** Header and trailer maps, of streams and of the answers to calls. */
+export function headerFunctions(vm: Vm) {
+  return { ...readers(vm), ...writers(vm) };
+}
+
+function readers(vm: Vm) {
+  return {
+    proxy_get_header_map_value(
+      type: number,
+      nameAt: number,
+      nameSize: number,
+      valueAt: number,
+      sizeAt: number,
+    ): Status {
+      if (type >>> 0 > lastMap) return Status.BadArgument;
+      const { context, memory } = vm;
+      if (!memory.has(nameAt, nameSize)) return Status.InvalidMemoryAccess;
+      const map = context.readableMap(type as MapType);
+      if (map === undefined) return context.missingMapStatus;
+      const value = map.get(memory.name(nameAt, nameSize));
+      if (value !== undefined) return memory.giveText(value, valueAt, sizeAt);
+      return vm.module.abi === "0.1.0" ? memory.giveText("", valueAt, sizeAt) : Status.NotFound;
+    },
+    proxy_get_header_map_pairs(type: number, mapAt: number, sizeAt: number): Status {
+      if (type >>> 0 > lastMap) return Status.BadArgument;
+      const map = vm.context.readableMap(type as MapType);
+      return map
+        ? vm.memory.giveBytes(map.serialize(), mapAt, sizeAt)
+        : vm.memory.giveText("", mapAt, sizeAt);
+    },
+    proxy_get_header_map_size(type: number, sizeAt: number): Status {
+      if (type >>> 0 > lastMap) return Status.BadArgument;
+      const { context } = vm;
+      const map = context.readableMap(type as MapType);
+      return map ? vm.memory.setUint32(sizeAt, map.byteSize) : context.missingMapStatus;
+    },
+  };
+}
+
+function writers(vm: Vm) {
+  return {
+    proxy_set_header_map_pairs(type: number, at: number, size: number): Status {
+      if (!vm.memory.has(at, size)) return Status.InvalidMemoryAccess;
+      return change(vm, type, (map) => map.setLines(readLines(vm.memory.view8(at, size))));
+    },
+    proxy_add_header_map_value(
+      type: number,
+      nameAt: number,
+      nameSize: number,
+      at: number,
+      size: number,
+    ): Status {
+      const { memory } = vm;
+      if (!memory.has(nameAt, nameSize) || !memory.has(at, size)) return Status.InvalidMemoryAccess;
+      const map = writableMap(vm.context, type);
+      if (!map) return Status.BadArgument;
+      map.add(memory.name(nameAt, nameSize), memory.text(at, size));
+      vm.context.onMapChange(type as MapType);
+      return Status.Ok;
+    },
+    proxy_replace_header_map_value(
+      type: number,
+      nameAt: number,
+      nameSize: number,
+      at: number,
+      size: number,
+    ): Status {
+      const { memory } = vm;
+      if (!memory.has(nameAt, nameSize) || !memory.has(at, size)) return Status.InvalidMemoryAccess;
+      return change(vm, type, (map) => map.replace(memory.name(nameAt, nameSize), memory.text(at, size)));
+    },
+    proxy_remove_header_map_value(type: number, nameAt: number, nameSize: number): Status {
+      const { memory } = vm;
+      if (!memory.has(nameAt, nameSize)) return Status.InvalidMemoryAccess;
+      return change(vm, type, (map) => map.remove(memory.name(nameAt, nameSize)));
+    },
+  };
+}
+
+function change(vm: Vm, type: number, edit: (map: HeaderMap) => void): Status {
+  const { context } = vm;
+  const map = writableMap(context, type);
+  if (!map) return Status.BadArgument;
+  edit(map);
+  context.onMapChange(type as MapType);
+  return Status.Ok;
+}
+
+function writableMap(context: Context, type: number): HeaderMap | undefined {
+  return type >>> 0 > lastMap ? undefined : context.writableMap(type as MapType);
+}
