@@ -4,14 +4,18 @@ const never = () => {};
 
 /** For a plugin that is only tried: it logs and sees the stores, but its calls are never answered and nothing ticks. */
 export function createCanaryOutside(outside: Outside): Outside {
+  const { stores } = outside;
+  const { queues } = stores;
   return {
-    stores: outside.stores,
+    stores: {
+      ...stores,
+      queues: { ...queues, register: (vmId, name) => queues.resolve(vmId, name) ?? "full" },
+    },
     now: () => outside.now(),
     monotonicNow: () => outside.monotonicNow(),
     logLevel: () => outside.logLevel(),
     log: (record) => outside.log(record),
     setTimer: () => never,
-    post: never,
     httpCall: () => never,
     grpcCall: () => never,
     grpcStream: () => ({ send: never, close: never, cancel: never }),

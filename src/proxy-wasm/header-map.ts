@@ -3,6 +3,8 @@ import { deserializeMap, serializeMap } from "./header-map-codec.ts";
 /** One header line. Strings are Latin-1: a character is a byte. */
 export type HeaderLine = readonly [name: string, value: string];
 
+const colon = 0x3a;
+
 /** Header or trailer lines in their order. Names are lower-case. */
 export class HeaderMap {
   private list: HeaderLine[];
@@ -40,25 +42,26 @@ export class HeaderMap {
     return undefined;
   }
 
+  /** Adds a line at the end; a pseudo-header, behind the others of its kind. */
   add(name: string, value: string): void {
     this.serialized = undefined;
-    this.list.push([name, value]);
+    const list = this.list;
+    if (name.charCodeAt(0) !== colon) list.push([name, value]);
+    else list.splice(list.findLastIndex((line) => line[0].startsWith(":")) + 1, 0, [name, value]);
   }
 
-  /** One value in place of all that the name has; where the first was, or at the end. */
+  /** One value in place of all that the name has. As in Envoy it comes to the end. */
   replace(name: string, value: string): void {
-    this.serialized = undefined;
-    const list = this.list;
-    let at = 0;
-    while (at < list.length && list[at]![0] !== name) at++;
-    const found = at < list.length;
-    list[at] = [name, value];
-    if (found) this.removeFrom(at + 1, name);
+    this.remove(name);
+    this.add(name, value);
   }
 
   remove(name: string): void {
     this.serialized = undefined;
-    this.removeFrom(0, name);
+    const list = this.list;
+    let kept = 0;
+    for (let i = 0; i < list.length; i++) if (list[i]![0] !== name) list[kept++] = list[i]!;
+    list.length = kept;
   }
 
   setLines(lines: Iterable<HeaderLine>): void {
@@ -70,13 +73,6 @@ export class HeaderMap {
   serialize(): Uint8Array {
     this.serialized ??= serializeMap(this.list);
     return this.serialized;
-  }
-
-  private removeFrom(start: number, name: string): void {
-    const list = this.list;
-    let kept = start;
-    for (let i = start; i < list.length; i++) if (list[i]![0] !== name) list[kept++] = list[i]!;
-    list.length = kept;
   }
 }
 

@@ -31,7 +31,7 @@ const failStream: LocalResponse = {
   grpcStatus: 14,
   details: "wasm_fail_stream",
 };
-const closedDetails = "wasm_fail_stream";
+const closedDetails = "wasm_close_stream";
 const maxState = 1000;
 
 /** A plugin on one HTTP stream. */
@@ -249,7 +249,11 @@ export class HttpContext extends Context implements HttpFilter {
   private limitBuffer(direction: Direction, value: string): void {
     if (/^\d{1,10}$/.test(value)) this.callbacks.setBufferLimit(direction, Number(value));
     else
-      this.vm.log(LogLevel.Warn, `the limit of a buffer is a number of bytes; found ${value.slice(0, 40)}`);
+      this.vm.log(
+        LogLevel.Warn,
+        `the limit of a buffer is a number of bytes; found ${value.slice(0, 40)}`,
+        true,
+      );
   }
 
   override continueStream(type: StreamType): Status {

@@ -32,7 +32,6 @@ export interface LocalOutsideOptions {
 /** The outside of tests and of checks: this machine's clock, and calls that functions answer. */
 export function createLocalOutside(options: LocalOutsideOptions = {}): Outside {
   const { stores = createStores(), logLevel = Levels.Info } = options;
-  const post = (run: () => void) => void setImmediate(run);
   return {
     stores,
     now: () => BigInt(Date.now()) * 1_000_000n,
@@ -41,16 +40,14 @@ export function createLocalOutside(options: LocalOutsideOptions = {}): Outside {
       const timer = setTimeout(fire, Math.min(ms, 2 ** 31 - 1));
       return () => clearTimeout(timer);
     },
-    post,
     logLevel: () => logLevel,
     log: (record) => options.log?.(record),
     httpCall(call, done) {
       const { httpCall } = options;
       return httpCall ? answer(() => httpCall(call), done, setTimeoutOf(call.timeoutMs)) : "unknown-upstream";
     },
-    grpcCall: (call, events) => options.grpcCall?.(call, deferred(events, post)) ?? "unknown-upstream",
-    grpcStream: (method, events) =>
-      options.grpcStream?.(method, deferred(events, post)) ?? "unknown-upstream",
+    grpcCall: (call, events) => options.grpcCall?.(call, deferred(events)) ?? "unknown-upstream",
+    grpcStream: (method, events) => options.grpcStream?.(method, deferred(events)) ?? "unknown-upstream",
     redisInit: (upstream) => options.redisInit?.(upstream) ?? options.redisCall !== undefined,
     redisCall(upstream, query, done) {
       const { redisCall } = options;
@@ -94,7 +91,8 @@ function setTimeoutOf(ms: number | undefined): (expire: () => void) => Cancel {
 }
 
 /** Events that come when nothing else runs, in their order. */
-function deferred(events: GrpcEvents, post: (run: () => void) => void): GrpcEvents {
+function deferred(events: GrpcEvents): GrpcEvents {
+  const post = (run: () => void) => void setImmediate(run);
   return {
     initialMetadata: (lines) => post(() => events.initialMetadata(lines)),
     message: (bytes) => post(() => events.message(bytes)),

@@ -56,9 +56,10 @@ export class GuestMemory {
     return text;
   }
 
-  /** Bytes of UTF-8 as a string, for messages. */
-  utf8(at: number, size: number): string {
-    return this.fresh().toString("utf8", at >>> 0, (at >>> 0) + (size >>> 0));
+  /** Bytes as people read them: UTF-8, or what is none as Latin-1. */
+  message(at: number, size: number): string {
+    const text = this.fresh().toString("utf8", at >>> 0, (at >>> 0) + (size >>> 0));
+    return text.includes("\ufffd") ? this.text(at, size) : text;
   }
 
   /** A copy. */

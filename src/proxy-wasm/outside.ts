@@ -8,6 +8,8 @@ import type { Stores } from "./stores.ts";
 export interface LogRecord {
   readonly level: LogLevel;
   readonly message: string;
+  /** True for what the host says of the plugin; else the plugin wrote it. */
+  readonly ofHost: boolean;
   readonly plugin: string;
   readonly rootId: string;
   readonly vmId: string;
@@ -84,8 +86,6 @@ export interface Outside {
   /** Nanoseconds of a clock that never goes back. */
   monotonicNow(): bigint;
   setTimer(ms: number, fire: () => void): Cancel;
-  /** Runs it soon, when nothing else runs. */
-  post(run: () => void): void;
   /** What plugins may write to the log, at the least. */
   logLevel(): LogLevel;
   log(record: LogRecord): void;

@@ -41,6 +41,7 @@ export class PluginContext extends Context {
   rebuildWanted = false;
   /** Told when the Vm is lost. */
   onLost: (reason: Error) => void = () => {};
+  private readonly life: { root: PluginContext | undefined } = { root: this };
   private configuring = false;
   private tickMs = 0;
   private cancelTick: Cancel | undefined;
@@ -114,10 +115,15 @@ export class PluginContext extends Context {
     if (this.tickMs > 0 && !vm.failure && this.cancelTick === undefined) this.armTick();
   }
 
+  /** For stores that outlive the plugin: what they keep leads to it only for as long as it lives. */
+  createQueueOwner(onReady: (root: PluginContext) => void): () => void {
+    const { life } = this;
+    return () => life.root && onReady(life.root);
+  }
+
   onQueueReady(queue: number): void {
     const { guest } = this.vm;
-    if (guest.proxy_on_queue_ready && this.vm.contexts.get(this.id) === this)
-      this.vm.call(this, guest.proxy_on_queue_ready, this.id, queue, 0);
+    if (guest.proxy_on_queue_ready) this.vm.call(this, guest.proxy_on_queue_ready, this.id, queue, 0);
   }
 
   onForeignFunction(id: number, argument: Uint8Array): void {
@@ -162,6 +168,7 @@ export class PluginContext extends Context {
   }
 
   private stopCalls(): void {
+    this.life.root = undefined;
     this.tickMs = 0;
     this.cancelTick?.();
     this.calls.cancelAll();

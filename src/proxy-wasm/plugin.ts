@@ -124,7 +124,11 @@ export function startPlugin(spec: PluginSpec, pool: VmPool, outside: Outside): P
       current = startGeneration();
     } catch (error) {
       schedule.failed();
-      root.vm.log(LogLevel.Error, `plugin ${spec.name} could not be started again: ${errorText(error)}`);
+      root.vm.log(
+        LogLevel.Error,
+        `plugin ${spec.name} could not be started again: ${errorText(error)}`,
+        true,
+      );
       return;
     }
     retire(old);

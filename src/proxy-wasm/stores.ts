@@ -1,100 +1,80 @@
-import { getOrCreate } from "../get-or-create.ts";
-import { MetricKind, Status } from "./abi.ts";
+import { createMetricStore, type MetricStore } from "./metric-store.ts";
+import { createSharedData, removeData, type SharedData } from "./shared-data.ts";
+import { formatHeap, openSharedHeap, type SharedHeap } from "./shared-heap.ts";
+import { openSharedIndex, RecordKind, type SharedIndex } from "./shared-index.ts";
+import { bucketTable, openSharedMemory, place, type SharedMemory } from "./shared-memory.ts";
+import { createSharedQueues, type SharedQueues, shrinkQueue } from "./shared-queues.ts";
 
-export interface SharedData {
-  get(key: string): { value: Uint8Array; cas: number } | undefined;
-  set(key: string, value: Uint8Array, cas: number): boolean;
+export interface StoresOptions {
+  /** Of everything that guests store together, with what it takes to find it again. 64 MiB. Taken from the system as it is used. */
+  readonly maxBytes?: number;
 }
 
-export interface SharedQueues {
-  register(vmId: string, name: string, owner: () => void): number;
-  resolve(vmId: string, name: string): number | undefined;
-  enqueue(id: number, bytes: Uint8Array): boolean;
-  dequeue(id: number): Uint8Array | "empty" | undefined;
-}
-
-export interface MetricStore {
-  define(kind: MetricKind, name: string): number;
-  increment(id: number, delta: bigint): Status;
-  record(id: number, value: bigint): Status;
-  get(id: number): bigint | undefined | "unsupported";
-}
-
+/** What the guests of all threads share: data and queues by vm_id, and metrics. Everything is synchronous. */
 export interface Stores {
   sharedData(vmId: string): SharedData;
   readonly queues: SharedQueues;
   readonly metrics: MetricStore;
+  /** What `attachStores` takes in another thread. */
+  share(): SharedStoresToken;
+  /** Forgets data and queues of a vm_id, as when its last VM is gone. Metrics stay. */
+  deleteVm(vmId: string): void;
+  usedBytes(): number;
 }
 
-export function createStores(): Stores {
-  const data = new Map<string, SharedData>();
+/** May be sent to a worker as it is. */
+export interface SharedStoresToken {
+  readonly memory: SharedArrayBuffer;
+}
+
+const defaultBytes = 64 * 1024 * 1024;
+const leastBytes = 1024 * 1024;
+const mostBytes = 1024 * 1024 * 1024;
+
+export function createStores({ maxBytes = defaultBytes }: StoresOptions = {}): Stores {
+  const size = Math.min(Math.max(maxBytes, leastBytes), mostBytes);
+  // A whole number of 64 bits.
+  const buffer = new SharedArrayBuffer(size & ~7);
+  const memory = openSharedMemory(buffer);
+  // One for each 1 KiB: values are rather larger.
+  const buckets = 2 ** Math.floor(Math.log2(size / 1024));
+  memory.words[place.bucketCount] = buckets;
+  formatHeap(memory, bucketTable + buckets);
+  return openStores(buffer, memory);
+}
+
+/** The same stores in another thread. */
+export function attachStores({ memory }: SharedStoresToken): Stores {
+  return openStores(memory, openSharedMemory(memory));
+}
+
+function openStores(buffer: SharedArrayBuffer, memory: SharedMemory): Stores {
+  const heap = openSharedHeap(memory);
+  const index = openSharedIndex(memory, heap);
   return {
-    sharedData: (vmId) => getOrCreate(data, vmId, createSharedData),
-    queues: createQueues(),
-    metrics: createMetrics(),
+    sharedData: (vmId) => createSharedData(memory, heap, index, vmId),
+    queues: createSharedQueues(memory, heap, index),
+    metrics: createMetricStore(memory, heap, index),
+    share: () => ({ memory: buffer }),
+    deleteVm(vmId) {
+      for (let bucket = 0; bucket < index.buckets; bucket++)
+        while (memory.locked(() => deleteOne(memory, heap, index, bucket, vmId)));
+    },
+    usedBytes: () => heap.usedBytes(),
   };
 }
 
-function createSharedData(): SharedData {
-  const values = new Map<string, { value: Uint8Array; cas: number }>();
-  let last = 0;
-  return {
-    get: (key) => values.get(key),
-    set(key, value, cas) {
-      const known = values.get(key);
-      if (known && cas !== 0 && known.cas !== cas) return false;
-      values.set(key, { value, cas: ++last });
-      return true;
-    },
-  };
-}
-
-function createQueues(): SharedQueues {
-  const ids = new Map<string, number>();
-  const queues: { owner: () => void; items: Uint8Array[] }[] = [];
-  return {
-    register(vmId, name, owner) {
-      const id = getOrCreate(ids, `${vmId}\0${name}`, () => queues.push({ owner, items: [] }));
-      queues[id - 1]!.owner = owner;
-      return id;
-    },
-    resolve: (vmId, name) => ids.get(`${vmId}\0${name}`),
-    enqueue(id, bytes) {
-      const queue = queues[id - 1];
-      if (!queue) return false;
-      queue.items.push(bytes);
-      queue.owner();
-      return true;
-    },
-    dequeue(id) {
-      const queue = queues[id - 1];
-      return queue && (queue.items.shift() ?? "empty");
-    },
-  };
-}
-
-function createMetrics(): MetricStore {
-  const metrics: { kind: MetricKind; value: bigint }[] = [];
-  const ids = new Map<string, number>();
-  return {
-    define: (kind, name) => getOrCreate(ids, `${kind} ${name}`, () => metrics.push({ kind, value: 0n })),
-    increment(id, delta) {
-      const metric = metrics[id - 1];
-      if (!metric) return Status.NotFound;
-      if (metric.kind === MetricKind.Histogram) return Status.BadArgument;
-      if (metric.kind === MetricKind.Counter && delta <= 0n) return Status.BadArgument;
-      metric.value += delta;
-      return Status.Ok;
-    },
-    record(id, value) {
-      const metric = metrics[id - 1];
-      if (!metric) return Status.NotFound;
-      metric.value = metric.kind === MetricKind.Counter ? metric.value + value : value;
-      return Status.Ok;
-    },
-    get(id) {
-      const metric = metrics[id - 1];
-      return metric?.kind === MetricKind.Histogram ? "unsupported" : metric?.value;
-    },
-  };
+/** Deletes a value or a message; the lock is for others in between. False when the bucket has none. */
+function deleteOne(
+  memory: SharedMemory,
+  heap: SharedHeap,
+  index: SharedIndex,
+  bucket: number,
+  vmId: string,
+): boolean {
+  const record = index.findInBucket(bucket, [RecordKind.Data, RecordKind.Queue], vmId);
+  if (record === 0) return false;
+  if (index.kindOf(record) === RecordKind.Data) removeData(memory, heap, index, record);
+  else shrinkQueue(memory, heap, index, record);
+  return true;
 }

@@ -140,13 +140,15 @@ export class Vm {
     this.contexts.clear();
   }
 
-  log(level: LogLevel, message: string): void {
+  /** Writes to the log, for the guest or, `ofHost`, about it. */
+  log(level: LogLevel, message: string, ofHost = false): void {
     if (level < this.outside.logLevel()) return;
     const context = this.effective ?? this.current;
     const settings = context?.root.settings;
     this.outside.log({
       level,
       message,
+      ofHost,
       plugin: settings?.name ?? this.module.name,
       rootId: settings?.rootId ?? "",
       vmId: this.settings.vmId,
@@ -200,7 +202,7 @@ export class Vm {
   }
 
   private fail(error: unknown): void {
-    this.log(LogLevel.Critical, `the plugin's Vm is lost: ${describeTrap(error)}`);
+    this.log(LogLevel.Critical, `the plugin's Vm is lost: ${describeTrap(error)}`, true);
     this.failure = error instanceof Error ? error : new Error(String(error));
     this.actions = [];
   }

@@ -11,7 +11,7 @@ export function logAndTimeFunctions(vm: Vm) {
       if (level >>> 0 > LogLevel.Critical) return Status.BadArgument;
       if (!vm.memory.has(at, size)) return Status.InvalidMemoryAccess;
       if (level >= vm.outside.logLevel())
-        vm.log(level as LogLevel, vm.memory.utf8(at, Math.min(size >>> 0, maxLineBytes)));
+        vm.log(level as LogLevel, vm.memory.message(at, Math.min(size >>> 0, maxLineBytes)));
       return Status.Ok;
     },
     proxy_get_log_level: (at: number): Status => vm.memory.setUint32(at, vm.outside.logLevel()),

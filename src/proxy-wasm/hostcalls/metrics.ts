@@ -8,15 +8,15 @@ export function metricFunctions(vm: Vm) {
     proxy_define_metric(kind: number, nameAt: number, nameSize: number, idAt: number): Status {
       if (kind >>> 0 > MetricKind.Histogram) return Status.BadArgument;
       if (!vm.memory.has(nameAt, nameSize)) return Status.InvalidMemoryAccess;
-      return vm.memory.setUint32(idAt, metrics.define(kind as MetricKind, vm.memory.text(nameAt, nameSize)));
+      const id = metrics.define(kind as MetricKind, vm.memory.text(nameAt, nameSize));
+      return id === "full" ? Status.InternalFailure : vm.memory.setUint32(idAt, id);
     },
     proxy_increment_metric: (id: number, offset: bigint): Status => metrics.increment(id >>> 0, offset),
     proxy_record_metric: (id: number, value: bigint): Status =>
       metrics.record(id >>> 0, BigInt.asUintN(64, value)),
     proxy_get_metric(id: number, valueAt: number): Status {
       const value = metrics.get(id >>> 0);
-      if (value === undefined) return Status.NotFound;
-      return value === "unsupported" ? Status.BadArgument : vm.memory.setUint64(valueAt, value);
+      return typeof value === "bigint" ? vm.memory.setUint64(valueAt, value) : value;
     },
   };
 }

@@ -32,6 +32,7 @@ function dataFunctions(vm: Vm) {
       const { memory } = vm;
       if (!memory.has(keyAt, keySize) || !memory.has(valueAt, valueSize)) return Status.InvalidMemoryAccess;
       const stored = data.set(memory.text(keyAt, keySize), memory.copy(valueAt, valueSize), cas >>> 0);
+      if (stored === "full") return Status.InternalFailure;
       return stored ? Status.Ok : Status.CasMismatch;
     },
   };
@@ -42,11 +43,12 @@ function queueFunctions(vm: Vm) {
   return {
     proxy_register_shared_queue(nameAt: number, nameSize: number, idAt: number): Status {
       if (!vm.memory.has(nameAt, nameSize)) return Status.InvalidMemoryAccess;
-      const { root } = vm.context;
-      // The owner may be told from within another guest's call.
-      const owner = () => vm.outside.post(() => root.onQueueReady(id));
-      const id = queues.register(vm.settings.vmId, vm.memory.text(nameAt, nameSize), owner);
-      return vm.memory.setUint32(idAt, id);
+      const id = queues.register(
+        vm.settings.vmId,
+        vm.memory.text(nameAt, nameSize),
+        vm.context.root.createQueueOwner((root) => root.onQueueReady(id as number)),
+      );
+      return id === "full" ? Status.InternalFailure : vm.memory.setUint32(idAt, id);
     },
     proxy_resolve_shared_queue(
       vmIdAt: number,
@@ -63,7 +65,9 @@ function queueFunctions(vm: Vm) {
     },
     proxy_enqueue_shared_queue(id: number, at: number, size: number): Status {
       if (!vm.memory.has(at, size)) return Status.InvalidMemoryAccess;
-      return queues.enqueue(id >>> 0, vm.memory.copy(at, size)) ? Status.Ok : Status.NotFound;
+      const enqueued = queues.enqueue(id >>> 0, vm.memory.copy(at, size));
+      if (enqueued === "full") return Status.InternalFailure;
+      return enqueued ? Status.Ok : Status.NotFound;
     },
     proxy_dequeue_shared_queue(id: number, bytesAt: number, sizeAt: number): Status {
       const bytes = queues.dequeue(id >>> 0);
