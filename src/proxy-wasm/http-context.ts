@@ -151,11 +151,11 @@ export class HttpContext extends Context implements HttpFilter {
       vm.call(this, vm.guest.proxy_on_context_create, this.id, this.root.id);
   }
 
-  /** The stream fails once; what fails open goes on as if the plugin were not there. */
+  /** The stream fails once, and its response passes; what fails open goes on as if the plugin were not there. */
   private fail<T>(open: T, closed: T): T {
-    if (this.root.settings.failOpen) return open;
-    if (!this.failed) this.callbacks.sendLocalResponse(failStream);
+    if (this.failed || this.root.settings.failOpen) return open;
     this.failed = true;
+    this.callbacks.sendLocalResponse(failStream);
     return closed;
   }
 

@@ -97,8 +97,8 @@ export function startPlugin(spec: PluginSpec, pool: VmPool, outside: Outside): P
     const lease = pool.acquire(spec.module, spec.vmSettings);
     try {
       const root = new PluginContext(lease.vm, spec.settings);
-      root.onLost = onLost;
       root.start();
+      root.onLost = onLost;
       schedule.started();
       return { root, lease, streams: 0, retired: false };
     } catch (error) {
