@@ -13,11 +13,13 @@ import type {
 } from "./outside.ts";
 import { createStores, type Stores } from "./stores.ts";
 
-/** What answers plugins' calls when there is no network. What is left out knows no upstream. */
+/** What answers plugins' calls when there is no network. A kind of call that is left out knows no upstream. */
 export interface LocalOutsideOptions {
   readonly stores?: Stores;
   readonly logLevel?: LogLevel;
   readonly log?: (record: LogRecord) => void;
+  /** Whether there is an upstream of that name; left out, there is. */
+  readonly hasUpstream?: (name: string) => boolean;
   /** Undefined: the call fails. A promise that does not settle: it takes too long. */
   readonly httpCall?: (call: HttpCall) => HttpAnswer | undefined | Promise<HttpAnswer | undefined>;
   readonly grpcCall?: (call: GrpcCall, events: GrpcEvents) => Cancel;
@@ -31,7 +33,7 @@ export interface LocalOutsideOptions {
 
 /** The outside of tests and of checks: this machine's clock, and calls that functions answer. */
 export function createLocalOutside(options: LocalOutsideOptions = {}): Outside {
-  const { stores = createStores(), logLevel = Levels.Info } = options;
+  const { stores = createStores(), logLevel = Levels.Info, hasUpstream = () => true } = options;
   return {
     stores,
     now: () => BigInt(Date.now()) * 1_000_000n,
@@ -44,14 +46,18 @@ export function createLocalOutside(options: LocalOutsideOptions = {}): Outside {
     log: (record) => options.log?.(record),
     httpCall(call, done) {
       const { httpCall } = options;
-      return httpCall ? answer(() => httpCall(call), done, setTimeoutOf(call.timeoutMs)) : "unknown-upstream";
+      return httpCall && hasUpstream(call.upstream)
+        ? answer(() => httpCall(call), done, setTimeoutOf(call.timeoutMs))
+        : "unknown-upstream";
     },
     grpcCall: (call, events) => options.grpcCall?.(call, deferred(events)) ?? "unknown-upstream",
     grpcStream: (method, events) => options.grpcStream?.(method, deferred(events)) ?? "unknown-upstream",
     redisInit: (upstream) => options.redisInit?.(upstream) ?? options.redisCall !== undefined,
     redisCall(upstream, query, done) {
       const { redisCall } = options;
-      return redisCall ? answer(() => redisCall(upstream, query), done) : "unknown-upstream";
+      return redisCall && hasUpstream(upstream)
+        ? answer(() => redisCall(upstream, query), done)
+        : "unknown-upstream";
     },
     resolveDns: (_name, done) =>
       answer(
