@@ -31,8 +31,8 @@ export class ChainLink implements FilterCallbacks {
     this.chain.sendLocalResponse(response);
   }
 
-  reset(details: string): void {
-    this.chain.reset(details);
+  close(details: string): void {
+    this.chain.close(details);
   }
 
   addTrailers(direction: Direction): HeaderMap {

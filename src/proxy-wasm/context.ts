@@ -1,4 +1,4 @@
-import { type BufferType, type MapType, Status, type StreamType } from "./abi.ts";
+import { type BufferType, type MapType, Status, StreamType } from "./abi.ts";
 import type { GuestBuffer } from "./body.ts";
 import type { HeaderLine, HeaderMap } from "./header-map.ts";
 import type { PluginContext } from "./plugin-context.ts";
@@ -66,8 +66,8 @@ export abstract class Context {
     return Status.NotFound;
   }
 
-  continueStream(_type: StreamType): Status {
-    return Status.BadArgument;
+  continueStream(type: StreamType): Status {
+    return type === StreamType.Upstream ? Status.Unimplemented : Status.Ok;
   }
 
   closeStream(_type: StreamType): Status {

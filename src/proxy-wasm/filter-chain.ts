@@ -1,6 +1,7 @@
 import type { Body } from "./body.ts";
 import { ChainLink } from "./chain-link.ts";
 import type { LocalResponse } from "./context.ts";
+import { findHeaderFault } from "./header-faults.ts";
 import type { HeaderMap } from "./header-map.ts";
 import type { FilterFactory, HttpFilter } from "./http-filter.ts";
 import { Iteration, type IterationOwner } from "./iteration.ts";
@@ -35,6 +36,7 @@ export class FilterChain implements IterationOwner {
   /** Why a local response was sent, or the stream reset. */
   details: string | undefined;
   private readonly filters: readonly HttpFilter[];
+  private lastDetails: string | undefined;
   private responseSent = false;
   private callbacks = 0;
   private pending: (() => void) | undefined;
@@ -79,15 +81,23 @@ export class FilterChain implements IterationOwner {
    * headers are gone, nothing is left but to reset the stream.
    */
   sendLocalResponse(response: LocalResponse): void {
+    this.lastDetails = response.details;
     this.afterCallbacks(() => this.reply(response));
   }
 
   /** Ends the stream without a response, or in the middle of one. */
   reset(details: string): void {
     this.afterCallbacks(() => {
-      this.details ??= details;
-      this.stop();
-      this.host.reset(details);
+      this.details = details;
+      this.cut();
+    });
+  }
+
+  /** A filter ends the stream. As in Envoy a response that has begun is known by that. */
+  close(details: string): void {
+    this.afterCallbacks(() => {
+      if (!this.response.headers) this.details ??= details;
+      this.cut();
     });
   }
 
@@ -110,9 +120,10 @@ export class FilterChain implements IterationOwner {
 
   private reply(response: LocalResponse): void {
     this.request.abort();
-    if (this.responseSent) this.reset(response.details);
+    // As Envoy: the first of several is sent, under the last one's name.
+    this.details = this.lastDetails;
+    if (this.responseSent) this.cut();
     else {
-      this.details = response.details;
       const { headers, body } = buildReply(response, this.request.headers);
       if (this.response.headers) this.replyPastFilters(headers, body);
       else this.replyThroughFilters(headers, body);
@@ -131,6 +142,11 @@ export class FilterChain implements IterationOwner {
     this.responseSent = true;
     this.host.sendHeaders("response", headers, body.length === 0);
     if (body.length > 0) this.host.sendData("response", body, true);
+  }
+
+  private cut(): void {
+    this.stop();
+    this.host.reset();
   }
 
   private stop(): void {
@@ -159,8 +175,19 @@ export class FilterChain implements IterationOwner {
   }
 
   sendHeaders(direction: Direction, headers: HeaderMap, endOfStream: boolean): void {
+    const fault = findHeaderFault(direction, headers);
+    if (fault !== undefined) {
+      this.refuseHeaders(direction, fault);
+      return;
+    }
     if (direction === "response") this.responseSent = true;
     this.host.sendHeaders(direction, headers, endOfStream);
+  }
+
+  /** Filters have left headers that nobody could send on. */
+  private refuseHeaders(direction: Direction, fault: string): void {
+    const details = `filter_removed_required_${direction}_headers{${fault.replace(/\s/g, "_")}}`;
+    this.sendLocalResponse(plainResponse(direction === "request" ? 503 : 502, fault, details));
   }
 
   sendData(direction: Direction, body: Body, endOfStream: boolean): void {

@@ -178,7 +178,9 @@ export class HttpContext extends Context implements HttpFilter {
 
   override readableMap(type: MapType): HeaderMap | undefined {
     if (type > MapType.ResponseTrailers) return super.readableMap(type);
-    return this.logging ? this.loggedMap(type) : this.writableMap(type);
+    if (this.logging) return this.loggedMap(type);
+    if (type === MapType.RequestTrailers) return this.request.trailers;
+    return type === MapType.ResponseTrailers ? this.response.trailers : this.writableMap(type);
   }
 
   override writableMap(type: MapType): HeaderMap | undefined {
@@ -196,7 +198,7 @@ export class HttpContext extends Context implements HttpFilter {
     return type === MapType.ResponseTrailers ? this.callbacks.trailers("response") : undefined;
   }
 
-  /** Whoever touches trailers in the last callback of a body that has none makes them. */
+  /** Whoever writes trailers in the last callback of a body that has none makes them. */
   private trailers(direction: Direction): HeaderMap | undefined {
     const window = this[direction];
     if (!window.trailers && window.body && window.endOfStream)
@@ -257,8 +259,7 @@ export class HttpContext extends Context implements HttpFilter {
   }
 
   override continueStream(type: StreamType): Status {
-    if (type !== StreamType.Request && type !== StreamType.Response)
-      return type === StreamType.Upstream ? Status.Unimplemented : Status.BadArgument;
+    if (type !== StreamType.Request && type !== StreamType.Response) return super.continueStream(type);
     const direction = type === StreamType.Request ? "request" : "response";
     this.vm.afterCall(() => this.callbacks.resume(direction));
     // As Envoy: the request's maps and body are gone, whichever direction goes on.
@@ -270,7 +271,7 @@ export class HttpContext extends Context implements HttpFilter {
 
   override closeStream(type: StreamType): Status {
     if (type === StreamType.Request || type === StreamType.Response)
-      this.vm.afterCall(() => this.callbacks.reset(closedDetails));
+      this.vm.afterCall(() => this.callbacks.close(closedDetails));
     return Status.Ok;
   }
 

@@ -22,7 +22,8 @@ export interface FilterCallbacks {
   resume(direction: Direction): void;
   isStopped(direction: Direction): boolean;
   sendLocalResponse(response: LocalResponse): void;
-  reset(details: string): void;
+  /** Ends the stream without a response, or in the middle of one. */
+  close(details: string): void;
   /** Trailers for a direction that has none, while the last of its body is in this filter. */
   addTrailers(direction: Direction): HeaderMap;
   /** Sends a part of the response's body on to the next filters. */

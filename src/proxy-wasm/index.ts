@@ -5,6 +5,7 @@ export { Body, type GuestBuffer } from "./body.ts";
 export type { LocalResponse } from "./context.ts";
 export { FilterChain, type FilterChainOptions } from "./filter-chain.ts";
 export { type HeaderLine, HeaderMap } from "./header-map.ts";
+export { attachHeartbeat, createHeartbeat, type SharedHeartbeat, watchHeartbeat } from "./heartbeat.ts";
 export type { FilterCallbacks, FilterFactory, HttpFilter } from "./http-filter.ts";
 export { createLocalOutside, type LocalOutsideOptions } from "./local-outside.ts";
 export {
@@ -29,4 +30,11 @@ export type { PropertyValue } from "./property-values.ts";
 export { createStores, type Stores } from "./stores.ts";
 export type { Direction, StreamHost } from "./stream-host.ts";
 export type { TcpCallbacks, TcpContext } from "./tcp-context.ts";
+export {
+  type Trial,
+  type TrialOptions,
+  type TrialRequest,
+  type TrialResult,
+  tryPlugin,
+} from "./trial.ts";
 export type { Heartbeat } from "./vm.ts";

@@ -249,8 +249,10 @@ export class Iteration {
   }
 
   private hold(gate: Gate, body: Body): void {
-    if (gate.held !== body) moveTo(gate, body);
-    if (gate.held!.length <= this.limitBytes || gate.resumeWanted) return;
+    // The same object, if it can be: the guest that holds it may still read and change it.
+    if (gate.held === undefined) gate.held = body;
+    else if (gate.held !== body) gate.held.moveFrom(body);
+    if (gate.held.length <= this.limitBytes || gate.resumeWanted) return;
     if (!gate.watermark) this.owner.onOverflow(this.direction);
     else if (!gate.paused) this.setPaused(gate, true);
   }

@@ -12,8 +12,8 @@ export interface StreamHost {
   sendHeaders(direction: Direction, headers: HeaderMap, endOfStream: boolean): void;
   sendData(direction: Direction, bytes: Uint8Array, endOfStream: boolean): void;
   sendTrailers(direction: Direction, trailers: HeaderMap): void;
-  /** The stream is over without a response, or without the rest of one. */
-  reset(details: string): void;
+  /** The stream is over without a response, or without the rest of one; the chain's `details` says why. */
+  reset(): void;
   /** A plugin holds more than the limit: no more of this direction is wanted (true), or it is again (false). */
   setPaused(direction: Direction, paused: boolean): void;
   /** The request's headers have changed in a way that may lead to another route. */

@@ -98,9 +98,8 @@ class GuestTcpContext extends Context implements TcpContext {
   }
 
   override continueStream(type: StreamType): Status {
-    if (type === StreamType.Upstream) return Status.Unimplemented;
     if (type === StreamType.Downstream) this.vm.afterCall(() => this.callbacks.resume());
-    return Status.Ok;
+    return super.continueStream(type);
   }
 
   override closeStream(type: StreamType): Status {

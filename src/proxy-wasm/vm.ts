@@ -57,6 +57,7 @@ export class Vm {
     this.settings = settings;
     this.outside = outside;
     try {
+      settings.heartbeat?.enter();
       const { exports } = this.instantiate();
       this.wasmMemory = exports[module.memoryName] as WasmMemory;
       this.allocator = allocatorNames.map((name) => functionOf(exports[name])).find(Boolean)!;
@@ -65,6 +66,8 @@ export class Vm {
       this.start(exports);
     } catch (error) {
       throw new SystemError("plugin-start", `${module.name} does not start: ${describeTrap(error)}`, error);
+    } finally {
+      settings.heartbeat?.leave();
     }
   }
 
@@ -123,8 +126,9 @@ export class Vm {
   /** Makes host functions work on another context until the callback returns. */
   setEffectiveContext(id: number): boolean {
     const found = this.contexts.get(id);
-    if (found) this.effective = found;
-    return found !== undefined;
+    // 0 is the Vm's own: it means that none is in the callback's place.
+    if (found || id === 0) this.effective = found;
+    return found !== undefined || id === 0;
   }
 
   /** Does it now, or when the guest has returned: it must not be entered a second time. */

@@ -1,8 +1,18 @@
 import { BufferType, Status } from "../abi.ts";
+import { ConstantBuffer, type GuestBuffer } from "../body.ts";
 import type { Vm } from "../vm.ts";
 
 const lastBuffer = BufferType.RedisResponse;
-const maxUint32 = 0xffff_ffff;
+/** What is empty, and not missing, where a phase does not have it. As Envoy. */
+const emptyIfAbsent: ReadonlySet<number> = new Set([
+  BufferType.RequestBody,
+  BufferType.ResponseBody,
+  BufferType.DownstreamData,
+  BufferType.UpstreamData,
+  BufferType.GrpcMessage,
+  BufferType.ForeignArguments,
+]);
+const empty = new ConstantBuffer(new Uint8Array(0));
 
 /** Bodies, data of TCP streams, configurations, answers to calls. */
 export function bufferFunctions(vm: Vm) {
@@ -15,24 +25,23 @@ export function bufferFunctions(vm: Vm) {
       sizeAt: number,
     ): Status {
       if (type >>> 0 > lastBuffer) return Status.BadArgument;
-      const buffer = vm.context.buffer(type as BufferType);
-      if (!buffer) return Status.NotFound;
+      const buffer = findBuffer(vm, type);
+      if (!buffer) return missing(type);
       const [from, most] = [start >>> 0, max >>> 0];
-      if (from + most > maxUint32) return Status.BadArgument;
       const size = Math.min(most, Math.max(0, buffer.length - from));
       if (size === 0) return vm.memory.giveText("", bytesAt, sizeAt);
       return vm.memory.giveBytes(buffer.read(from, size), bytesAt, sizeAt);
     },
     proxy_get_buffer_status(type: number, lengthAt: number, flagsAt: number): Status {
       if (type >>> 0 > lastBuffer) return Status.BadArgument;
-      const buffer = vm.context.buffer(type as BufferType);
-      if (!buffer) return Status.NotFound;
+      const buffer = findBuffer(vm, type);
+      if (!buffer) return missing(type);
       return (vm.memory.setUint32(lengthAt, buffer.length) || vm.memory.setUint32(flagsAt, 0)) as Status;
     },
     proxy_set_buffer_bytes(type: number, start: number, length: number, at: number, size: number): Status {
       if (type >>> 0 > lastBuffer) return Status.BadArgument;
-      const buffer = vm.context.buffer(type as BufferType);
-      if (!buffer) return Status.NotFound;
+      const buffer = findBuffer(vm, type);
+      if (!buffer) return missing(type);
       if (!vm.memory.has(at, size)) return Status.InvalidMemoryAccess;
       return buffer.write(start >>> 0, length >>> 0, vm.memory.copy(at, size));
     },
@@ -44,4 +53,13 @@ export function bufferFunctions(vm: Vm) {
       return vm.memory.giveBytes(buffer.read(0, buffer.length), bytesAt, sizeAt);
     },
   };
+}
+
+function findBuffer(vm: Vm, type: number): GuestBuffer | undefined {
+  return vm.context.buffer(type as BufferType) ?? (emptyIfAbsent.has(type) ? empty : undefined);
+}
+
+/** A stock Envoy does not know the last one at all. */
+function missing(type: number): Status {
+  return type === BufferType.RedisResponse ? Status.BadArgument : Status.NotFound;
 }

@@ -1,5 +1,6 @@
 import { MapType, Status } from "../abi.ts";
 import type { Context } from "../context.ts";
+import { isHeader } from "../header-faults.ts";
 import { type HeaderMap, readLines } from "../header-map.ts";
 import type { Vm } from "../vm.ts";
 
@@ -37,9 +38,9 @@ function readers(vm: Vm) {
     },
     proxy_get_header_map_size(type: number, sizeAt: number): Status {
       if (type >>> 0 > lastMap) return Status.BadArgument;
-      const { context } = vm;
-      const map = context.readableMap(type as MapType);
-      return map ? vm.memory.setUint32(sizeAt, map.byteSize) : context.missingMapStatus;
+      // As Envoy: only of a map that could be written too.
+      const map = vm.context.writableMap(type as MapType);
+      return map ? vm.memory.setUint32(sizeAt, map.byteSize) : Status.BadArgument;
     },
   };
 }
@@ -48,7 +49,10 @@ function writers(vm: Vm) {
   return {
     proxy_set_header_map_pairs(type: number, at: number, size: number): Status {
       if (!vm.memory.has(at, size)) return Status.InvalidMemoryAccess;
-      return change(vm, type, (map) => map.setLines(readLines(vm.memory.view8(at, size))));
+      return change(vm, type, (map) => {
+        map.setLines(readLines(vm.memory.view8(at, size)));
+        map.isSuspect = true;
+      });
     },
     proxy_add_header_map_value(
       type: number,
@@ -61,7 +65,10 @@ function writers(vm: Vm) {
       if (!memory.has(nameAt, nameSize) || !memory.has(at, size)) return Status.InvalidMemoryAccess;
       const map = writableMap(vm.context, type);
       if (!map) return Status.BadArgument;
-      map.add(memory.name(nameAt, nameSize), memory.text(at, size));
+      const name = memory.name(nameAt, nameSize);
+      const value = memory.text(at, size);
+      map.add(name, value);
+      map.isSuspect ||= !isHeader(name, value);
       vm.context.onMapChange(type as MapType);
       return Status.Ok;
     },
@@ -74,7 +81,12 @@ function writers(vm: Vm) {
     ): Status {
       const { memory } = vm;
       if (!memory.has(nameAt, nameSize) || !memory.has(at, size)) return Status.InvalidMemoryAccess;
-      return change(vm, type, (map) => map.replace(memory.name(nameAt, nameSize), memory.text(at, size)));
+      const name = memory.name(nameAt, nameSize);
+      const value = memory.text(at, size);
+      return change(vm, type, (map) => {
+        map.replace(name, value);
+        map.isSuspect ||= !isHeader(name, value);
+      });
     },
     proxy_remove_header_map_value(type: number, nameAt: number, nameSize: number): Status {
       const { memory } = vm;
