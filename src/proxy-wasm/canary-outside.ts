@@ -11,6 +11,7 @@ export function createCanaryOutside(outside: Outside): Outside {
       ...stores,
       queues: { ...queues, register: (vmId, name) => queues.resolve(vmId, name) ?? "full" },
     },
+    property: (path) => outside.property?.(path),
     now: () => outside.now(),
     monotonicNow: () => outside.monotonicNow(),
     logLevel: () => outside.logLevel(),

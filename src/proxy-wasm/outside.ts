@@ -1,5 +1,6 @@
 import type { LogLevel } from "./abi.ts";
 import type { HeaderLine } from "./header-map.ts";
+import type { PropertyValue } from "./property-values.ts";
 import type { Stores } from "./stores.ts";
 
 // The host knows no network and no clock: whoever runs it brings them.
@@ -81,6 +82,8 @@ export type CallRefusal = "unknown-upstream" | "failed";
  */
 export interface Outside {
   readonly stores: Stores;
+  /** What is known without a stream, by Envoy's names: `["xds", "node", "id"]`. */
+  property?(path: readonly string[]): PropertyValue | undefined;
   /** Nanoseconds since 1970. */
   now(): bigint;
   /** Nanoseconds of a clock that never goes back. */

@@ -5,6 +5,7 @@ import { Context } from "./context.ts";
 import type { HeaderMap } from "./header-map.ts";
 import type { Cancel } from "./outside.ts";
 import { createCalls, type PluginCalls } from "./plugin-calls.ts";
+import { canonicalPath } from "./property-names.ts";
 import type { PropertyValue } from "./property-values.ts";
 import type { Vm } from "./vm.ts";
 
@@ -188,13 +189,17 @@ export class PluginContext extends Context {
     return this.configuring ? new ConstantBuffer(this.settings.configuration) : undefined;
   }
 
-  /** What a plugin may ask about itself. */
+  /** What a plugin may ask without a stream: about itself, and about the gateway. */
   ownProperty(path: readonly string[]): PropertyValue | undefined {
-    if (path.length !== 1) return undefined;
-    if (path[0] === "plugin_name") return this.settings.name;
-    if (path[0] === "plugin_root_id") return this.settings.rootId;
-    if (path[0] === "plugin_vm_id") return this.vm.settings.vmId;
-    return path[0] === "plugin_vm_memory" ? { uint: BigInt(this.vm.memoryBytes) } : undefined;
+    return this.aboutItself(path) ?? this.vm.outside.property?.(canonicalPath(path));
+  }
+
+  private aboutItself([name, more]: readonly string[]): PropertyValue | undefined {
+    if (more !== undefined) return undefined;
+    if (name === "plugin_name") return this.settings.name;
+    if (name === "plugin_root_id") return this.settings.rootId;
+    if (name === "plugin_vm_id") return this.vm.settings.vmId;
+    return name === "plugin_vm_memory" ? { uint: BigInt(this.vm.memoryBytes) } : undefined;
   }
 
   /** False if the name is declared already. */

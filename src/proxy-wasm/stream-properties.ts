@@ -1,29 +1,14 @@
 import type { FilterChain } from "./filter-chain.ts";
 import type { HeaderMap } from "./header-map.ts";
+import { canonicalPath } from "./property-names.ts";
 import type { PropertyValue } from "./property-values.ts";
-
-/** Names that Envoy had until 1.32, and those that it has had since. Higress' plugins use the former. */
-const renamed: ReadonlyMap<string, readonly string[]> = new Map(
-  [
-    "node",
-    "cluster_name",
-    "cluster_metadata",
-    "listener_direction",
-    "listener_metadata",
-    "route_name",
-    "route_metadata",
-    "upstream_host_metadata",
-  ].map((name) => [name, ["xds", name]]),
-);
 
 /**
  * A property of a stream: what its host knows, what can be read off its headers, what a plugin has set. Old and new names
  * mean the same.
  */
 export function findStreamProperty(path: readonly string[], chain: FilterChain): PropertyValue | undefined {
-  const [first = "", ...rest] = path;
-  const canonical = renamed.has(first) ? [...renamed.get(first)!, ...rest] : path;
-  return findKnown(canonical, chain) ?? findState(path, chain);
+  return findKnown(canonicalPath(path), chain) ?? findState(path, chain);
 }
 
 function findKnown(path: readonly string[], chain: FilterChain): PropertyValue | undefined {
