@@ -2,6 +2,7 @@ import { SystemError } from "../system-error.ts";
 import { BufferType, MapType, Status } from "./abi.ts";
 import { ConstantBuffer, type GuestBuffer } from "./body.ts";
 import { Context } from "./context.ts";
+import { createGrpcCalls, type GrpcCalls } from "./grpc-calls.ts";
 import type { HeaderMap } from "./header-map.ts";
 import type { Cancel } from "./outside.ts";
 import { createCalls, type PluginCalls } from "./plugin-calls.ts";
@@ -37,6 +38,7 @@ export class PluginContext extends Context {
   readonly settings: PluginSettings;
   readonly root = this;
   readonly calls: PluginCalls;
+  readonly grpc: GrpcCalls;
   readonly prototypes = new Map<string, PropertyPrototype>();
   /** Higress: the plugin wants a new Vm. */
   rebuildWanted = false;
@@ -52,6 +54,7 @@ export class PluginContext extends Context {
     super(vm);
     this.settings = settings;
     this.calls = createCalls(this);
+    this.grpc = createGrpcCalls(this);
   }
 
   /**
@@ -173,14 +176,15 @@ export class PluginContext extends Context {
     this.tickMs = 0;
     this.cancelTick?.();
     this.calls.cancelAll();
+    this.grpc.cancelAll();
   }
 
   callMap(type: MapType): HeaderMap | undefined {
-    const { calls } = this;
+    const { calls, grpc } = this;
     if (type === MapType.CallHeaders) return calls.headers;
     if (type === MapType.CallTrailers) return calls.trailers;
-    if (type === MapType.GrpcInitialMetadata) return calls.initialMetadata;
-    return type === MapType.GrpcTrailingMetadata ? calls.trailingMetadata : undefined;
+    if (type === MapType.GrpcInitialMetadata) return grpc.initialMetadata;
+    return type === MapType.GrpcTrailingMetadata ? grpc.trailingMetadata : undefined;
   }
 
   callBuffer(type: BufferType): GuestBuffer | undefined {

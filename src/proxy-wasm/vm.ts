@@ -46,7 +46,6 @@ export class Vm {
   private running = false;
   private actions: (() => void)[] = [];
   private lastId = 0;
-  private lastToken = 0;
 
   /**
    * Instantiates and starts the guest.
@@ -80,13 +79,6 @@ export class Vm {
     while (this.lastId === 0 || this.contexts.has(this.lastId));
     this.contexts.set(this.lastId, context);
     return this.lastId;
-  }
-
-  /** A number for a call that the guest makes, of the wanted parity: even is 0, odd 1. */
-  nextToken(parity?: 0 | 1): number {
-    do this.lastToken = (this.lastToken + 1) >>> 0;
-    while (this.lastToken === 0 || (parity !== undefined && this.lastToken % 2 !== parity));
-    return this.lastToken;
   }
 
   /**

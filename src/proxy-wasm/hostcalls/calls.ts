@@ -1,6 +1,6 @@
 import { Status } from "../abi.ts";
 import { HeaderMap, readLines } from "../header-map.ts";
-import type { Begun } from "../plugin-calls.ts";
+import type { Begun } from "../pending-calls.ts";
 import type { Vm } from "../vm.ts";
 
 /** Requests that plugins make by HTTP and DNS, and why the last one failed. */

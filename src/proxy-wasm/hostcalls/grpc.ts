@@ -21,19 +21,19 @@ export function grpcFunctions(vm: Vm) {
       if (!method || !vm.memory.has(messageAt, size)) return Status.InvalidMemoryAccess;
       const message = vm.memory.copy(messageAt, size);
       const call = { ...method, message, timeoutMs: timeoutMs > 0 ? timeoutMs : undefined };
-      return giveToken(vm, tokenAt, () => vm.context.root.calls.grpc(call));
+      return giveToken(vm, tokenAt, () => vm.context.root.grpc.call(call));
     },
     proxy_grpc_stream(...parameters: [...MethodParameters, tokenAt: number]): Status {
       const method = readMethod(vm, parameters.slice(0, 8));
       if (!method) return Status.InvalidMemoryAccess;
-      return giveToken(vm, parameters[8], () => vm.context.root.calls.grpcStream(method));
+      return giveToken(vm, parameters[8], () => vm.context.root.grpc.stream(method));
     },
     proxy_grpc_send(token: number, at: number, size: number, endOfStream: number): Status {
       if (!vm.memory.has(at, size)) return Status.InvalidMemoryAccess;
-      return vm.context.root.calls.grpcSend(token >>> 0, vm.memory.copy(at, size), endOfStream !== 0);
+      return vm.context.root.grpc.send(token >>> 0, vm.memory.copy(at, size), endOfStream !== 0);
     },
-    proxy_grpc_cancel: (token: number): Status => vm.context.root.calls.grpcCancel(token >>> 0),
-    proxy_grpc_close: (token: number): Status => vm.context.root.calls.grpcClose(token >>> 0),
+    proxy_grpc_cancel: (token: number): Status => vm.context.root.grpc.cancel(token >>> 0),
+    proxy_grpc_close: (token: number): Status => vm.context.root.grpc.close(token >>> 0),
   };
 }
 
