@@ -9,6 +9,8 @@ export interface GuestBuffer {
 }
 
 const none = new Uint8Array(0);
+/** What a guest may make of a body. */
+const maxWrittenBytes = 256 * 1024 * 1024;
 
 /** A body, or the part of one that is held: bytes that come in at the end and leave as a whole. */
 export class Body implements GuestBuffer {
@@ -57,6 +59,7 @@ export class Body implements GuestBuffer {
 
   /** As Envoy: in front, so many bytes are replaced; from the end on, it is appended; nothing in between. */
   write(start: number, length: number, bytes: Uint8Array): Status {
+    if (this.length + bytes.length > maxWrittenBytes) return Status.BadArgument;
     if (start === 0) this.replaceFront(length, bytes);
     else if (start >= this.length) this.append(bytes);
     else return Status.BadArgument;

@@ -21,6 +21,8 @@ const joined: ReadonlySet<string> = new Set(
 export class HeaderMap {
   /** A guest has written something that may be no header: whoever sends the map on looks at it. */
   isSuspect = false;
+  /** What guests have written into it so far, in bytes. */
+  writtenBytes = 0;
   private list: HeaderLine[];
   private serialized: Uint8Array | undefined;
 

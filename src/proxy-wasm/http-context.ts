@@ -32,7 +32,9 @@ const failStream: LocalResponse = {
   details: "wasm_fail_stream",
 };
 const closedDetails = "wasm_close_stream";
+/** What a plugin may keep with a stream for others. */
 const maxState = 1000;
+const maxStateBytes = 16 * 1024 * 1024;
 
 /** A plugin on one HTTP stream. */
 export class HttpContext extends Context implements HttpFilter {
@@ -57,6 +59,7 @@ export class HttpContext extends Context implements HttpFilter {
   private failed = false;
   private logging = false;
   private reroutes = true;
+  private storedBytes = 0;
 
   constructor(root: PluginContext, callbacks: FilterCallbacks, onEnd: () => void) {
     super(root.vm);
@@ -234,8 +237,10 @@ export class HttpContext extends Context implements HttpFilter {
 
   private store(name: string, value: Uint8Array, readOnly: boolean): Status {
     const { state } = this.callbacks;
-    const known = state.has(name);
-    if ((known && readOnly) || (!known && state.size >= maxState)) return Status.BadArgument;
+    const known = state.get(name);
+    this.storedBytes += value.length - (known?.length ?? 0);
+    const isFull = this.storedBytes > maxStateBytes || (!known && state.size >= maxState);
+    if ((known && readOnly) || isFull) return Status.BadArgument;
     state.set(name, value);
     return Status.Ok;
   }

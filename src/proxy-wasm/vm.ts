@@ -27,6 +27,7 @@ export interface VmSettings {
 export type Guest = Readonly<Record<string, WasmFunction | undefined>>;
 
 const stackFrames = 8;
+const maxActions = 10_000;
 
 /** An instance of a module, with the contexts in it. When the guest traps it is lost, and nothing else is. */
 export class Vm {
@@ -125,8 +126,9 @@ export class Vm {
 
   /** Does it now, or when the guest has returned: it must not be entered a second time. */
   afterCall(action: () => void): void {
-    if (this.running) this.actions.push(action);
-    else action();
+    if (!this.running) action();
+    else if (this.actions.push(action) > maxActions)
+      throw new Error(`more than ${maxActions} things to do after one callback`);
   }
 
   /** Ends the Vm, for good. */

@@ -5,6 +5,8 @@ import { type HeaderMap, readLines } from "../header-map.ts";
 import type { Vm } from "../vm.ts";
 
 const lastMap = MapType.CallTrailers;
+/** What a line costs besides its value. */
+const lineBytes = 32;
 
 /** Header and trailer maps, of streams and of the answers to calls. */
 export function headerFunctions(vm: Vm) {
@@ -45,14 +47,18 @@ function readers(vm: Vm) {
   };
 }
 
+/** What guests may write into a map, all in all. */
+const maxWrittenBytes = 8 * 1024 * 1024;
+
 function writers(vm: Vm) {
   return {
     proxy_set_header_map_pairs(type: number, at: number, size: number): Status {
       if (!vm.memory.has(at, size)) return Status.InvalidMemoryAccess;
-      return change(vm, type, (map) => {
-        map.setLines(readLines(vm.memory.view8(at, size)));
-        map.isSuspect = true;
-      });
+      const map = writableMap(vm.context, type, size);
+      if (!map) return Status.BadArgument;
+      map.setLines(readLines(vm.memory.view8(at, size)));
+      map.isSuspect = true;
+      return changed(vm, type);
     },
     proxy_add_header_map_value(
       type: number,
@@ -63,14 +69,13 @@ function writers(vm: Vm) {
     ): Status {
       const { memory } = vm;
       if (!memory.has(nameAt, nameSize) || !memory.has(at, size)) return Status.InvalidMemoryAccess;
-      const map = writableMap(vm.context, type);
+      const map = writableMap(vm.context, type, size);
       if (!map) return Status.BadArgument;
       const name = memory.name(nameAt, nameSize);
       const value = memory.text(at, size);
       map.add(name, value);
       map.isSuspect ||= !isHeader(name, value);
-      vm.context.onMapChange(type as MapType);
-      return Status.Ok;
+      return changed(vm, type);
     },
     proxy_replace_header_map_value(
       type: number,
@@ -81,30 +86,34 @@ function writers(vm: Vm) {
     ): Status {
       const { memory } = vm;
       if (!memory.has(nameAt, nameSize) || !memory.has(at, size)) return Status.InvalidMemoryAccess;
+      const map = writableMap(vm.context, type, size);
+      if (!map) return Status.BadArgument;
       const name = memory.name(nameAt, nameSize);
       const value = memory.text(at, size);
-      return change(vm, type, (map) => {
-        map.replace(name, value);
-        map.isSuspect ||= !isHeader(name, value);
-      });
+      map.replace(name, value);
+      map.isSuspect ||= !isHeader(name, value);
+      return changed(vm, type);
     },
     proxy_remove_header_map_value(type: number, nameAt: number, nameSize: number): Status {
       const { memory } = vm;
       if (!memory.has(nameAt, nameSize)) return Status.InvalidMemoryAccess;
-      return change(vm, type, (map) => map.remove(memory.name(nameAt, nameSize)));
+      const map = writableMap(vm.context, type, 0);
+      if (!map) return Status.BadArgument;
+      map.remove(memory.name(nameAt, nameSize));
+      return changed(vm, type);
     },
   };
 }
 
-function change(vm: Vm, type: number, edit: (map: HeaderMap) => void): Status {
-  const { context } = vm;
-  const map = writableMap(context, type);
-  if (!map) return Status.BadArgument;
-  edit(map);
-  context.onMapChange(type as MapType);
+function changed(vm: Vm, type: number): Status {
+  vm.context.onMapChange(type as MapType);
   return Status.Ok;
 }
 
-function writableMap(context: Context, type: number): HeaderMap | undefined {
-  return type >>> 0 > lastMap ? undefined : context.writableMap(type as MapType);
+/** The map, unless it is none or guests have written enough into it. */
+function writableMap(context: Context, type: number, size: number): HeaderMap | undefined {
+  const map = type >>> 0 > lastMap ? undefined : context.writableMap(type as MapType);
+  if (!map || map.writtenBytes > maxWrittenBytes) return undefined;
+  map.writtenBytes += size + lineBytes;
+  return map;
 }
