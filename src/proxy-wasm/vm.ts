@@ -5,7 +5,7 @@ import { createHostFunctions } from "./hostcalls/host-functions.ts";
 import { GuestMemory } from "./memory.ts";
 import { allocatorNames, type PluginModule } from "./module.ts";
 import type { Outside } from "./outside.ts";
-import { wasiImports } from "./wasi.ts";
+import { ProcExit, wasiImports } from "./wasi.ts";
 import { type WasmFunction, type WasmInstance, type WasmMemory, wasm } from "./web-assembly.ts";
 
 /** Tells a watchdog in another thread when guests run. */
@@ -173,7 +173,7 @@ export class Vm {
   private start(exports: Readonly<Record<string, unknown>>): void {
     const initialize = functionOf(exports._initialize);
     if (!initialize) {
-      functionOf(exports._start)?.();
+      runCommand(functionOf(exports._start));
       return;
     }
     initialize();
@@ -217,6 +217,15 @@ export function describeTrap(error: unknown): string {
   const guest = frames.filter((frame) => frame.includes("wasm://")).slice(0, stackFrames);
   const names = guest.map((frame) => frame.trim().replace(/ \(wasm:.*$/, ""));
   return [errorText(error), ...names].join(" ").slice(0, 2000);
+}
+
+/** A command that ends itself without an error has started well. */
+function runCommand(start: WasmFunction | undefined): void {
+  try {
+    start?.();
+  } catch (error) {
+    if (!(error instanceof ProcExit) || error.code !== 0) throw error;
+  }
 }
 
 function functionOf(value: unknown): WasmFunction | undefined {

@@ -44,6 +44,7 @@ const heapEnd = 2 * 65_536 - 8192;
 
 const parameterCounts: Readonly<Record<string, number>> = {
   on_context_create: 2,
+  envoy_on_resolve_dns: 3,
   on_vm_start: 2,
   on_configure: 2,
   on_queue_ready: 2,
@@ -101,11 +102,7 @@ export function guestModule({ abi = "0.2.1", callbacks, maxPages, start }: Guest
     [...text("memory"), 2, 0],
     [...text("malloc"), 0, ...size(malloc)],
     [...text(`proxy_abi_version_${abi.replaceAll(".", "_")}`), 0, ...size(malloc + 1)],
-    ...bodies.map(({ name }, i) => [
-      ...text(name === "_initialize" ? name : `proxy_${name}`),
-      0,
-      ...size(malloc + 2 + i),
-    ]),
+    ...bodies.map(({ name }, i) => [...text(exportOf(name)), 0, ...size(malloc + 2 + i)]),
   ];
   return Uint8Array.from([
     ...[0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
@@ -191,6 +188,10 @@ export function guestModule({ abi = "0.2.1", callbacks, maxPages, start }: Guest
     data.push(...bytes);
     return [0x41, ...signed(at), 0x41, ...signed(bytes.length)];
   }
+}
+
+function exportOf(name: string): string {
+  return name.startsWith("on_") ? `proxy_${name}` : name;
 }
 
 /** What a callback gives that says nothing else: 1 for what asks whether it is fine, 0 for actions. */

@@ -442,3 +442,27 @@ test("a body that the guest injects goes past it", async () => {
   );
   assert.deepEqual([stream.response!.body.toString(), stream.response!.complete], ["first last", true]);
 });
+
+test("names are resolved, and come with their time to live", async () => {
+  const addresses = [
+    { address: "10.0.0.1:0", ttlSeconds: 7 },
+    { address: "10.0.0.2:0", ttlSeconds: 8 },
+  ];
+  const host = createGuestHost({
+    overrides: {
+      resolveDns(_name, done) {
+        setImmediate(() => done(addresses));
+        return () => {};
+      },
+    },
+  });
+  const read: Step = { call: "proxy_get_buffer_bytes", with: [4, 0, 100, "OUT", "OUT_SIZE"] };
+  await host.start({
+    callbacks: {
+      on_configure: [{ show: "envoy_resolve_dns", with: ["name", 64] }],
+      envoy_on_resolve_dns: [read, call("log", 2, { at: 16 }, { at: 20 })],
+    },
+  });
+  await until("the answer", () => host.logs()[1]);
+  assert.deepEqual(host.logs(), ["A", "\x02\0\0\0\x07\0\0\0\x08\0\0\x0010.0.0.1:0\x0010.0.0.2:0\0"]);
+});
