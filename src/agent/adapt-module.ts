@@ -1,3 +1,5 @@
+import { type ModuleInterface, readModule } from "../read-module.ts";
+import { encodeUnsigned, replaceSection } from "../replace-section.ts";
 import { SystemError } from "../system-error.ts";
 import {
   higressImports,
@@ -7,7 +9,6 @@ import {
   stockImports,
   stockMarkers,
 } from "./envoy-imports.ts";
-import { type ModuleInterface, readModule } from "./read-module.ts";
 
 /** Whose Envoy a gateway is: what modules may import there, and which ABIs it knows. */
 export type GatewayAbi = "stock" | "higress";
@@ -106,23 +107,14 @@ function shortList(names: readonly string[]): string {
 }
 
 function renameMarker(bytes: Uint8Array, { exports, exportSection }: ModuleInterface): Uint8Array {
-  const { sizeAt, start, end } = exportSection!;
+  const { start, end } = exportSection!;
   const marker = exports.find(({ kind, name }) => kind === "function" && name === higressMarker)!;
   const name = Buffer.from(stockOfHigress);
-  const payload = Buffer.concat([
+  const content = Buffer.concat([
     bytes.subarray(start, marker.start),
-    encodeSize(name.length),
+    encodeUnsigned(name.length),
     name,
     bytes.subarray(marker.end, end),
   ]);
-  return Buffer.concat([bytes.subarray(0, sizeAt), encodeSize(payload.length), payload, bytes.subarray(end)]);
-}
-
-/** An unsigned LEB128. */
-function encodeSize(size: number): Uint8Array {
-  const bytes: number[] = [];
-  for (let left = size; ; left >>>= 7) {
-    if (left < 0x80) return Uint8Array.from([...bytes, left]);
-    bytes.push((left & 0x7f) | 0x80);
-  }
+  return replaceSection(bytes, exportSection!, content);
 }

@@ -1,4 +1,4 @@
-import { SystemError } from "../system-error.ts";
+import { SystemError } from "./system-error.ts";
 
 /** What a Wasm module imports or exports. */
 export type ExternKind = "function" | "table" | "memory" | "global" | "tag";
@@ -31,9 +31,11 @@ export interface ModuleInterface {
   readonly imports: readonly ModuleImport[];
   readonly exports: readonly ModuleExport[];
   readonly exportSection: ModuleSection | undefined;
+  readonly memorySection: ModuleSection | undefined;
 }
 
 const importId = 2;
+const memoryId = 5;
 const exportId = 7;
 /** V8's limit for imports as for exports. */
 const maxEntries = 100_000;
@@ -54,6 +56,7 @@ export function readModule(bytes: Uint8Array, what: string): ModuleInterface {
     imports: imports ? readEntries(reader, imports, readImport) : [],
     exports: exportSection ? readEntries(reader, exportSection, readExport) : [],
     exportSection,
+    memorySection: findOnly(reader, sections, memoryId),
   };
 }
 
@@ -131,6 +134,32 @@ function findOnly(reader: Reader, sections: readonly ModuleSection[], id: number
   return section;
 }
 
+/** What a module says of a memory of its own, in pages of 64 KiB. */
+export interface MemoryLimits {
+  readonly flags: number;
+  readonly initial: number;
+  readonly maximum: number | undefined;
+}
+
+/**
+ * Reads the limits of the memories that a module defines.
+ * @throws SystemError `module-invalid`
+ */
+export function readMemories(
+  bytes: Uint8Array,
+  section: ModuleSection,
+  what: string,
+): readonly MemoryLimits[] {
+  return readEntries(createReader(bytes, what), section, readMemoryLimits);
+}
+
+function readMemoryLimits(reader: Reader): MemoryLimits {
+  const flags = reader.byte();
+  const bits = flags & 4 ? 64 : 32;
+  const initial = reader.unsigned(bits);
+  return { flags, initial, maximum: flags & 1 ? reader.unsigned(bits) : undefined };
+}
+
 function readEntries<T>(
   reader: Reader,
   { id, start, end }: ModuleSection,
@@ -195,8 +224,5 @@ function skipValueType(reader: Reader): void {
 }
 
 function skipLimits(reader: Reader): void {
-  const flags = reader.byte();
-  const bits = flags & 4 ? 64 : 32;
-  reader.unsigned(bits);
-  if (flags & 1) reader.unsigned(bits);
+  readMemoryLimits(reader);
 }

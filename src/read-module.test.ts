@@ -3,12 +3,12 @@ import { readdir, readFile } from "node:fs/promises";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
-import { handMadeModule, section, text } from "../../test/peers/hand-made-module.ts";
-import { readByV8 } from "../../test/peers/read-by-v8.ts";
-import { SystemError } from "../system-error.ts";
+import { handMadeModule, section, text } from "../test/peers/hand-made-module.ts";
+import { readByV8 } from "../test/peers/read-by-v8.ts";
 import { readModule } from "./read-module.ts";
+import { SystemError } from "./system-error.ts";
 
-const plugins = fileURLToPath(new URL("../../build/plugins/", import.meta.url));
+const plugins = fileURLToPath(new URL("../build/plugins/", import.meta.url));
 const header = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
 const moduleOf = (...sections: number[][]) => Uint8Array.from([...header, ...sections.flat()]);
 
