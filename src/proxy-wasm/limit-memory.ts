@@ -1,6 +1,6 @@
-import { type MemoryLimits, type ModuleInterface, readMemories } from "../read-module.ts";
-import { encodeUnsigned, replaceSection } from "../replace-section.ts";
 import { SystemError } from "../system-error.ts";
+import { applyEdits, encodeNumber, resized } from "../wasm/module-edits.ts";
+import { type MemoryLimits, type ModuleInterface, readMemories } from "../wasm/read-module.ts";
 
 const pageBytes = 65_536;
 
@@ -17,9 +17,10 @@ export function limitMemory(
   if (!memorySection) return bytes;
   const memories = readMemories(bytes, memorySection, what);
   const maxPages = Math.floor(maxBytes / pageBytes);
-  const content = [encodeUnsigned(memories.length)];
+  const content = [encodeNumber(memories.length)];
   for (const memory of memories) content.push(...limited(memory, maxPages, what));
-  return replaceSection(bytes, memorySection, Buffer.concat(content));
+  const { start, end } = memorySection;
+  return applyEdits(bytes, resized(memorySection, [{ start, end, bytes: Buffer.concat(content) }]));
 }
 
 function limited({ flags, initial, maximum }: MemoryLimits, maxPages: number, what: string): Uint8Array[] {
@@ -27,7 +28,7 @@ function limited({ flags, initial, maximum }: MemoryLimits, maxPages: number, wh
   if (initial > maxPages)
     throw refusal(what, `a memory of ${initial} pages to begin with`, `at most ${maxPages} pages of 64 KiB`);
   const pages = maximum === undefined ? maxPages : Math.min(maximum, maxPages);
-  return [Uint8Array.of(1), encodeUnsigned(initial), encodeUnsigned(pages)];
+  return [Uint8Array.of(1), encodeNumber(initial), encodeNumber(pages)];
 }
 
 function refusal(what: string, found: string, expected: string): SystemError {

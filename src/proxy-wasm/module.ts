@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { type ModuleInterface, readModule } from "../read-module.ts";
+import { type ModuleInterface, readModule } from "../wasm/read-module.ts";
 import { errorText, SystemError } from "../system-error.ts";
 import { type AbiVersion, abiMarkers, hostFunctions, wasiFunctions, wasiModules } from "./abi.ts";
 import { limitMemory } from "./limit-memory.ts";

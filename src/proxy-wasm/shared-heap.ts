@@ -10,6 +10,8 @@ const unitWords = 4;
 const bins = 32;
 /** How many blocks of a list are looked at that may be too small. */
 const maxLooks = 256;
+/** Of shared memory, `slice` copies byte by byte, and `set` by words. */
+const maxSlice = 128;
 
 export interface SharedHeap {
   /**
@@ -41,7 +43,13 @@ export function openSharedHeap(memory: SharedMemory): SharedHeap {
     allocate: (size) => allocate(memory, size),
     free: (block) => free(memory, block - headWords),
     write: (block, content) => bytes.set(content, block * 4),
-    read: (block, length) => bytes.slice(block * 4, block * 4 + length),
+    read(block, length) {
+      const start = block * 4;
+      if (length <= maxSlice) return bytes.slice(start, start + length);
+      const copy = Buffer.allocUnsafe(length);
+      copy.set(bytes.subarray(start, start + length));
+      return copy;
+    },
     usedBytes: () => words[place.usedWords]! * 4,
   };
 }

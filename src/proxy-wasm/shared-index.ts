@@ -76,7 +76,7 @@ export function openSharedIndex(memory: SharedMemory, heap: SharedHeap): SharedI
     },
     findInBucket(bucket, kinds, scope) {
       const length = encodeKey(key, kinds[0]!, scope, "");
-      let record = words[bucketTable + bucket]!;
+      let record = length === 0 ? 0 : words[bucketTable + bucket]!;
       while (record !== 0) {
         const start = (record + recordWords) * 4;
         const ofKind = kinds.includes(bytes[start] as RecordKind);
@@ -94,8 +94,10 @@ export function openSharedIndex(memory: SharedMemory, heap: SharedHeap): SharedI
 
 /** Returns its length, or 0 if it is too long. */
 function encodeKey(key: Buffer, kind: RecordKind, scope: string, name: string): number {
-  // UTF-8 has at most three bytes for each unit of a string.
-  if (3 * (scope.length + name.length) + scopeAt > maxKeyBytes) return 0;
+  // UTF-8 has at most three bytes for each unit of a string; where they may be too many they are counted.
+  const most = 3 * (scope.length + name.length);
+  const room = maxKeyBytes - scopeAt;
+  if (most > room && Buffer.byteLength(scope) + Buffer.byteLength(name) > room) return 0;
   const scopeBytes = key.write(scope, scopeAt);
   key[0] = kind;
   key.writeUInt32LE(scopeBytes, 1);

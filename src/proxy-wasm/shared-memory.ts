@@ -36,9 +36,9 @@ export const bucketTable = metricTable + maxMetrics;
 const waitersBit = 0x4000_0000;
 const spins = 200;
 const lookAgainMs = 20;
-const lockTimeoutMs = 10_000;
+const defaultLockTimeoutMs = 10_000;
 /** In the table of threads where the system does not tell who runs. */
-const unknownThread = -1;
+export const unknownThread = -1;
 
 export interface SharedMemory {
   readonly words: Int32Array;
@@ -52,12 +52,24 @@ export interface SharedMemory {
   put(at: number, value: number): void;
 }
 
+/** Where the system's number of a thread is. */
+export function threadWord(thread: number): number {
+  return threadTable + thread;
+}
+
 /** Where a thread waits to be woken. */
 export function wakeWord(thread: number): number {
   return wakeTable + thread;
 }
 
-export function openSharedMemory(buffer: SharedArrayBuffer): SharedMemory {
+/**
+ * For this thread. `locked` throws SystemError `timeout` when another thread stays in the lock for `lockTimeoutMs`. Where
+ * the system does not tell whether that one is still there (only Linux does), it counts as gone then.
+ */
+export function openSharedMemory(
+  buffer: SharedArrayBuffer,
+  lockTimeoutMs = defaultLockTimeoutMs,
+): SharedMemory {
   const words = new Int32Array(buffer);
   const thread = claimThread(words);
   return {
@@ -66,7 +78,8 @@ export function openSharedMemory(buffer: SharedArrayBuffer): SharedMemory {
     longs: new BigInt64Array(buffer),
     thread,
     locked(body) {
-      if (Atomics.compareExchange(words, place.lock, 0, thread) !== 0) waitForLock(words, thread);
+      if (Atomics.compareExchange(words, place.lock, 0, thread) !== 0)
+        waitForLock(words, thread, lockTimeoutMs);
       try {
         const result = body();
         words[place.journalLength] = 0;
@@ -91,7 +104,7 @@ export function openSharedMemory(buffer: SharedArrayBuffer): SharedMemory {
 }
 
 /** The lock is somebody's. Returns when it is this thread's; whoever is gone is not waited for. */
-function waitForLock(words: Int32Array, thread: number): void {
+function waitForLock(words: Int32Array, thread: number, lockTimeoutMs: number): void {
   const end = performance.now() + lockTimeoutMs;
   for (let round = 0; ; round++) {
     const found = Atomics.load(words, place.lock);
@@ -114,7 +127,7 @@ function waitForLock(words: Int32Array, thread: number): void {
 /** A thread that waits for itself left the lock when even its `finally` failed, as for want of stack. */
 function mayTakeOver(words: Int32Array, holder: number, thread: number, late: boolean): boolean {
   if (holder === thread) return true;
-  const known = words[threadTable + holder]!;
+  const known = words[threadWord(holder)]!;
   return known === unknownThread ? late : isGone(known);
 }
 
@@ -134,18 +147,19 @@ function rollBack(words: Int32Array): void {
 function claimThread(words: Int32Array): number {
   const own = currentThread();
   for (let thread = 1; thread < maxThreads; thread++) {
-    const known = Atomics.load(words, threadTable + thread);
+    const known = Atomics.load(words, threadWord(thread));
     if (known !== 0 && (known === unknownThread || !isGone(known))) continue;
     if ((Atomics.load(words, place.lock) & ~waitersBit) === thread) continue;
-    if (Atomics.compareExchange(words, threadTable + thread, known, own) === known) return thread;
+    if (Atomics.compareExchange(words, threadWord(thread), known, own) === known) return thread;
   }
   throw new SystemError("too-large", `more than ${maxThreads - 1} threads use the shared stores`);
 }
 
-/** Linux' number of this thread. Node has none that tells whether another thread is still there. */
+/** Linux' number of this thread, if it can be looked up. Node has none that tells whether another thread is still there. */
 function currentThread(): number {
   try {
-    return Number(readlinkSync("/proc/thread-self").split("/").at(-1)) || unknownThread;
+    const number = Number(readlinkSync("/proc/thread-self").split("/").at(-1));
+    return number > 0 && !isGone(number) ? number : unknownThread;
   } catch {
     return unknownThread;
   }

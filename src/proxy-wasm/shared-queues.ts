@@ -22,50 +22,13 @@ const [idOf, headOf, tailOf, ownerOf, pendingOf] = [field.a, field.b, field.c, f
 const message = { next: 0, length: 1, content: 2 } as const;
 
 export function createSharedQueues(memory: SharedMemory, heap: SharedHeap, index: SharedIndex): SharedQueues {
-  const { words, put } = memory;
-  const callbacks = new Map<number, () => void>();
-  let following = false;
-  const recordOf = (id: number) => (id > 0 && id < maxQueues ? words[queueTable + id]! : 0);
-  const findOrCreate = (vmId: string, name: string) => {
-    const known = index.find(RecordKind.Queue, vmId, name);
-    if (known !== 0) return known;
-    const id = nextId(words);
-    const record = id === 0 ? 0 : index.create(RecordKind.Queue, vmId, name);
-    if (record === 0) return 0;
-    words[record + idOf] = id;
-    put(place.lastQueue, id);
-    put(queueTable + id, record);
-    return record;
-  };
-  const own = (vmId: string, name: string) => {
-    const record = findOrCreate(vmId, name);
-    if (record === 0) return 0;
-    put(record + ownerOf, memory.thread);
-    // What became ready for an owner that did not live to see it.
-    if (words[record + pendingOf]! > 0) wake(memory, memory.thread);
-    return words[record + idOf]!;
-  };
-  /** How often the queue became ready since the last time, if it is this thread's. */
-  const takePending = (id: number) => {
-    const record = recordOf(id);
-    if (record === 0 || words[record + ownerOf] !== memory.thread) return 0;
-    const count = words[record + pendingOf]!;
-    if (count > 0) put(record + pendingOf, 0);
-    return count;
-  };
-  const deliver = () => {
-    for (const [id, onReady] of callbacks) {
-      // An error of a callback is its thread's uncaught exception, and stops no other delivery.
-      for (let count = memory.locked(() => takePending(id)); count > 0; count--) queueMicrotask(onReady);
-    }
-  };
+  const { words } = memory;
+  const ready = createReadyCalls(memory);
   return {
     register(vmId, name, onReady) {
-      const id = memory.locked(() => own(vmId, name));
+      const id = memory.locked(() => own(memory, index, vmId, name));
       if (id === 0) return "full";
-      callbacks.set(id, onReady);
-      if (!following) void followWakes(memory, deliver);
-      following = true;
+      ready.follow(id, onReady);
       return id;
     },
     resolve: (vmId, name) =>
@@ -75,15 +38,40 @@ export function createSharedQueues(memory: SharedMemory, heap: SharedHeap, index
       }),
     enqueue: (id, bytes) =>
       memory.locked(() => {
-        const record = recordOf(id);
+        const record = recordOf(words, id);
         return record === 0 ? false : append(memory, heap, record, bytes);
       }),
     dequeue: (id) =>
       memory.locked(() => {
-        const record = recordOf(id);
+        const record = recordOf(words, id);
         return record === 0 ? undefined : takeFirst(memory, heap, record);
       }),
   };
+}
+
+function recordOf(words: Int32Array, id: number): number {
+  return id > 0 && id < maxQueues ? words[queueTable + id]! : 0;
+}
+
+/** Makes this thread the queue's owner. Returns its id, or 0 if there is no room for a new one. */
+function own(memory: SharedMemory, index: SharedIndex, vmId: string, name: string): number {
+  const { words, put } = memory;
+  const record = index.find(RecordKind.Queue, vmId, name) || createQueue(memory, index, vmId, name);
+  if (record === 0) return 0;
+  put(record + ownerOf, memory.thread);
+  // What became ready for an owner that did not live to see it.
+  if (words[record + pendingOf]! > 0) wake(memory, memory.thread);
+  return words[record + idOf]!;
+}
+
+function createQueue({ words, put }: SharedMemory, index: SharedIndex, vmId: string, name: string): number {
+  const id = nextId(words);
+  const record = id === 0 ? 0 : index.create(RecordKind.Queue, vmId, name);
+  if (record === 0) return 0;
+  words[record + idOf] = id;
+  put(place.lastQueue, id);
+  put(queueTable + id, record);
+  return record;
 }
 
 /** The id after the last one that no queue has, or 0. */
@@ -147,6 +135,34 @@ type WaitResult =
 const { waitAsync } = Atomics as unknown as {
   waitAsync(words: Int32Array, at: number, expected: number): WaitResult;
 };
+
+/** Calls the callbacks of this thread's queues. */
+function createReadyCalls(memory: SharedMemory) {
+  const callbacks = new Map<number, () => void>();
+  const deliver = () => {
+    for (const [id, onReady] of callbacks) {
+      // An error of a callback is its thread's uncaught exception, and stops no other delivery.
+      for (let count = memory.locked(() => takePending(memory, id)); count > 0; count--)
+        queueMicrotask(onReady);
+    }
+  };
+  return {
+    follow(id: number, onReady: () => void): void {
+      const isFirst = callbacks.size === 0;
+      callbacks.set(id, onReady);
+      if (isFirst) void followWakes(memory, deliver);
+    },
+  };
+}
+
+/** How often the queue became ready since the last time, if it is this thread's. */
+function takePending({ words, put, thread }: SharedMemory, id: number): number {
+  const record = recordOf(words, id);
+  if (record === 0 || words[record + ownerOf] !== thread) return 0;
+  const count = words[record + pendingOf]!;
+  if (count > 0) put(record + pendingOf, 0);
+  return count;
+}
 
 /** Calls `deliver` whenever this thread is woken, as long as it lives. Waiting in this way does not keep it alive. */
 async function followWakes(memory: SharedMemory, deliver: () => void): Promise<never> {

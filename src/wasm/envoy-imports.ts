@@ -1,4 +1,4 @@
-import type { ModuleImport } from "../read-module.ts";
+import type { ModuleImport } from "./read-module.ts";
 
 /** The proxy-wasm ABIs that a stock Envoy knows, by the export that marks them. */
 export const stockMarkers = [
