@@ -5,6 +5,7 @@ import { createHostFunctions } from "./hostcalls/host-functions.ts";
 import { GuestMemory } from "./memory.ts";
 import { allocatorNames, type PluginModule } from "./module.ts";
 import type { Outside } from "./outside.ts";
+import type { CallKind } from "./pending-calls.ts";
 import { ProcExit, wasiImports } from "./wasi.ts";
 import { type WasmFunction, type WasmInstance, type WasmMemory, wasm } from "./web-assembly.ts";
 
@@ -28,6 +29,7 @@ export type Guest = Readonly<Record<string, WasmFunction | undefined>>;
 
 const stackFrames = 8;
 const maxActions = 10_000;
+const maxCallNumber = 2 ** 30 - 1;
 
 /** An instance of a module, with the contexts in it. When the guest traps it is lost, and nothing else is. */
 export class Vm {
@@ -47,6 +49,7 @@ export class Vm {
   private running = false;
   private actions: (() => void)[] = [];
   private lastId = 0;
+  private lastCall = 0;
 
   /**
    * Instantiates and starts the guest.
@@ -80,6 +83,12 @@ export class Vm {
     while (this.lastId === 0 || this.contexts.has(this.lastId));
     this.contexts.set(this.lastId, context);
     return this.lastId;
+  }
+
+  /** A token for a call that the guest makes. */
+  nextToken(kind: CallKind): number {
+    this.lastCall = (this.lastCall % maxCallNumber) + 1;
+    return ((this.lastCall << 2) | kind) >>> 0;
   }
 
   /**

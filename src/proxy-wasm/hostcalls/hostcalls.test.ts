@@ -301,7 +301,7 @@ test("gRPC: a call answers once, a stream until it is closed", async () => {
     show("grpc_send", { at: 68 }, "x", 0),
     show("grpc_send", 998, "x", 0),
     show("grpc_close", { at: 68 }),
-    show("grpc_cancel", 999),
+    show("grpc_cancel", 997),
     { give: 1 },
   ];
   const { joined } = await run(
@@ -382,7 +382,7 @@ test("metrics count, rise and fall, and are recorded", async () => {
       show("record_metric", { at: 72 }, 3n),
       show("increment_metric", { at: 72 }, 1n),
       show("get_metric", { at: 72 }, 80),
-      show("get_metric", 999, 80),
+      show("get_metric", 996, 80),
       show("get_metric", { at: 64 }, 80),
     ),
     { outside: { stores } },
