@@ -8,7 +8,7 @@ import { Iteration, type IterationOwner } from "./iteration.ts";
 import { buildReply } from "./local-reply.ts";
 import type { PropertyValue } from "./property-values.ts";
 import type { Direction, StreamHost } from "./stream-host.ts";
-import { findStreamProperty } from "./stream-properties.ts";
+import { findStreamProperty, type PropertyView } from "./stream-properties.ts";
 
 export interface FilterChainOptions {
   /** What a filter may hold of a body before the stream fails; 1 MiB if it is left out. */
@@ -114,8 +114,8 @@ export class FilterChain implements IterationOwner {
     for (const filter of this.filters) filter.onDestroy?.();
   }
 
-  property(path: readonly string[]): PropertyValue | undefined {
-    return findStreamProperty(path, this);
+  property(path: readonly string[], view: PropertyView): PropertyValue | undefined {
+    return findStreamProperty(path, view, this);
   }
 
   private reply(response: LocalResponse): void {

@@ -223,7 +223,12 @@ export class HttpContext extends Context implements HttpFilter {
   }
 
   override property(path: readonly string[]): PropertyValue | undefined {
-    return super.property(path) ?? this.callbacks.property(path);
+    const view = {
+      request: this.readableMap(MapType.RequestHeaders),
+      response: this.readableMap(MapType.ResponseHeaders),
+      responseTrailers: this.readableMap(MapType.ResponseTrailers),
+    };
+    return super.property(path) ?? this.callbacks.property(path, view);
   }
 
   override setProperty(path: string, value: Uint8Array): Status {

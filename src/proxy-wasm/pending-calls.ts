@@ -34,8 +34,8 @@ export function createPendingCalls(vm: Vm): PendingCalls {
   return {
     has: (token) => pending.has(token),
     forget: (token) => void pending.delete(token),
-    continue: (token, action) => vm.afterCall(() => pending.has(token) && action()),
-    settle: (token, action) => vm.afterCall(() => pending.delete(token) && action()),
+    continue: (token, action) => vm.afterCall(() => pending.has(token) && vm.holdActions(action)),
+    settle: (token, action) => vm.afterCall(() => pending.delete(token) && vm.holdActions(action)),
     begin(token, unknownUpstream, start) {
       if (pending.size >= maxCalls) return { status: Status.InternalFailure };
       const cancel = start();

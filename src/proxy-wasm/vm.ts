@@ -47,6 +47,7 @@ export class Vm {
   private current: Context | undefined;
   private effective: Context | undefined;
   private running = false;
+  private holds = 0;
   private actions: (() => void)[] = [];
   private lastId = 0;
   private lastCall = 0;
@@ -112,8 +113,16 @@ export class Vm {
     this.effective = undefined;
     this.running = false;
     if (this.failure) this.notifyFailure();
-    else if (this.actions.length > 0) this.runActions();
+    else if (this.actions.length > 0 && this.holds === 0) this.runActions();
     return result >>> 0;
+  }
+
+  /** Calls the guest with something that only this callback may see: what had to wait is done when it is gone. */
+  holdActions(run: () => void): void {
+    this.holds++;
+    run();
+    this.holds--;
+    if (!this.failure && this.holds === 0 && !this.running) this.runActions();
   }
 
   /** The context that a host function is for. */
