@@ -38,6 +38,8 @@ export class FilterChain implements IterationOwner {
   private readonly filters: readonly HttpFilter[];
   private lastDetails: string | undefined;
   private responseSent = false;
+  /** What a filter injects may end a body before it ends by itself. */
+  private readonly ended = { request: false, response: false };
   private callbacks = 0;
   private pending: (() => void) | undefined;
   private over = false;
@@ -186,17 +188,20 @@ export class FilterChain implements IterationOwner {
 
   /** Filters have left headers that nobody could send on. */
   private refuseHeaders(direction: Direction, fault: string): void {
+    this[direction].abort();
     const details = `filter_removed_required_${direction}_headers{${fault.replace(/\s/g, "_")}}`;
     this.sendLocalResponse(plainResponse(direction === "request" ? 503 : 502, fault, details));
   }
 
   sendData(direction: Direction, body: Body, endOfStream: boolean): void {
+    if (this.ended[direction]) return;
+    this.ended[direction] = endOfStream;
     this.bodyBytes[direction] += body.length;
     this.host.sendData(direction, body.take(), endOfStream);
   }
 
   sendTrailers(direction: Direction, trailers: HeaderMap): void {
-    this.host.sendTrailers(direction, trailers);
+    if (!this.ended[direction]) this.host.sendTrailers(direction, trailers);
   }
 
   onOverflow(direction: Direction): void {

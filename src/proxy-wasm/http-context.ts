@@ -154,6 +154,7 @@ export class HttpContext extends Context implements HttpFilter {
       vm.call(this, vm.guest.proxy_on_context_create, this.id, this.root.id);
   }
 
+  // Unlike Envoy 1.40: what fails open lets the very stream pass in which it traps; there that one gets a 503.
   /** The stream fails once, and its response passes; what fails open goes on as if the plugin were not there. */
   private fail<T>(open: T, closed: T): T {
     if (this.failed || this.root.settings.failOpen) return open;
