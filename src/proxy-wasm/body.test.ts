@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { fuzzRuns } from "../../test/peers/fuzz-budget.ts";
 import { Status } from "./abi.ts";
 import { Body, ConstantBuffer } from "./body.ts";
 
@@ -37,7 +38,7 @@ test("a body is what a text would be, whatever is done to it", () => {
       const read = Buffer.from(body.read(start, Math.max(0, end - start))).toString("latin1");
       assert.equal(read, model.slice(start, end));
     }),
-    { numRuns: 3000 },
+    { numRuns: fuzzRuns(3000) },
   );
 });
 

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import fc from "fast-check";
+import { fuzzRuns } from "../../test/peers/fuzz-budget.ts";
 import { type Argument, guestModule, type Step } from "../../test/peers/guest-module.ts";
 import { createGuestHost } from "../../test/peers/start-guest.ts";
 import { hostFunctions } from "./abi.ts";
@@ -201,7 +202,7 @@ test("no call that a guest makes, with whatever numbers, takes more than its own
         plugin.close();
         neighbour.close();
       }),
-      { numRuns: 150 },
+      { numRuns: fuzzRuns(150) },
     );
   }
 });
@@ -221,6 +222,6 @@ test("no bytes that are given as a module do more than be refused", async () => 
       // A changed instruction may loop for ever: what runs guests of others has a watchdog.
       await guest.host.compile(bytes, "fuzzed").catch((error) => assert.equal(error.code, "module-invalid"));
     }),
-    { numRuns: 1000 },
+    { numRuns: fuzzRuns(1000) },
   );
 });
