@@ -1,4 +1,11 @@
-import { createStores, type HttpAnswer, type HttpCall, LogLevel, type Outside } from "../proxy-wasm/index.ts";
+import {
+  createStores,
+  type HttpAnswer,
+  type HttpCall,
+  LogLevel,
+  type Outside,
+  type Stores,
+} from "../proxy-wasm/index.ts";
 import { bytesOfText, headerLines, headerPairs } from "./case-text.ts";
 import type { CallOutcome, LogOutcome } from "./outcome.ts";
 import type { LogLevelName, PluginTestCase, TestCall } from "./test-file.ts";
@@ -25,7 +32,10 @@ const maxLogs = 10_000;
 const unavailable = 14;
 const levelNames = Object.keys(LogLevel).map((name) => name.toLowerCase() as LogLevelName);
 
-export function createCaseOutside(test: PluginTestCase): CaseOutside {
+export function createCaseOutside(
+  test: PluginTestCase,
+  stores: Stores = createStores({ maxBytes: storeBytes }),
+): CaseOutside {
   const calls: CallOutcome[] = [];
   const logs: LogOutcome[] = [];
   const answers = [...test.calls];
@@ -39,7 +49,7 @@ export function createCaseOutside(test: PluginTestCase): CaseOutside {
     logs,
     settle,
     passTime,
-    stores: createStores({ maxBytes: storeBytes }),
+    stores,
     property: (path) => caseProperty(test, path),
     now: () => BigInt(Date.now() + passedMs) * 1_000_000n,
     monotonicNow: () => process.hrtime.bigint() + BigInt(Math.round(passedMs * 1e6)),

@@ -20,6 +20,9 @@ interface Part {
   readonly trailers?: readonly HeaderPair[];
 }
 
+/** What a stream fails with whose plugin has trapped. */
+const lostDetails = "wasm_fail_stream";
+
 /** Compares all that a case expects, and only that. An empty list says that it passed. */
 export function compareOutcome(expect: Expectation, outcome: CaseOutcome): Failure[] {
   // A case that says nothing of the start still needs one.
@@ -27,6 +30,7 @@ export function compareOutcome(expect: Expectation, outcome: CaseOutcome): Failu
   if (start !== outcome.start)
     return [{ path: "start", expected: start, actual: withReason(outcome.start, outcome.failure) }];
   return [
+    ...compareEnd(expect, outcome),
     ...compareMessage("request", expect.request, outcome.request),
     ...compareMessage("response", expect.response, outcome.response),
     ...compareLocal(expect.local, outcome),
@@ -39,6 +43,15 @@ export function compareOutcome(expect: Expectation, outcome: CaseOutcome): Failu
       same(`properties.${name}`, value, outcome.property(name)),
     ),
   ];
+}
+
+/** A plugin that traps fails its case, unless that is what the case is about. */
+function compareEnd({ local, logs = [] }: Expectation, { failure }: CaseOutcome): Failure[] {
+  const isMeant =
+    (typeof local === "object" && local.details === lostDetails) ||
+    logs.some(({ level }) => level === "critical");
+  if (failure === undefined || isMeant) return [];
+  return [{ path: "end", expected: "a plugin that goes on", actual: failure }];
 }
 
 function withReason(start: string, failure: string | undefined): string {

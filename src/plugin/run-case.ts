@@ -4,6 +4,7 @@ import {
   type Heartbeat,
   MemoryStream,
   type Message,
+  type Outside,
   type Plugin,
   type PluginModule,
   type VmObserver,
@@ -32,7 +33,7 @@ export interface CaseWatch {
 /** A plugin that ticks and lets nothing pass is left alone after so many ticks. */
 const maxTimers = 100;
 /** What a response is an answer to where the case does not say. */
-const anyRequest: TestMessage = {
+export const anyRequest: TestMessage = {
   headers: [
     [":method", "GET"],
     [":scheme", "http"],
@@ -53,11 +54,15 @@ export function runCase(test: PluginTestCase, plugin: CasePlugin, watch: CaseWat
   }
 }
 
-function startPlugin(
+/**
+ * Starts the plugin of a case.
+ * @throws SystemError `plugin-start`
+ */
+export function startPlugin(
   { properties, config }: PluginTestCase,
   { module, vmConfig, env }: CasePlugin,
   watch: CaseWatch,
-  outside: CaseOutside,
+  outside: Outside,
 ): Plugin {
   return createPluginHost(outside, watch).start({
     name: properties.plugin_name ?? module.name,
@@ -133,14 +138,18 @@ function bringOn(stream: MemoryStream, direction: Direction, outside: CaseOutsid
   for (let left = maxTimers; left > 0 && isHeld() && outside.passTime(); ) left--;
 }
 
-/** A body that is empty is none. */
-function messageOf({ headers, body = [], trailers }: TestMessage): Message {
-  const [first, ...more] = body;
+function messageOf(message: TestMessage): Message {
+  const { headers, trailers } = message;
   return {
     headers: headerLines(headers),
-    body: first?.length === 0 && more.length === 0 ? [] : body,
+    body: bodyOf(message),
     ...(trailers && { trailers: headerLines(trailers) }),
   };
+}
+
+/** The pieces of a body; one that is empty is none. */
+export function bodyOf({ body = [] }: TestMessage): readonly Uint8Array[] {
+  return body.length === 1 && body[0]!.length === 0 ? [] : body;
 }
 
 /** A direction as the next filter has it; while the plugin holds it, or has put another in its place, as it left it. */

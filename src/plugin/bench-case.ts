@@ -1,0 +1,228 @@
+import {
+  createStores,
+  FilterChain,
+  HeaderMap,
+  type Heartbeat,
+  LogLevel,
+  type Outside,
+  type Plugin,
+  type StreamHost,
+  type VmObserver,
+} from "../proxy-wasm/index.ts";
+import { type CaseOutside, caseProperty, createCaseOutside } from "./case-outside.ts";
+import { headerLines } from "./case-text.ts";
+import { anyRequest, bodyOf, type CasePlugin, startPlugin } from "./run-case.ts";
+import type { HeaderPair, PluginTestCase, TestMessage } from "./test-file.ts";
+
+/** One part of a stream's life, of a stream on average. */
+export interface PhaseFigures {
+  readonly name: string;
+  /** Of the fastest round and of the one in the middle. */
+  readonly minNs: number;
+  readonly medianNs: number;
+  readonly hostCalls: number;
+}
+
+export interface BenchFigures {
+  readonly streams: number;
+  readonly rounds: number;
+  readonly phases: readonly PhaseFigures[];
+  readonly memoryBytes: number;
+  /** What a stream adds to the memory of the guest, after the warm-up. */
+  readonly growthBytesPerStream: number;
+  /** Why the plugin was lost, if it was. */
+  readonly failure: string | undefined;
+}
+
+export interface BenchSize {
+  /** In each round. */
+  readonly streams: number;
+  readonly rounds: number;
+}
+
+/** A stream in the making. */
+interface BenchStream {
+  readonly chain: FilterChain;
+  readonly outside: CaseOutside;
+  readonly maps: Readonly<Record<"request" | "response", HeaderMap>>;
+}
+
+interface Phase {
+  readonly name: string;
+  run(stream: BenchStream): void;
+}
+
+/** Streams that are under way together: a phase of all of them is timed at once, as a clock costs more than a phase. */
+const batchSize = 50;
+
+/**
+ * Measures what host and guest do for a stream, phase by phase, without any network. Answers to calls come at once.
+ * @throws SystemError `plugin-start`
+ */
+export function benchCase(
+  test: PluginTestCase,
+  plugin: CasePlugin,
+  heartbeat: Heartbeat | undefined,
+  { streams, rounds }: BenchSize,
+): BenchFigures {
+  const phases = phasesOf(test);
+  const bench = createBench(test, plugin, { heartbeat });
+  bench.run(phases, streams);
+  const before = bench.plugin.status().memoryBytes;
+  const times = Array.from({ length: rounds }, () => bench.run(phases, streams));
+  const starts = Array.from({ length: rounds }, () => timeStart(test, plugin, heartbeat));
+  const { memoryBytes, failure } = bench.plugin.status();
+  const counts = countHostCalls(test, plugin, phases);
+  return {
+    streams,
+    rounds,
+    phases: [
+      { name: "start", ...middle(starts), hostCalls: counts[0]! },
+      ...phases.map(({ name }, i) => ({
+        name,
+        ...middle(times.map((round) => round[i]! / streams)),
+        hostCalls: counts[i + 1]!,
+      })),
+    ],
+    memoryBytes,
+    growthBytesPerStream: (memoryBytes - before) / (streams * rounds),
+    failure,
+  };
+}
+
+function createBench(
+  test: PluginTestCase,
+  casePlugin: CasePlugin,
+  watch: { readonly heartbeat?: Heartbeat; readonly observer?: VmObserver },
+) {
+  const stores = createStores({ maxBytes: 1024 * 1024 });
+  let current = createCaseOutside(test, stores);
+  const outside: Outside = {
+    ...current,
+    logLevel: () => LogLevel.Info,
+    log: () => {},
+    httpCall: (call, done) => current.httpCall(call, done),
+    redisCall: (upstream, query, done) => current.redisCall(upstream, query, done),
+    grpcCall: (call, events) => current.grpcCall(call, events),
+    grpcStream: (method, events) => current.grpcStream(method, events),
+  };
+  const plugin = startPlugin(test, casePlugin, watch, outside);
+  current.settle();
+  return { plugin, run };
+
+  /** Takes streams through the phases; gives the time of each, of all streams together, in nanoseconds. */
+  function run(phases: readonly Phase[], streams: number): number[] {
+    const times = phases.map(() => 0);
+    for (let left = streams; left > 0; left -= batchSize) {
+      const batch = Array.from({ length: Math.min(left, batchSize) }, createStream);
+      for (const [i, phase] of phases.entries()) {
+        const begin = process.hrtime.bigint();
+        for (const stream of batch) {
+          current = stream.outside;
+          phase.run(stream);
+          current.settle();
+        }
+        times[i]! += Number(process.hrtime.bigint() - begin);
+      }
+    }
+    return times;
+  }
+
+  function createStream(): BenchStream {
+    const mapOf = (message: TestMessage | undefined) => HeaderMap.from(headerLines(message?.headers ?? []));
+    return {
+      chain: new FilterChain([plugin], createQuietHost(test)),
+      outside: createCaseOutside(test, stores),
+      maps: { request: mapOf(test.request ?? anyRequest), response: mapOf(test.response) },
+    };
+  }
+}
+
+function phasesOf({ request = anyRequest, response }: PluginTestCase): readonly Phase[] {
+  const [asked, answered] = [bodyOf(request), response && bodyOf(response)];
+  const isWhole = (message: TestMessage, body: readonly Uint8Array[]) =>
+    body.length === 0 && !message.trailers;
+  const send = (name: string, run: Phase["run"]) => ({ name, run });
+  const data = (kind: "requestData" | "responseData", body: readonly Uint8Array[], trailers: unknown) =>
+    send(kind === "requestData" ? "request body" : "response body", ({ chain }) => {
+      for (const [i, part] of body.entries()) chain[kind](part, i === body.length - 1 && !trailers);
+    });
+  const trailers = (kind: "requestTrailers" | "responseTrailers", pairs: readonly HeaderPair[]) =>
+    send(kind === "requestTrailers" ? "request trailers" : "response trailers", ({ chain }) =>
+      chain[kind](HeaderMap.from(headerLines(pairs))),
+    );
+  return [
+    send("request headers", ({ chain, maps }) => chain.requestHeaders(maps.request, isWhole(request, asked))),
+    ...(asked.length > 0 ? [data("requestData", asked, request.trailers)] : []),
+    ...(request.trailers ? [trailers("requestTrailers", request.trailers)] : []),
+    ...(response && answered
+      ? [
+          send("response headers", ({ chain, maps }) =>
+            chain.responseHeaders(maps.response, isWhole(response, answered)),
+          ),
+          ...(answered.length > 0 ? [data("responseData", answered, response.trailers)] : []),
+          ...(response.trailers ? [trailers("responseTrailers", response.trailers)] : []),
+        ]
+      : []),
+    send("log, done, delete", ({ chain }) => chain.end()),
+  ];
+}
+
+/** A host that takes everything and keeps nothing. */
+function createQuietHost(test: PluginTestCase): StreamHost {
+  const ignore = () => {};
+  return {
+    sendHeaders: ignore,
+    sendData: ignore,
+    sendTrailers: ignore,
+    reset: ignore,
+    setPaused: ignore,
+    clearRouteCache: ignore,
+    property: (path) => caseProperty(test, path),
+  };
+}
+
+function timeStart(test: PluginTestCase, casePlugin: CasePlugin, heartbeat: Heartbeat | undefined): number {
+  const outside = createCaseOutside(test, createStores({ maxBytes: 1024 * 1024 }));
+  const begin = process.hrtime.bigint();
+  const plugin: Plugin = startPlugin(test, casePlugin, { heartbeat }, outside);
+  const time = Number(process.hrtime.bigint() - begin);
+  plugin.close();
+  return time;
+}
+
+/** The host functions that the start and each phase of one stream call. */
+function countHostCalls(test: PluginTestCase, casePlugin: CasePlugin, phases: readonly Phase[]): number[] {
+  let calls = 0;
+  const counts: number[] = [];
+  const next = () => {
+    counts.push(calls);
+    calls = 0;
+  };
+  const observer: VmObserver = {
+    callback: (_name, call) => call,
+    hostFunction:
+      (_module, _name, call) =>
+      (...parameters) => {
+        calls++;
+        return call(...parameters);
+      },
+  };
+  const bench = createBench(test, casePlugin, { observer });
+  next();
+  const counted = phases.map((phase) => ({
+    ...phase,
+    run(stream: BenchStream) {
+      phase.run(stream);
+      stream.outside.settle();
+      next();
+    },
+  }));
+  bench.run(counted, 1);
+  return counts;
+}
+
+function middle(values: readonly number[]): Pick<PhaseFigures, "minNs" | "medianNs"> {
+  const sorted = values.toSorted((a, b) => a - b);
+  return { minNs: Math.round(sorted[0]!), medianNs: Math.round(sorted[sorted.length >> 1]!) };
+}
