@@ -28,7 +28,6 @@ const sdkMarks: readonly (readonly [sdk: string, mark: string, encoding: Encodin
   ["Higress' wasm-rust", "higress_wasm_rust", "latin1"],
   ["proxy-wasm-rust-sdk", "proxy_wasm::", "latin1"],
   ["proxy-wasm-rust-sdk", "/proxy-wasm-0.", "latin1"],
-  ["Wasmline's AssemblyScript library", "sdk/assembly/abort.ts", "utf16le"],
   ["Wasmline's AssemblyScript library", "sdk/assembly/", "utf16le"],
   ["Higress' AssemblyScript SDK", "@higress/proxy-wasm-assemblyscript-sdk", "utf16le"],
   ["Gcore's AssemblyScript SDK", "@gcoredev/proxy-wasm-sdk-as", "utf16le"],
@@ -36,6 +35,8 @@ const sdkMarks: readonly (readonly [sdk: string, mark: string, encoding: Encodin
   ["proxy-wasm-cpp-sdk", "proxy_wasm_intrinsics", "latin1"],
   ["proxy-wasm-cpp-sdk", "11RootContext", "latin1"],
 ];
+
+// Texts are looked for as bytes: Node looks for UTF-16 only at even places, and data may stand at any.
 
 /** Finds out what a module was made with. */
 export function findToolchain(
@@ -48,7 +49,7 @@ export function findToolchain(
 }
 
 function findSdk(bytes: Buffer): Finding {
-  const mark = sdkMarks.find(([, text, encoding]) => bytes.includes(text, 0, encoding));
+  const mark = sdkMarks.find(([, text, encoding]) => bytes.includes(Buffer.from(text, encoding)));
   return mark ? { name: mark[0], because: `the text ${JSON.stringify(mark[1])}` } : unknown;
 }
 
@@ -61,7 +62,7 @@ function findLanguage(bytes: Buffer, module: ModuleInterface, producers: readonl
   const said = producers.find(({ field }) => field === "language");
   if (said)
     return { name: said.name.replace(/^C(_plus_plus|99|11)?.*/, "C or C++"), because: "section producers" };
-  if (bytes.includes("~lib/", 0, "utf16le"))
+  if (bytes.includes(Buffer.from("~lib/", "utf16le")))
     return { name: "AssemblyScript", because: 'the text "~lib/" in UTF-16' };
   return findCompiler(producers);
 }

@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { resolve } from "node:path";
+import { relative, resolve } from "node:path";
 import { pullModule } from "../oci/pull-module.ts";
 import { parseReference } from "../oci/reference.ts";
 import { createRegistryClient, type RegistryClientOptions } from "../oci/registry-client.ts";
@@ -25,7 +25,7 @@ export async function loadModule(
       if (error.code === "ENOENT" && image.test(text)) return undefined;
       throw unreadable(resolve(folder, text), error);
     });
-    if (bytes) return { name: text, bytes };
+    if (bytes) return { name: relative(".", resolve(folder, text)), bytes };
   }
   return { name: text, bytes: await pull(text, options) };
 }

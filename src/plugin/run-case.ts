@@ -1,3 +1,4 @@
+import { basename } from "node:path";
 import {
   createPluginHost,
   type Direction,
@@ -65,7 +66,7 @@ export function startPlugin(
   outside: Outside,
 ): Plugin {
   return createPluginHost(outside, watch).start({
-    name: properties.plugin_name ?? module.name,
+    name: properties.plugin_name ?? basename(module.name, ".wasm"),
     rootId: properties.plugin_root_id,
     module,
     configuration: config,
