@@ -12,8 +12,8 @@ export interface Coverage {
   readonly hostFunctions: readonly string[];
 }
 
-/** Notes what is called, by names as a Coverage has them. */
-export function createReachObserver(reached: Set<string>): VmObserver {
+/** Reports what is called for the first time, by names as a Coverage has them. */
+export function createReachObserver(reached: Set<string>, onReach: (name: string) => void): VmObserver {
   return {
     hostFunction: (module, name, call) => noting(`${module}.${name}`, call),
     callback: (name, call) => noting(name, call),
@@ -21,7 +21,10 @@ export function createReachObserver(reached: Set<string>): VmObserver {
 
   function noting<P extends readonly unknown[], R>(name: string, call: (...parameters: P) => R) {
     return (...parameters: P) => {
-      reached.add(name);
+      if (!reached.has(name)) {
+        reached.add(name);
+        onReach(name);
+      }
       return call(...parameters);
     };
   }
