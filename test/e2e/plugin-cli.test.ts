@@ -1,13 +1,15 @@
 import assert from "node:assert/strict";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { execFile } from "node:child_process";
+import { mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { after, before, test } from "node:test";
+import { promisify } from "node:util";
 import { writePluginImage } from "../../src/oci/image-layout.ts";
 import { buildGoGuest } from "../peers/go.ts";
 import { type GuestOptions, guestModule } from "../peers/guest-module.ts";
 import { freePortOffset } from "../peers/ports.ts";
-import { startWasmline } from "../peers/program.ts";
+import { startWasmline, wasmlineProgram } from "../peers/program.ts";
 
 const keyAuth = "build/plugins/key-auth.wasm";
 const keyAuthConfig = JSON.stringify({
@@ -264,4 +266,18 @@ test("bench: phases, host calls and memory", async () => {
   const refused = await run("bench", keyAuth);
   assert.equal(refused.status, 1);
   assert.match(refused.stderr, /error plugin-start: .*refused its configuration/);
+});
+
+test("what the documentation shows is what comes", async () => {
+  const page = await readFile("docs/plugin-testing.md", "utf8");
+  const [, source = ""] = /```yaml\n# key-auth\.yaml\n(.*?)```/s.exec(page)!;
+  await put("key-auth.yaml", `# key-auth.yaml\n${source}`);
+  await symlink(resolve("build"), join(dir, "build"));
+  const examples = [...page.matchAll(/```console\n\$ wasmline (.*?)\n(.*?)```/gs)];
+  assert.equal(examples.length, 2);
+  for (const [, command = "", printed] of examples) {
+    const args = [...command.matchAll(/"([^"]*)"|\S+/g)].map(([word, quoted]) => quoted ?? word);
+    const { stdout } = await promisify(execFile)(process.execPath, [wasmlineProgram, ...args], { cwd: dir });
+    assert.equal(stdout, printed);
+  }
 });
