@@ -1,5 +1,6 @@
 import {
   createStores,
+  type Direction,
   FilterChain,
   HeaderMap,
   type Heartbeat,
@@ -12,7 +13,7 @@ import {
 import { type CaseOutside, caseProperty, createCaseOutside } from "./case-outside.ts";
 import { headerLines } from "./case-text.ts";
 import { anyRequest, bodyOf, type CasePlugin, startPlugin } from "./run-case.ts";
-import type { HeaderPair, PluginTestCase, TestMessage } from "./test-file.ts";
+import type { PluginTestCase, TestMessage } from "./test-file.ts";
 
 /** One part of a stream's life, of a stream on average. */
 export interface PhaseFigures {
@@ -139,34 +140,52 @@ function createBench(
 }
 
 function phasesOf({ request = anyRequest, response }: PluginTestCase): readonly Phase[] {
-  const [asked, answered] = [bodyOf(request), response && bodyOf(response)];
-  const isWhole = (message: TestMessage, body: readonly Uint8Array[]) =>
-    body.length === 0 && !message.trailers;
-  const send = (name: string, run: Phase["run"]) => ({ name, run });
-  const data = (kind: "requestData" | "responseData", body: readonly Uint8Array[], trailers: unknown) =>
-    send(kind === "requestData" ? "request body" : "response body", ({ chain }) => {
-      for (const [i, part] of body.entries()) chain[kind](part, i === body.length - 1 && !trailers);
-    });
-  const trailers = (kind: "requestTrailers" | "responseTrailers", pairs: readonly HeaderPair[]) =>
-    send(kind === "requestTrailers" ? "request trailers" : "response trailers", ({ chain }) =>
-      chain[kind](HeaderMap.from(headerLines(pairs))),
-    );
   return [
-    send("request headers", ({ chain, maps }) => chain.requestHeaders(maps.request, isWhole(request, asked))),
-    ...(asked.length > 0 ? [data("requestData", asked, request.trailers)] : []),
-    ...(request.trailers ? [trailers("requestTrailers", request.trailers)] : []),
-    ...(response && answered
-      ? [
-          send("response headers", ({ chain, maps }) =>
-            chain.responseHeaders(maps.response, isWhole(response, answered)),
-          ),
-          ...(answered.length > 0 ? [data("responseData", answered, response.trailers)] : []),
-          ...(response.trailers ? [trailers("responseTrailers", response.trailers)] : []),
-        ]
-      : []),
-    send("log, done, delete", ({ chain }) => chain.end()),
+    ...messagePhases("request", request),
+    ...(response ? messagePhases("response", response) : []),
+    { name: "log, done, delete", run: ({ chain }) => chain.end() },
   ];
 }
+
+function messagePhases(direction: Direction, message: TestMessage): readonly Phase[] {
+  const body = bodyOf(message);
+  const { trailers } = message;
+  const send = senders[direction];
+  const headers: Phase = {
+    name: `${direction} headers`,
+    run: ({ chain, maps }) => send.headers(chain, maps[direction], body.length === 0 && !trailers),
+  };
+  const parts: Phase = {
+    name: `${direction} body`,
+    run({ chain }) {
+      for (const [i, part] of body.entries()) send.data(chain, part, i === body.length - 1 && !trailers);
+    },
+  };
+  const end: Phase = {
+    name: `${direction} trailers`,
+    run: ({ chain }) => send.trailers(chain, HeaderMap.from(headerLines(trailers ?? []))),
+  };
+  return [headers, ...(body.length > 0 ? [parts] : []), ...(trailers ? [end] : [])];
+}
+
+interface Sender {
+  headers(chain: FilterChain, map: HeaderMap, endOfStream: boolean): void;
+  data(chain: FilterChain, bytes: Uint8Array, endOfStream: boolean): void;
+  trailers(chain: FilterChain, map: HeaderMap): void;
+}
+
+const senders: Readonly<Record<Direction, Sender>> = {
+  request: {
+    headers: (chain, map, end) => chain.requestHeaders(map, end),
+    data: (chain, bytes, end) => chain.requestData(bytes, end),
+    trailers: (chain, map) => chain.requestTrailers(map),
+  },
+  response: {
+    headers: (chain, map, end) => chain.responseHeaders(map, end),
+    data: (chain, bytes, end) => chain.responseData(bytes, end),
+    trailers: (chain, map) => chain.responseTrailers(map),
+  },
+};
 
 /** A host that takes everything and keeps nothing. */
 function createQuietHost(test: PluginTestCase): StreamHost {
