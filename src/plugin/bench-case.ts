@@ -104,6 +104,7 @@ function createBench(
     log: () => {},
     httpCall: (call, done) => current.httpCall(call, done),
     redisCall: (upstream, query, done) => current.redisCall(upstream, query, done),
+    resolveDns: (name, done) => current.resolveDns(name, done),
     grpcCall: (call, events) => current.grpcCall(call, events),
     grpcStream: (method, events) => current.grpcStream(method, events),
   };

@@ -43,8 +43,9 @@ export async function loadTests(
 export async function testInputs(files: readonly string[], module: string | undefined): Promise<string[]> {
   const read = await Promise.all(files.map((file) => readTests(file).catch(() => undefined)));
   const modules = read.flatMap((each) => {
-    if (module !== undefined) return [resolve(module)];
-    return each?.tests?.module === undefined ? [] : [resolve(dirname(each.tests.file), each.tests.module)];
+    const text = module ?? each?.tests?.module;
+    if (text === undefined || text.startsWith("oci://")) return [];
+    return [module === undefined ? resolve(dirname(each!.tests!.file), text) : resolve(text)];
   });
   return [...new Set([...files.map((file) => resolve(file)), ...modules])];
 }
