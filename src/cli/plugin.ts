@@ -7,6 +7,13 @@ import { addPluginTraceCommand } from "./plugin-trace.ts";
 /** The tools for those who write plugins. */
 export function addPluginCommand(program: Command): void {
   const command = program.command("plugin").description("test, look into, measure and trace plugins");
+  // Who reads the beginning of a trace and no more is no fault of ours.
+  command.hook("preAction", () => {
+    process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code === "EPIPE") process.exit();
+      throw error;
+    });
+  });
   addPluginTestCommand(command);
   addPluginInspectCommand(command);
   addPluginBenchCommand(command);

@@ -107,6 +107,17 @@ test("a local response is the plugin's own, in the request and in the response",
   );
 });
 
+test("a response of the host's own is local too, with the host's reason", async () => {
+  await run(
+    {
+      callbacks: {
+        on_request_headers: [{ call: "proxy_remove_header_map_value", with: [requestMap, ":method"] }],
+      },
+    },
+    `request: {${get}}, expect: {local: {status: 503, details: "filter_removed_required_request_headers{missing_required_header:_:method}"}}`,
+  );
+});
+
 test("calls are answered in order, each to its upstream, and fail without waiting", async () => {
   const guest: GuestOptions = {
     callbacks: {

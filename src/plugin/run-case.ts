@@ -14,7 +14,7 @@ import { errorText } from "../system-error.ts";
 import { type CaseOutside, caseProperty, createCaseOutside } from "./case-outside.ts";
 import { caseMetrics, readProperty } from "./case-state.ts";
 import { headerLines, headerPairs } from "./case-text.ts";
-import type { CaseOutcome, MessageOutcome } from "./outcome.ts";
+import type { CaseOutcome, LocalOutcome, MessageOutcome } from "./outcome.ts";
 import { type FilterRecord, recordFilter } from "./record-filter.ts";
 import type { PluginTestCase, TestMessage } from "./test-file.ts";
 
@@ -95,10 +95,18 @@ function runStream(test: PluginTestCase, plugin: Plugin, outside: CaseOutside): 
     start: "ok",
     request: messageOutcome("request", stream, record),
     response: messageOutcome("response", stream, record),
-    local: record.local,
+    local: record.local ?? hostReply(stream),
     property: (name) => readProperty(stream.chain, name),
     failure,
   };
+}
+
+/** What the host sent itself, as for a body that is too large, or for headers that nobody could send. */
+function hostReply({ details, response }: MemoryStream): LocalOutcome | undefined {
+  if (details === undefined || !response) return undefined;
+  const status = Number(response.headers.find(([name]) => name === ":status")?.[1]);
+  const headers = headerPairs(response.headers.filter(([name]) => name !== ":status"));
+  return { status, headers, body: response.body, details };
 }
 
 function emptyOutcome(outside: CaseOutside) {

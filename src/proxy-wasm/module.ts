@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
-import { type ModuleInterface, readModule } from "../wasm/read-module.ts";
 import { errorText, SystemError } from "../system-error.ts";
+import { type ModuleInterface, readModule } from "../wasm/read-module.ts";
 import { type AbiVersion, abiMarkers, hostFunctions, wasiFunctions, wasiModules } from "./abi.ts";
 import { limitMemory } from "./limit-memory.ts";
 import { type CompiledModule, wasm } from "./web-assembly.ts";
