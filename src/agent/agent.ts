@@ -7,8 +7,9 @@ import { readAuthorities } from "../oci/authorities.ts";
 import { type Connections, createConnections } from "../oci/connections.ts";
 import { mirrored } from "../oci/mirrors.ts";
 import { errorText, SystemError } from "../system-error.ts";
+import { adaptationTarget, adaptModule, type GatewayAbi, propertyNames } from "../wasm/adapt-module.ts";
+import { watchFile } from "../watch-file.ts";
 import { createWatchable, type Watchable } from "../watchable.ts";
-import { adaptationTarget, adaptModule, type GatewayAbi, propertyNames } from "./adapt-module.ts";
 import { checkAdminPort } from "./check-admin-port.ts";
 import { withCurrentRoute } from "./current-route.ts";
 import { isConfigured, ready } from "./envoy-admin.ts";
@@ -27,7 +28,6 @@ import {
 } from "./resolve-module.ts";
 import type { ListenerRewrite } from "./rewrite-listeners.ts";
 import { type EnvoyState, type RestartRequest, runEnvoy } from "./run-envoy.ts";
-import { watchFile } from "./watch-file.ts";
 import { serveXdsProxy } from "./xds-proxy.ts";
 
 /** The Envoy that an agent runs. */

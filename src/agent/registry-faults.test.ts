@@ -16,7 +16,7 @@ import { until } from "../../test/peers/until.ts";
 import { type WatchedRegistry, watchRegistry } from "../../test/peers/watched-registry.ts";
 import { silentLog } from "../log.ts";
 import { sha256Hex } from "../oci/digest.ts";
-import { adaptModule } from "./adapt-module.ts";
+import { adaptModule } from "../wasm/adapt-module.ts";
 import { createModuleCache } from "./module-cache.ts";
 import { createModuleResolver, type ModuleResolver } from "./resolve-module.ts";
 

@@ -1,9 +1,9 @@
 import { getOrCreate } from "../get-or-create.ts";
 import type { Log } from "../log.ts";
 import { SystemError } from "../system-error.ts";
+import { propertyNames } from "../wasm/adapt-module.ts";
 import { noReasons, type Reasons } from "../xds/refusal.ts";
 import type { XdsResource } from "../xds/snapshot.ts";
-import { propertyNames } from "./adapt-module.ts";
 import { type ModuleNotes, notesOf } from "./module-index.ts";
 import type { ModuleRequest } from "./module-request.ts";
 import {

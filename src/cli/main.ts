@@ -11,6 +11,7 @@ const commands: Readonly<Record<string, () => Promise<(program: Command) => void
   agent: async () => (await import("./agent.ts")).addAgentCommand,
   registry: async () => (await import("./registry.ts")).addRegistryCommand,
   translate: async () => (await import("./translate.ts")).addTranslateCommand,
+  plugin: async () => (await import("./plugin.ts")).addPluginCommand,
   install: async () => (await import("./install.ts")).addInstallCommand,
 };
 

@@ -98,10 +98,10 @@ test("headers are compared in their order and with their number", () => {
   assert.equal(failure?.path, "request.headers");
 });
 
-test("a plugin that does not start is the only failure, with its reason", () => {
+test("a plugin that does not start is the only failure, with its reason and what it logged", () => {
   const failed: CaseOutcome = { ...outcome, start: "failed", failure: "configuration refused" };
   assert.deepEqual(compareOutcome({ request: { action: "pause" } }, failed), [
-    { path: "start", expected: "ok", actual: "failed: configuration refused" },
+    { path: "start", expected: "ok", actual: "failed: configuration refused: second line" },
   ]);
   assert.deepEqual(
     compareOutcome({ start: "failed" }, failed).map(({ path }) => path),

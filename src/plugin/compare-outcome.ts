@@ -20,13 +20,18 @@ interface Part {
   readonly trailers?: readonly HeaderPair[];
 }
 
+/** Lines of the log that tell why a plugin has not started. */
+const maxSaid = 5;
+/** What a stream fails with whose plugin has trapped. */
+const lostDetails = "wasm_fail_stream";
+
 /** Compares all that a case expects, and only that. An empty list says that it passed. */
 export function compareOutcome(expect: Expectation, outcome: CaseOutcome): Failure[] {
   // A case that says nothing of the start still needs one.
   const { start = "ok" } = expect;
-  if (start !== outcome.start)
-    return [{ path: "start", expected: start, actual: withReason(outcome.start, outcome.failure) }];
+  if (start !== outcome.start) return [{ path: "start", expected: start, actual: describeStart(outcome) }];
   return [
+    ...compareEnd(expect, outcome),
     ...compareMessage("request", expect.request, outcome.request),
     ...compareMessage("response", expect.response, outcome.response),
     ...compareLocal(expect.local, outcome),
@@ -41,8 +46,22 @@ export function compareOutcome(expect: Expectation, outcome: CaseOutcome): Failu
   ];
 }
 
-function withReason(start: string, failure: string | undefined): string {
-  return failure === undefined ? start : `${start}: ${failure}`;
+/** A plugin that traps fails its case, unless that is what the case is about. */
+function compareEnd({ local, logs = [] }: Expectation, { start, failure }: CaseOutcome): Failure[] {
+  const isMeant =
+    start === "failed" ||
+    (typeof local === "object" && local.details === lostDetails) ||
+    logs.some(({ level }) => level === "critical");
+  if (failure === undefined || isMeant) return [];
+  return [{ path: "end", expected: "a plugin that goes on", actual: failure }];
+}
+
+/** How the start went, with what the plugin said of it. */
+function describeStart({ start, failure, logs }: CaseOutcome): string {
+  const said = logs.filter(({ level }) => ["warn", "error", "critical"].includes(level)).slice(-maxSaid);
+  return [start, ...(failure === undefined ? [] : [failure]), ...said.map(({ message }) => message)].join(
+    ": ",
+  );
 }
 
 function compareMessage(path: string, expected: ExpectedMessage | undefined, actual: Part | undefined) {

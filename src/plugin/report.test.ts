@@ -27,8 +27,18 @@ FAIL a.yaml:9 a "quoted" <name> & \u0001
   );
 });
 
+test("text: what no case came to, before the sum", () => {
+  const coverage = [{ module: "a.wasm", callbacks: ["proxy_on_tick"], hostFunctions: ["env.proxy_done"] }];
+  assert.equal(
+    formatReport([], "text", coverage),
+    "never called in a.wasm: proxy_on_tick\nnever called by a.wasm: env.proxy_done\n0 passed, 0 failed\n",
+  );
+});
+
 test("json: what programs read", () => {
-  assert.deepEqual(JSON.parse(formatReport(results, "json")), {
+  const coverage = [{ module: "a.wasm", callbacks: ["proxy_on_tick"], hostFunctions: [] }];
+  assert.deepEqual(JSON.parse(formatReport(results, "json", coverage)), {
+    coverage,
     passed: 1,
     failed: 1,
     cases: [

@@ -1,4 +1,5 @@
 import type { Failure } from "./compare-outcome.ts";
+import type { Coverage } from "./coverage.ts";
 
 /** What came of one case, for a report. */
 export interface CaseResult {
@@ -13,9 +14,17 @@ export interface CaseResult {
 
 export type ReportFormat = "text" | "json" | "junit";
 
-/** Prints results. `json` is `{passed, failed, cases: [{file, name, ok, failures: [{path, expected, actual}]}]}`. */
-export function formatReport(results: readonly CaseResult[], format: ReportFormat): string {
-  return { text: formatText, json: formatJson, junit: formatJunit }[format](results);
+/**
+ * Prints results. `json` is `{passed, failed, cases: [{file, name, ok, failures: [{path, expected, actual}]}], coverage:
+ * [{module, callbacks, hostFunctions}]}`.
+ */
+export function formatReport(
+  results: readonly CaseResult[],
+  format: ReportFormat,
+  coverage: readonly Coverage[] = [],
+): string {
+  if (format === "junit") return formatJunit(results);
+  return format === "json" ? formatJson(results, coverage) : formatText(results, coverage);
 }
 
 function count(results: readonly CaseResult[]): { readonly passed: number; readonly failed: number } {
@@ -23,13 +32,23 @@ function count(results: readonly CaseResult[]): { readonly passed: number; reado
   return { passed, failed: results.length - passed };
 }
 
-function formatText(results: readonly CaseResult[]): string {
+function formatText(results: readonly CaseResult[], coverage: readonly Coverage[]): string {
   const { passed, failed } = count(results);
   const lines = results.flatMap(({ file, line, name, ok, failures }) => [
     `${ok ? "ok  " : "FAIL"} ${file}:${line} ${name}`,
     ...failures.flatMap(describeFailure),
   ]);
-  return [...lines, `${passed} passed, ${failed} failed`, ""].join("\n");
+  return [...lines, ...coverage.flatMap(describeCoverage), `${passed} passed, ${failed} failed`, ""].join(
+    "\n",
+  );
+}
+
+/** What no case has come to: nothing, if there is nothing. */
+function describeCoverage({ module, callbacks, hostFunctions }: Coverage): string[] {
+  return [
+    ...(callbacks.length > 0 ? [`never called in ${module}: ${callbacks.join(", ")}`] : []),
+    ...(hostFunctions.length > 0 ? [`never called by ${module}: ${hostFunctions.join(", ")}`] : []),
+  ];
 }
 
 function describeFailure({ path, expected, actual }: Failure): string[] {
@@ -40,14 +59,14 @@ function oneLine(value: unknown): string {
   return value === undefined ? "nothing" : JSON.stringify(value);
 }
 
-function formatJson(results: readonly CaseResult[]): string {
+function formatJson(results: readonly CaseResult[], coverage: readonly Coverage[]): string {
   const cases = results.map(({ file, name, ok, failures }) => ({
     file,
     name,
     ok,
     failures: failures.map(({ path, expected, actual }) => ({ path, expected, actual: actual ?? null })),
   }));
-  return `${JSON.stringify({ ...count(results), cases }, null, 2)}\n`;
+  return `${JSON.stringify({ ...count(results), cases, coverage }, null, 2)}\n`;
 }
 
 /** JUnit's XML, as CI systems read it: a suite for each file. */

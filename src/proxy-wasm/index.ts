@@ -18,6 +18,7 @@ export {
   type SentMessage,
 } from "./memory-stream.ts";
 export { type CompileOptions, compileModule, type PluginModule } from "./module.ts";
+export type { GuestBytes, VmObserver } from "./observer.ts";
 export type * from "./outside.ts";
 export type { FailStrategy, Plugin, PluginStatus } from "./plugin.ts";
 export {

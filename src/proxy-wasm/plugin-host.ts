@@ -1,5 +1,6 @@
 import { createCanaryOutside } from "./canary-outside.ts";
 import { compileModule, digestOf, type PluginModule } from "./module.ts";
+import type { VmObserver } from "./observer.ts";
 import type { Outside } from "./outside.ts";
 import { type FailStrategy, type Plugin, type PluginSpec, startPlugin } from "./plugin.ts";
 import type { Heartbeat } from "./vm.ts";
@@ -24,6 +25,8 @@ export interface PluginHostOptions {
   readonly maxMemoryBytes?: number;
   /** Beats while guests run, for a watchdog in another thread. */
   readonly heartbeat?: Heartbeat;
+  /** Sees all calls between host and guests. */
+  readonly observer?: VmObserver;
 }
 
 /** Runs plugins in this thread. */
@@ -112,6 +115,7 @@ export function createPluginHost(outside: Outside, options: PluginHostOptions = 
         configuration: bytesOf(plugin.vmConfiguration),
         environment: new Map(Object.entries(plugin.environment ?? {})),
         heartbeat: options.heartbeat,
+        observer: options.observer,
       },
     };
   }

@@ -4,6 +4,7 @@ import type { Context } from "./context.ts";
 import { createHostFunctions } from "./hostcalls/host-functions.ts";
 import { GuestMemory } from "./memory.ts";
 import { allocatorNames, type PluginModule } from "./module.ts";
+import { observeExports, observeImports, type VmObserver } from "./observer.ts";
 import type { Outside } from "./outside.ts";
 import type { CallKind } from "./pending-calls.ts";
 import { ProcExit, wasiImports } from "./wasi.ts";
@@ -22,6 +23,7 @@ export interface VmSettings {
   /** What the guest sees by WASI as its environment variables. */
   readonly environment: ReadonlyMap<string, string>;
   readonly heartbeat?: Heartbeat;
+  readonly observer?: VmObserver;
 }
 
 /** The exports of a guest that the host calls. */
@@ -62,7 +64,7 @@ export class Vm {
     this.outside = outside;
     try {
       settings.heartbeat?.enter();
-      const { exports } = this.instantiate();
+      const exports = observeExports(this.instantiate().exports, settings.observer, () => this.wasmMemory);
       this.wasmMemory = exports[module.memoryName] as WasmMemory;
       this.allocator = allocatorNames.map((name) => functionOf(exports[name])).find(Boolean)!;
       this.memory = new GuestMemory(this.wasmMemory, (size) => this.allocate(size));
@@ -180,11 +182,15 @@ export class Vm {
       realtimeNs: () => this.outside.now(),
       monotonicNs: () => this.outside.monotonicNow(),
     });
-    const env = createHostFunctions(this);
-    return new wasm.Instance(this.module.compiled, {
-      env,
-      ...Object.fromEntries(wasiModules.map((name) => [name, wasi])),
-    });
+    const modules = [
+      ["env", createHostFunctions(this)],
+      ...wasiModules.map((name) => [name, wasi] as const),
+    ] as const;
+    const observed = modules.map(([name, functions]) => [
+      name,
+      observeImports(name, functions, this.settings.observer, () => this.wasmMemory),
+    ]);
+    return new wasm.Instance(this.module.compiled, Object.fromEntries(observed));
   }
 
   /** As proxy-wasm-cpp-host: a reactor's `_initialize` and then its main function, or a command's `_start`. */

@@ -3,7 +3,7 @@ import { mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { until } from "../../test/peers/until.ts";
+import { until } from "../test/peers/until.ts";
 import { watchFile } from "./watch-file.ts";
 
 function watch(t: TestContext) {

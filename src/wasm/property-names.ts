@@ -1,7 +1,7 @@
-import { importName } from "../wasm/envoy-imports.ts";
-import { encodeNumber, encodeSigned } from "../wasm/module-edits.ts";
-import type { ModuleInterface } from "../wasm/read-module.ts";
-import { wrapImport } from "../wasm/wrap-import.ts";
+import { importName } from "./envoy-imports.ts";
+import { encodeNumber, encodeSigned } from "./module-edits.ts";
+import type { ModuleInterface } from "./read-module.ts";
+import { wrapImport } from "./wrap-import.ts";
 
 const getProperty = "env.proxy_get_property";
 /** Properties that Envoy has had below `xds` only since 1.33, and Higress' SDKs ask for without it. */
@@ -14,7 +14,13 @@ export function asksForOldNames(bytes: Uint8Array, { imports }: ModuleInterface)
   const module = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (names.some((name) => module.includes(name))) return true;
   // Texts of AssemblyScript. What has the newer name among them as well, as plugins of our SDK have, needs nobody.
-  return names.some((name) => module.includes(name, 0, "utf16le")) && !module.includes("xds", 0, "utf16le");
+  const hasWide = (text: string) => module.includes(wide(text));
+  return names.some(hasWide) && !hasWide("xds");
+}
+
+/** As bytes: Node looks for UTF-16 only at even places, and data may stand at any. */
+function wide(text: string): Buffer {
+  return Buffer.from(text, "utf16le");
 }
 
 /**

@@ -4,8 +4,8 @@ import fc from "fast-check";
 import { assembleModule, body, number } from "../../test/peers/assemble-module.ts";
 import { section, text } from "../../test/peers/hand-made-module.ts";
 import { type Instance, runWasm } from "../../test/peers/run-wasm.ts";
-import { readModule } from "../wasm/read-module.ts";
 import { asksForOldNames, withPropertyNames } from "./property-names.ts";
+import { readModule } from "./read-module.ts";
 
 const i32 = 0x7f;
 const pathAt = 1000;
@@ -93,12 +93,14 @@ test("only a module that has a name and the function is looked into", () => {
   assert(asks(replaced("route_name", "route_nome")));
   assert(!asks(replaced("proxy_get_property", "proxy_set_property")));
   assert(!asks(replaced("env", "enw")));
-  const withText = (words: string) =>
+  const withText = (words: string, name = "t") =>
     Buffer.concat([
       replaced("_name", "_nome"),
-      Buffer.from(section(0, [1, 0x74, ...Buffer.from(words, "utf16le")])),
+      Buffer.from(section(0, [...text(name), ...Buffer.from(words, "utf16le")])),
     ]);
   assert(asks(withText("route_name")));
+  assert(asks(withText("route_name", "at an even place or an odd one")));
+  assert(asks(withText("route_name", "at an even place or an odd one.")));
   assert(asks(withText("cluster_name")));
   assert(!asks(withText("route_name xds")));
 });

@@ -1,0 +1,21 @@
+import type { Command } from "commander";
+import { addPluginBenchCommand } from "./plugin-bench.ts";
+import { addPluginInspectCommand } from "./plugin-inspect.ts";
+import { addPluginTestCommand } from "./plugin-test.ts";
+import { addPluginTraceCommand } from "./plugin-trace.ts";
+
+/** The tools for those who write plugins. */
+export function addPluginCommand(program: Command): void {
+  const command = program.command("plugin").description("test, look into, measure and trace plugins");
+  // Who reads the beginning of a trace and no more is no fault of ours.
+  command.hook("preAction", () => {
+    process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code === "EPIPE") process.exit();
+      throw error;
+    });
+  });
+  addPluginTestCommand(command);
+  addPluginInspectCommand(command);
+  addPluginBenchCommand(command);
+  addPluginTraceCommand(command);
+}
