@@ -17,7 +17,13 @@ export function caseMetrics({ metrics }: Stores): ReadonlyMap<string, number> {
 /** A property as the next plugin would find it, by its parts with dots between them, or as a whole. */
 export function readProperty(chain: FilterChain, name: string): string | undefined {
   const path = bytesOfText(name);
-  const value = chain.property(path.split(".")) ?? chain.property([path]);
+  const { request, response } = chain;
+  const view = {
+    request: request.headers,
+    response: response.headers,
+    responseTrailers: response.trailers,
+  };
+  const value = chain.property(path.split("."), view) ?? chain.property([path], view);
   return value === undefined ? undefined : textOfProperty(value);
 }
 
