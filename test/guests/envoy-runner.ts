@@ -33,24 +33,29 @@ interface Stage {
 
 /** Starts Envoy, the upstream that routes lead to, and what is called as it is needed. */
 export async function createEnvoyRunner(): Promise<EnvoyRunner> {
-  const envoy = await startEnvoy();
-  const stage = await setUp(envoy);
+  let stage = await setUp();
   let count = 0;
   return {
-    run: (file, test) => runCase(stage, file, test, ++count),
-    envoyLog: () =>
-      envoy
-        .log()
-        .map(({ thread, text }) => `${thread} ${text}`)
-        .join("\n"),
-    async close() {
-      await envoy.close();
-      for (const each of [stage.upstream, ...stage.called.values()]) await each.close();
+    async run(file, test) {
+      if (stage.envoy.hasEnded()) {
+        await tearDown(stage);
+        stage = await setUp();
+      }
+      const crash = stage.envoy.ended.then(() => Promise.reject(new Error("Envoy crashed")));
+      return Promise.race([runCase(stage, file, test, ++count), crash]);
     },
+    envoyLog: () => stage.envoy.log().map(({ thread, text }) => `${thread} ${text}`).join("\n"),
+    close: () => tearDown(stage),
   };
 }
 
-async function setUp(envoy: Envoy): Promise<Stage> {
+async function tearDown({ envoy, upstream, called }: Stage): Promise<void> {
+  await envoy.close();
+  for (const each of [upstream, ...called.values()]) await each.close();
+}
+
+async function setUp(): Promise<Stage> {
+  const envoy = await startEnvoy();
   const flushed = async () => {
     const written = stage.upstream.bytesWritten();
     await until("Envoy reading what the upstream sent", async () => (await rxBytes(envoy)) >= written);

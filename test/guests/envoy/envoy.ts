@@ -18,6 +18,9 @@ export interface Envoy {
   /** An admin page as JSON. */
   admin<T>(path: string): Promise<T>;
   adminText(path: string): Promise<string>;
+  /** Resolves when Envoy is gone, stopped or crashed. */
+  readonly ended: Promise<unknown>;
+  hasEnded(): boolean;
   close(): Promise<void>;
 }
 
@@ -36,6 +39,10 @@ export async function startEnvoy(): Promise<Envoy> {
     ...["--log-format", logFormat, "--log-format-escaped", "--drain-time-s", "0"],
   ]);
   const base = `http://${await until("Envoy's admin address", () => readAddress(join(dir, "admin")))}`;
+  let gone = false;
+  const ended = program.ended.then(() => {
+    gone = true;
+  });
   let seen = 0;
   const log = createLog(program.stderr);
   const adminText = async (path: string) => {
@@ -54,6 +61,8 @@ export async function startEnvoy(): Promise<Envoy> {
     setClusters: (clusters) => files.write("cds", clusters),
     admin: async <T>(path: string) => JSON.parse(await adminText(path)) as T,
     adminText,
+    ended,
+    hasEnded: () => gone,
     async close() {
       await program.stop("SIGKILL");
       await rm(dir, { recursive: true, force: true });

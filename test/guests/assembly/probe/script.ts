@@ -76,32 +76,44 @@ function doStep(name: string, step: JsonValue[]): void {
     variables.set(`$${step[1].text()}`, step.length > 2 ? new Arguments(step).long(2) : out.size32());
     return;
   }
+  if (name == "keep_code") {
+    variables.set(`$${step[1].text()}`, out.code32());
+    return;
+  }
   if (name == "grow") return say(`grow -> ${memory.grow(step[1].number as i32)}`);
-  if (name == "size_of") return call(step[1].text(), step.slice(1), true);
+  if (name == "size_of") return call(step[1].text(), step.slice(1), Show.Size);
+  if (name == "value_of") return call(step[1].text(), step.slice(1), Show.Value);
   if (name == "out") {
     const at = new Arguments(step);
     return out.redirect(at.at(0), at.at(1));
   }
-  call(name, step, false);
+  call(name, step, Show.All);
 }
 
-function call(name: string, step: JsonValue[], sizeOnly: bool): void {
+/** How much of a result a line has: a size or a version may differ from run to run. */
+enum Show {
+  All,
+  Size,
+  Value,
+}
+
+function call(name: string, step: JsonValue[], show: Show): void {
   const args = new Arguments(step);
   out.clear();
   const outcome = performOfVersion(name, args);
-  const value = outcome.out == Out.Unknown ? " no such hostcall" : outcome.status == 0 ? shown(outcome.out, sizeOnly) : "";
+  const value = outcome.out == Out.Unknown ? " no such hostcall" : outcome.status == 0 ? shown(outcome.out, show) : "";
   out.redirect(0, 0);
   say(`${name} -> ${outcome.status}${value}`);
 }
 
-function shown(kind: Out, sizeOnly: bool): string {
+function shown(kind: Out, how: Show): string {
   if (kind == Out.None || out.isRedirected()) return "";
   if (kind == Out.Number) return ` ${out.size32()}`;
-  if (kind == Out.Long) return sizeOnly ? (out.long64() > 0 ? " > 0" : " 0") : ` ${out.long64()}`;
+  if (kind == Out.Long) return how != Show.All ? (out.long64() > 0 ? " > 0" : " 0") : ` ${out.long64()}`;
   if (kind == Out.Two) return ` ${out.address32()} ${out.size32()}`;
   const code = out.code32();
-  const prefix = code == 0xdddddddd ? "" : ` (${code})`;
-  if (sizeOnly) return `${prefix} ${out.size32()} bytes`;
+  const prefix = code == 0xdddddddd || how != Show.All ? "" : ` (${code})`;
+  if (how == Show.Size) return `${prefix} ${out.size32()} bytes`;
   const address = out.address32();
   if (address == 0 || out.size32() == 0) return `${prefix} ptr ${address == 0 ? "0" : "set"} size ${out.size32()}`;
   return `${prefix} ${kind == Out.Pairs ? showPairs(address, out.size32()) : show(address, out.size32())}`;
