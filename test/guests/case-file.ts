@@ -40,6 +40,8 @@ export interface CallAnswer {
   readonly hang?: boolean;
   /** Cuts the stream in place of an answer. */
   readonly reset?: boolean;
+  /** Nobody listens at the upstream's port. */
+  readonly refuse?: boolean;
   /** gRPC: the messages, each answered at once, then the status. */
   readonly messages?: readonly Bytes[];
   readonly grpcStatus?: number;
@@ -99,6 +101,8 @@ export interface StreamCase {
 
 export interface Case extends StreamCase {
   readonly name: string;
+  /** In place of the file's module. */
+  readonly module?: string;
   /** A text is given as it is, anything else as JSON; left out, the file's. */
   readonly config?: unknown;
   readonly vmConfig?: unknown;

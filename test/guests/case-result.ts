@@ -40,7 +40,7 @@ export interface CaseResult {
   readonly calls: readonly CallResult[];
   /** The guest's lines from its start on. */
   readonly logs: readonly LogResult[];
-  /** Metrics of the guest by name: counters by how much they grew, gauges by their value, histograms by their count. */
+  /** Counters and gauges of the guest by name, and their values. */
   readonly metrics: Readonly<Record<string, number>>;
   /** The guest ended by a trap. */
   readonly trapped: boolean;

@@ -1,5 +1,7 @@
+import { readFile, writeFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
+import { adaptModule } from "../../src/agent/adapt-module.ts";
 import { until } from "../peers/until.ts";
 import { type Case, type CaseFile, type RequestMessage, requestOf, type StreamCase } from "./case-file.ts";
 import type { CallResult, CaseResult, StreamResult } from "./case-result.ts";
@@ -29,6 +31,9 @@ interface Stage {
   /** How the upstream answers the next request. */
   response: StreamCase["response"];
   answers: NonNullable<Case["calls"]>[number][];
+  /** A listener that nobody calls, for a VM that shall outlive its cases. */
+  kept: readonly object[];
+  keptVm: string;
 }
 
 /** Starts Envoy, the upstream that routes lead to, and what is called as it is needed. */
@@ -41,10 +46,15 @@ export async function createEnvoyRunner(): Promise<EnvoyRunner> {
         await tearDown(stage);
         stage = await setUp();
       }
-      const crash = stage.envoy.ended.then(() => Promise.reject(new Error("Envoy crashed")));
-      return Promise.race([runCase(stage, file, test, ++count), crash]);
+      const result = await Promise.race([runCase(stage, file, test, ++count), stage.envoy.ended]);
+      if (result) return result;
+      throw new Error(`Envoy crashed in case ${test.name} of ${file.file}`);
     },
-    envoyLog: () => stage.envoy.log().map(({ thread, text }) => `${thread} ${text}`).join("\n"),
+    envoyLog: () =>
+      stage.envoy
+        .log()
+        .map(({ thread, text }) => `${thread} ${text}`)
+        .join("\n"),
     close: () => tearDown(stage),
   };
 }
@@ -61,11 +71,23 @@ async function setUp(): Promise<Stage> {
     await until("Envoy reading what the upstream sent", async () => (await rxBytes(envoy)) >= written);
   };
   const upstream = await startUpstream("upstream", () => answerWith(stage.response, flushed));
-  const stage: Stage = { envoy, upstream, called: new Map(), response: undefined, answers: [] };
+  const stage: Stage = {
+    envoy,
+    upstream,
+    called: new Map(),
+    response: undefined,
+    answers: [],
+    kept: [],
+    keptVm: "",
+  };
   return stage;
 }
 
-const rxBytes = (envoy: Envoy) => counter(envoy, "cluster.upstream.upstream_cx_rx_bytes_total");
+/** What Envoy has read from the upstream, which two clusters lead to. */
+async function rxBytes(envoy: Envoy): Promise<number> {
+  const read = (name: string) => counter(envoy, `cluster.${name}.upstream_cx_rx_bytes_total`);
+  return (await read("upstream")) + (await read("other"));
+}
 
 /** The value of a counter or gauge; 0 if there is none yet. */
 async function counter(envoy: Envoy, name: string): Promise<number> {
@@ -77,12 +99,13 @@ async function counter(envoy: Envoy, name: string): Promise<number> {
 
 async function runCase(stage: Stage, file: CaseFile, test: Case, count: number): Promise<CaseResult> {
   const { envoy } = stage;
-  const run = describe(file, test, count);
+  const run = await describe(file, test, count);
   await ensureClusters(stage, test);
   stage.answers = [...(test.calls ?? [])];
+  await keepVm(stage, run);
   const metricsBefore = await readMetrics(envoy);
   envoy.clearLog();
-  await envoy.setListeners([listener(run)]);
+  await envoy.setListeners([...stage.kept, listener(run)]);
   const port = await startedPort(envoy, run.id);
   const streams: StreamResult[] = [];
   if (port !== undefined)
@@ -94,7 +117,7 @@ async function runCase(stage: Stage, file: CaseFile, test: Case, count: number):
     );
   const metrics = await readMetrics(envoy, metricsBefore);
   const logs = said();
-  const removed = await removeListener(envoy, run, test);
+  const removed = await removeListener(stage, run, test);
   return {
     start: port === undefined ? "failed" : "ok",
     streams,
@@ -105,29 +128,51 @@ async function runCase(stage: Stage, file: CaseFile, test: Case, count: number):
   };
 }
 
-function describe(file: CaseFile, test: Case, count: number): Run {
+async function describe(file: CaseFile, test: Case, count: number): Promise<Run> {
   const id = `case-${count}`;
   return {
     id,
     file,
     case: test,
-    wasm: `${root}${file.module}`,
+    wasm: await forEnvoy(`${root}${test.module ?? file.module}`),
     propertySetter: `${root}build/guests/property-setter.wasm`,
     vmId: test.vmId ?? (file.sharedVm ? basename(file.file) : id),
   };
+}
+
+/** Where the cases of a file share a VM, has a plugin of its own keep that VM from one case to the next. */
+async function keepVm(stage: Stage, run: Run): Promise<void> {
+  const vm = run.file.sharedVm ? run.vmId : "";
+  if (vm === stage.keptVm) return;
+  stage.keptVm = vm;
+  const keeper = { ...run, id: `keeper-${vm}`, case: { name: "keeper", config: "keeper" } };
+  stage.kept = vm === "" ? [] : [listener(keeper)];
+  await stage.envoy.setListeners(stage.kept);
+  if (vm !== "") await startedPort(stage.envoy, keeper.id);
+}
+
+/** The module as a stock Envoy takes it: a copy with another marker where Higress' SDK made it. */
+async function forEnvoy(module: string): Promise<string> {
+  const bytes = await readFile(module);
+  if (!bytes.includes("proxy_abi_version_0_2_100")) return module;
+  const copy = module.replace(/\.wasm$/, ".stock-wasm");
+  await writeFile(copy, adaptModule(bytes, module, "stock").bytes);
+  return copy;
 }
 
 /** Clusters by the names that the case calls, each with an upstream of its own; they stay for later cases. */
 async function ensureClusters(stage: Stage, test: Case): Promise<void> {
   const { envoy, called, upstream } = stage;
   const known = called.size;
-  for (const { upstream: name } of test.calls ?? []) {
+  for (const { upstream: name, refuse } of test.calls ?? []) {
     if (called.has(name)) continue;
     const take = () => {
       const at = stage.answers.findIndex((answer) => answer.upstream === name);
       return answerCall(at < 0 ? undefined : stage.answers.splice(at, 1)[0]);
     };
-    called.set(name, await startUpstream(name, take));
+    const started = await startUpstream(name, take);
+    if (refuse) await started.close();
+    called.set(name, started);
   }
   if (called.size === known && known > 0) return;
   const all = [upstream, ...called.values()];
@@ -219,13 +264,13 @@ function guestLog(envoy: Envoy, run: Run, started: boolean) {
   return envoy
     .log()
     .filter(({ thread }) => (thread === envoy.mainThread) !== started)
-    .map((line) => guestLine(line, run.id))
+    .map((line) => guestLine(line, [run.id, run.vmId]))
     .filter((line) => line !== undefined);
 }
 
 /** Takes the plugin away; gives its lines, with those of its end if the case waits for one. */
-async function removeListener(envoy: Envoy, run: Run, { untilEnd }: Case) {
-  await envoy.setListeners([]);
+async function removeListener({ envoy, kept }: Stage, run: Run, { untilEnd }: Case) {
+  await envoy.setListeners(kept);
   await until("the listener going", async () => {
     const { configs = [] } = await envoy.admin<ListenerDump>("/config_dump?resource=dynamic_listeners");
     return !configs.some(({ name }) => name === run.id);

@@ -1,4 +1,5 @@
 import { type ClientHttp2Stream, connect } from "node:http2";
+import { setTimeout } from "node:timers/promises";
 import { type RequestMessage, showBytes, toChunks } from "../case-file.ts";
 import type { Received } from "../case-result.ts";
 import { headerObject, lines, sendBody } from "./upstreams.ts";
@@ -44,10 +45,17 @@ export async function send({ port, request, flushed, cancelled }: Sending): Prom
         .then(() => (endAlone || chunks.length === 0 ? stream.end() : undefined))
         .catch(() => stream.close(8));
     }
-    return await response;
+    return await Promise.race([response, tooLate()]);
   } finally {
     session.destroy();
   }
+}
+
+const timeoutMs = 20_000;
+
+async function tooLate(): Promise<never> {
+  await setTimeout(timeoutMs, undefined, { ref: false });
+  throw new Error(`the stream did not end within ${timeoutMs} ms`);
 }
 
 function collect(stream: ClientHttp2Stream): Promise<Sent | undefined> {

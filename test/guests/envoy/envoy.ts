@@ -19,7 +19,7 @@ export interface Envoy {
   admin<T>(path: string): Promise<T>;
   adminText(path: string): Promise<string>;
   /** Resolves when Envoy is gone, stopped or crashed. */
-  readonly ended: Promise<unknown>;
+  readonly ended: Promise<void>;
   hasEnded(): boolean;
   close(): Promise<void>;
 }

@@ -34,9 +34,19 @@ function unescapeText(text: string): string {
 /** spdlog's names of levels, as proxy-wasm has them. */
 const levels: Readonly<Record<string, string>> = { warning: "warn", err: "error" };
 
-/** A line that the plugin `name` wrote; Envoy puts the plugin's name, its root id and its VM's id before it. */
-export function guestLine({ level, text }: LogLine, name: string): LogResult | undefined {
-  const match = /^wasm log (\S+?)(?: \S+?)*?: (.*)$/s.exec(text);
-  if (match?.[1] !== name) return undefined;
+/**
+ * A line that a plugin wrote. Envoy puts the plugin's name and its VM's id before it, or the root id and the VM's id when
+ * the plugin's own context wrote it; what is empty is left out.
+ */
+export function guestLine({ level, text }: LogLine, ids: readonly string[]): LogResult | undefined {
+  const match = /^wasm log((?: [^\s:]+)*): (.*)$/s.exec(text);
+  if (
+    !match ||
+    !match[1]!
+      .trim()
+      .split(" ")
+      .some((part) => ids.includes(part))
+  )
+    return undefined;
   return { level: levels[level] ?? level, message: match[2]! };
 }

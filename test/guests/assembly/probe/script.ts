@@ -108,7 +108,7 @@ function call(name: string, step: JsonValue[], show: Show): void {
 
 function shown(kind: Out, how: Show): string {
   if (kind == Out.None || out.isRedirected()) return "";
-  if (kind == Out.Number) return ` ${out.size32()}`;
+  if (kind == Out.Number) return how != Show.All ? " a number" : ` ${out.size32()}`;
   if (kind == Out.Long) return how != Show.All ? (out.long64() > 0 ? " > 0" : " 0") : ` ${out.long64()}`;
   if (kind == Out.Two) return ` ${out.address32()} ${out.size32()}`;
   const code = out.code32();
