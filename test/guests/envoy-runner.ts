@@ -148,7 +148,9 @@ async function keepVm(stage: Stage, run: Run): Promise<void> {
   const keeper = { ...run, id: `keeper-${vm}`, case: { name: "keeper", config: "keeper" } };
   stage.kept = vm === "" ? [] : [listener(keeper)];
   await stage.envoy.setListeners(stage.kept);
-  if (vm !== "") await startedPort(stage.envoy, keeper.id);
+  // A request sees to it that the plugin has started on the worker, and that its lines belong to no case.
+  const port = vm === "" ? undefined : await startedPort(stage.envoy, keeper.id);
+  if (port !== undefined) await runStream(stage, keeper, port, {});
 }
 
 /** The module as a stock Envoy takes it: a copy with another marker where Higress' SDK made it. */
