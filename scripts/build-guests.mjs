@@ -167,7 +167,7 @@ function buildGo(stale) {
       ["build", "-buildmode=c-shared", "-trimpath", "-o", `${file}.new`, `./${name.slice("go-".length)}`],
       {
         cwd: join(guests, "go"),
-        env: { ...process.env, GOOS: "wasip1", GOARCH: "wasm", GOFLAGS: "-mod=mod -buildvcs=false" },
+        env: { ...process.env, GOOS: "wasip1", GOARCH: "wasm", GOFLAGS: "-mod=readonly -buildvcs=false" },
       },
     );
     renameSync(`${file}.new`, file);
