@@ -14,12 +14,13 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   xds: [],
   oci: [],
   "proxy-wasm": [],
+  redis: [],
   istio: ["xds"],
   core: ["resource", "istio", "xds"],
   discovery: ["istio", "xds"],
   agent: ["oci", "xds"],
-  gateway: ["proxy-wasm", "xds"],
-  cli: ["resource", "istio", "xds", "oci", "proxy-wasm", "core", "discovery", "agent", "gateway"],
+  gateway: ["proxy-wasm", "redis", "xds"],
+  cli: ["resource", "istio", "xds", "oci", "proxy-wasm", "redis", "core", "discovery", "agent", "gateway"],
 };
 
 /** What a folder may import types of, and nothing that runs. */

@@ -20,11 +20,14 @@ export type SystemErrorCode =
  */
 export class SystemError extends Error {
   readonly code: SystemErrorCode;
+  /** How long whoever failed asks to be left alone, in milliseconds; undefined where it does not say. */
+  readonly retryAfterMs?: number;
 
-  constructor(code: SystemErrorCode, message: string, cause?: unknown) {
+  constructor(code: SystemErrorCode, message: string, cause?: unknown, retryAfterMs?: number) {
     super(message, { cause });
     this.name = "SystemError";
     this.code = code;
+    this.retryAfterMs = retryAfterMs;
   }
 
   /** Wraps whatever was caught, unless it already is a SystemError. `doing` completes "while …". */

@@ -2,10 +2,11 @@ import assert from "node:assert/strict";
 import { readdir, readFile } from "node:fs/promises";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { handMadeModule } from "../../test/peers/hand-made-module.ts";
+import { assembleModule, body } from "../../test/peers/assemble-module.ts";
+import { handMadeModule, text } from "../../test/peers/hand-made-module.ts";
 import { markedForHigress } from "../../test/peers/higress-module.ts";
 import { readByV8 } from "../../test/peers/read-by-v8.ts";
-import { adaptModule } from "./adapt-module.ts";
+import { adaptationTarget, adaptModule } from "./adapt-module.ts";
 import { readModule } from "./read-module.ts";
 
 const plugins = fileURLToPath(new URL("../../build/plugins/", import.meta.url));
@@ -25,7 +26,7 @@ test("a module of a stock ABI stays as it is", async () => {
   for (const bytes of [...(await builtModules()), handMadeModule()]) {
     const result = adaptModule(bytes, "m", "stock");
     assert.equal(result.bytes, bytes);
-    assert.deepEqual([result.adapted, result.missingImports], [false, []]);
+    assert.deepEqual([result.adaptations, result.missingImports], [[], []]);
   }
 });
 
@@ -34,7 +35,7 @@ test("Higress' marker becomes that of 0.2.1, and every other byte stays", async 
     const marked = markedForHigress(bytes);
     assert.equal(marked.length, bytes.length + 2);
     const result = adaptModule(marked, "m", "stock");
-    assert(result.adapted);
+    assert.deepEqual(result.adaptations, ["marker"]);
     assert.deepEqual(Buffer.from(result.bytes), Buffer.from(bytes));
   }
 });
@@ -76,7 +77,7 @@ test("for Higress' Envoy nothing is changed, and its imports are allowed", () =>
 
 test("a module with a stock marker beside Higress' needs no other", () => {
   const bytes = handMadeModule({ markers: [higress, "proxy_abi_version_0_2_0"] });
-  assert.equal(adaptModule(bytes, "m", "stock").adapted, false);
+  assert.deepEqual(adaptModule(bytes, "m", "stock").adaptations, []);
 });
 
 test("imports that only Higress has are named", () => {
@@ -129,7 +130,49 @@ test("a module that gives no memory, or nothing to allocate with, is refused", (
     () => adaptModule(handMadeModule({ allocator: "" }), "m", "stock"),
     refusal(/does not export a function `malloc`/),
   );
-  assert.equal(adaptModule(handMadeModule({ memory: "mem" }), "m", "stock").adapted, false);
+  assert.deepEqual(adaptModule(handMadeModule({ memory: "mem" }), "m", "stock").adaptations, []);
   const older = handMadeModule({ allocator: "proxy_on_memory_allocate" });
   assert.deepEqual(readModule(adaptModule(older, "m", "stock").bytes, "m").imports, []);
+});
+
+/** Calls `env.proxy_get_property`, and has a path among its data; the code may be replaced. */
+function askingModule(code: readonly number[] = [0x20, 0, 0x20, 0, 0x20, 0, 0x20, 0, 0x10, 0]): Uint8Array {
+  const i32 = 0x7f;
+  return assembleModule({
+    types: [
+      [0x60, 4, i32, i32, i32, i32, 1, i32],
+      [0x60, 1, i32, 1, i32],
+    ],
+    imports: [[...text("env"), ...text("proxy_get_property"), 0, 0]],
+    functions: [[1]],
+    memories: [[0, 1]],
+    exports: [
+      [...text("memory"), 2, 0],
+      [...text("malloc"), 0, 1],
+      [...text(higress), 0, 1],
+    ],
+    code: [body(code)],
+    data: [[0, 0x41, 0, 0x0b, ...text("route_name")]],
+  });
+}
+
+test("a module that asks for a property by its old name is adapted, on a stock Envoy only", () => {
+  const bytes = askingModule();
+  const result = adaptModule(bytes, "m", "stock");
+  assert.deepEqual([result.adaptations, result.warning], [["marker", "property names"], undefined]);
+  const { imports, exports } = readByV8(result.bytes);
+  assert.deepEqual(imports, readByV8(bytes).imports);
+  assert.deepEqual(exports.at(-1), { name: "proxy_abi_version_0_2_1", kind: "function" });
+  assert.equal(adaptModule(bytes, "m", "higress").bytes, bytes);
+  assert.notEqual(adaptationTarget("stock"), adaptationTarget("higress"));
+});
+
+test("a module that cannot be rewritten keeps its code, with a warning that says what follows", () => {
+  const result = adaptModule(askingModule([0xfb, 0x00, 0x00]), "m", "stock");
+  assert.deepEqual(result.adaptations, ["marker"]);
+  assert.match(
+    result.warning ?? "",
+    /^rules by route and by service will match nothing: an unknown instruction \(fb 00 00\) at byte \d+$/,
+  );
+  assert.match(Buffer.from(result.bytes).toString("latin1"), /proxy_abi_version_0_2_1\0/);
 });

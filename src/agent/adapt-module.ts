@@ -1,4 +1,4 @@
-import { SystemError } from "../system-error.ts";
+import { errorText, SystemError } from "../system-error.ts";
 import {
   higressImports,
   higressMarker,
@@ -7,14 +7,24 @@ import {
   stockImports,
   stockMarkers,
 } from "./envoy-imports.ts";
+import { applyEdits, type Edit, encodeNumber, resized } from "./module-edits.ts";
+import { asksForOldNames, withPropertyNames } from "./property-names.ts";
 import { type ModuleInterface, readModule } from "./read-module.ts";
 
 /** Whose Envoy a gateway is: what modules may import there, and which ABIs it knows. */
 export type GatewayAbi = "stock" | "higress";
 
+/** What was changed in a module: the marker of its ABI, the names of properties that it asks for. */
+export type Adaptation = "marker" | typeof propertyNames;
+
+/** Said of a module that asks for the names of route and cluster, and finds them now. */
+export const propertyNames = "property names";
+
 export interface AdaptedModule {
   readonly bytes: Uint8Array;
-  readonly adapted: boolean;
+  readonly adaptations: readonly Adaptation[];
+  /** What should have been changed and could not be, and what follows from that. */
+  readonly warning?: string;
   /** What the module imports and a stock Envoy has not, as `module.name`; only Higress' own, for Higress' Envoy. */
   readonly missingImports: readonly string[];
 }
@@ -27,9 +37,14 @@ const allocators = ["malloc", "proxy_on_memory_allocate"];
 /** The ABI that Higress' extends. */
 const stockOfHigress: StockMarker = "proxy_abi_version_0_2_1";
 
+/** Names what `adaptModule` makes for a gateway: another when it makes something else of the same module. */
+export function adaptationTarget(gateway: GatewayAbi): string {
+  return gateway === "stock" ? "stock-2" : gateway;
+}
+
 /**
- * Checks that a gateway can load a module, and makes it fit where only the marker of Higress' ABI stands in the way:
- * that is renamed, and every other byte stays.
+ * Checks that a gateway can load a module, and makes it fit a stock Envoy where that lacks no function: the marker of
+ * Higress' ABI is renamed, and properties that Envoy has under another name are found under that. Every other byte stays.
  * @throws SystemError `module-invalid`
  */
 export function adaptModule(bytes: Uint8Array, what: string, gateway: GatewayAbi): AdaptedModule {
@@ -38,8 +53,13 @@ export function adaptModule(bytes: Uint8Array, what: string, gateway: GatewayAbi
   checkExports(module, what);
   const missingImports = findMissing(module, marker);
   checkImports(missingImports, what, gateway);
-  const adapted = marker === higressMarker && gateway === "stock";
-  return { bytes: adapted ? renameMarker(bytes, module) : bytes, adapted, missingImports };
+  if (gateway !== "stock") return { bytes, adaptations: [], missingImports };
+  const marked = marker === higressMarker ? applyEdits(bytes, renameMarker(module)) : bytes;
+  const renamed = asksForOldNames(bytes, module) ? renameProperties(marked, what) : { bytes: marked };
+  const adaptations: Adaptation[] = [];
+  if (marked !== bytes) adaptations.push("marker");
+  if (renamed.bytes !== marked) adaptations.push(propertyNames);
+  return { ...renamed, adaptations, missingImports };
 }
 
 /** The ABI of a module. Envoy takes the first marker that it knows, so one of a stock ABI comes before Higress'. */
@@ -105,24 +125,17 @@ function shortList(names: readonly string[]): string {
   return shown.join(", ") + (rest > 0 ? ` and ${rest} more` : "");
 }
 
-function renameMarker(bytes: Uint8Array, { exports, exportSection }: ModuleInterface): Uint8Array {
-  const { sizeAt, start, end } = exportSection!;
-  const marker = exports.find(({ kind, name }) => kind === "function" && name === higressMarker)!;
+function renameMarker({ exports, exportSection }: ModuleInterface): readonly Edit[] {
+  const { start, end } = exports.find(({ kind, name }) => kind === "function" && name === higressMarker)!;
   const name = Buffer.from(stockOfHigress);
-  const payload = Buffer.concat([
-    bytes.subarray(start, marker.start),
-    encodeSize(name.length),
-    name,
-    bytes.subarray(marker.end, end),
-  ]);
-  return Buffer.concat([bytes.subarray(0, sizeAt), encodeSize(payload.length), payload, bytes.subarray(end)]);
+  return resized(exportSection!, [{ start, end, bytes: Buffer.concat([encodeNumber(name.length), name]) }]);
 }
 
-/** An unsigned LEB128. */
-function encodeSize(size: number): Uint8Array {
-  const bytes: number[] = [];
-  for (let left = size; ; left >>>= 7) {
-    if (left < 0x80) return Uint8Array.from([...bytes, left]);
-    bytes.push((left & 0x7f) | 0x80);
+/** Has old names of properties understood. What cannot be rewritten stays as it is, and is worth a warning. */
+function renameProperties(bytes: Uint8Array, what: string): Pick<AdaptedModule, "bytes" | "warning"> {
+  try {
+    return { bytes: withPropertyNames(bytes, readModule(bytes, what)) };
+  } catch (error) {
+    return { bytes, warning: `rules by route and by service will match nothing: ${errorText(error)}` };
   }
 }

@@ -7,19 +7,27 @@ import { readAuthorities } from "../oci/authorities.ts";
 import { type Connections, createConnections } from "../oci/connections.ts";
 import { mirrored } from "../oci/mirrors.ts";
 import { errorText, SystemError } from "../system-error.ts";
-import { adaptModule, type GatewayAbi } from "./adapt-module.ts";
+import { createWatchable, type Watchable } from "../watchable.ts";
+import { adaptationTarget, adaptModule, type GatewayAbi, propertyNames } from "./adapt-module.ts";
+import { checkAdminPort } from "./check-admin-port.ts";
+import { withCurrentRoute } from "./current-route.ts";
 import { isConfigured, ready } from "./envoy-admin.ts";
 import { envoyBootstrap } from "./envoy-bootstrap.ts";
 import { createModuleMetrics, type ModuleMetrics } from "./metrics.ts";
 import { createModuleCache, type ModuleCache, type ModulePreparation } from "./module-cache.ts";
 import type { GatewayNode } from "./node.ts";
+import { createPluginLog } from "./plugin-log.ts";
+import type { PurgePolicy } from "./purge-policy.ts";
+import { createChainResolver } from "./resolve-chain.ts";
 import {
   createModuleResolver,
   type FetchModule,
   type ModuleResolver,
   type PluginModule,
 } from "./resolve-module.ts";
-import { type EnvoyState, runEnvoy } from "./run-envoy.ts";
+import type { ListenerRewrite } from "./rewrite-listeners.ts";
+import { type EnvoyState, type RestartRequest, runEnvoy } from "./run-envoy.ts";
+import { watchFile } from "./watch-file.ts";
 import { serveXdsProxy } from "./xds-proxy.ts";
 
 /** The Envoy that an agent runs. */
@@ -29,7 +37,14 @@ export interface EnvoyOptions {
   readonly adminPort: number;
   readonly drainMs: number;
   readonly logLevel?: "trace" | "debug" | "info" | "warning" | "error" | "critical" | "off";
+  /** Settings, as JSON or YAML, that Envoy merges over the bootstrap. */
+  readonly overridesPath?: string;
+  /** Asks for another Envoy to take over, beside what changes at `path` and `overridesPath`. */
+  readonly restart?: Watchable<RestartRequest>;
 }
+
+/** What modules on disk may take together, in bytes, unless the user says otherwise. */
+export const defaultModuleCacheBytes = 4 * 2 ** 30;
 
 export interface AgentOptions {
   /** Discovery's ADS, as `host:port`. */
@@ -52,6 +67,8 @@ export interface AgentOptions {
   readonly allowPrivateRedirects?: boolean;
   /** What modules find at the gateway: they are checked for it, and adapted to it. */
   readonly gatewayAbi: GatewayAbi;
+  /** What modules on disk may take together, in bytes; 4 GiB unless given. Those in effect stay though they take more. */
+  readonly moduleCacheBytes?: number;
   /** undefined: the gateway is somebody else's, and connects to the socket by itself. */
   readonly envoy?: EnvoyOptions;
   /** Drains and stops Envoy, while everything else of the agent still serves it. `signal` unless given. */
@@ -64,7 +81,7 @@ export interface AgentOptions {
 export interface Agent {
   readonly httpPort: number;
   readonly socket: string;
-  /** Resolves when Envoy is gone, after the signal. */
+  /** Resolves when Envoy is gone, after the signal; where the gateway is somebody else's, at the signal. */
   readonly stopped: Promise<void>;
   plugins(): readonly PluginModule[];
 }
@@ -74,32 +91,62 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const { bind, log, signal, envoy } = options;
   const dataDir = resolve(options.dataDir);
   const socket = socketPath(dataDir);
+  if (envoy) await checkAdminPort(bind, envoy.adminPort);
   await mkdir(dataDir, { recursive: true });
   const metrics = new Registry();
   const moduleMetrics = createModuleMetrics(metrics);
-  const cache = createCache(options, await openConnections(options), dataDir, moduleMetrics);
-  const fetchModule: FetchModule = (request, fetching) =>
-    cache.fetch({ ...request, url: mirrored(request.url, options.registryMirrors) }, fetching);
-  const resolver = createModuleResolver(moduleMetrics.measured(fetchModule), log);
-  purgeHourly(cache, resolver, log, signal);
-  await serveXdsProxy({ target: options.discovery, socket, resolver, log, signal });
+  const retention = retentionOf(options.moduleCacheBytes ?? defaultModuleCacheBytes, () =>
+    resolver.modulesInEffect(),
+  );
+  const cache = createCache(options, await openConnections(options), dataDir, retention, moduleMetrics);
+  const listenerRewrite = createWatchable<ListenerRewrite>();
+  const fetchModule: FetchModule = async (request, fetching) => {
+    const url = mirrored(request.url, options.registryMirrors);
+    const module = await cache.fetch({ ...request, url }, fetching);
+    if (module.adapted?.includes(propertyNames)) listenerRewrite.set(withCurrentRoute);
+    return module;
+  };
+  const resolver: ModuleResolver = createChainResolver(
+    createModuleResolver(moduleMetrics.measured(fetchModule), log),
+  );
+  purgeRegularly(cache, log, signal);
+  const pluginLog = envoy && createPluginLog();
+  await serveXdsProxy({
+    target: options.discovery,
+    socket,
+    resolver,
+    listenerRewrite,
+    pluginLog,
+    log,
+    signal,
+  });
   const state: { envoy: EnvoyState | undefined } = { envoy: undefined };
   const httpPort = await servePages({ bind, port: options.httpPort, pages: pages(), signal });
-  const stopped = envoy ? startOwnEnvoy(envoy) : Promise.resolve();
+  const stopped = envoy ? startOwnEnvoy(envoy) : untilAborted(options.envoySignal ?? signal);
   return { httpPort, socket, stopped, plugins: resolver.plugins };
 
   function pages() {
     return {
       "/healthz/ready": async () =>
-        readyPage(await gatewayReady(bind, envoy), "the gateway does not serve yet"),
+        readyPage(await gatewayReady(bind, envoy, state.envoy), "the gateway does not serve yet"),
       "/stats/prometheus": async () => ({ type: metrics.contentType, body: await metrics.metrics() }),
       "/debug/modules": () =>
-        jsonPage({ plugins: resolver.plugins(), modules: cache.entries(), envoy: state.envoy }),
+        jsonPage({ plugins: pluginStatus(), modules: cache.entries(), envoy: state.envoy }),
     };
   }
 
-  function startOwnEnvoy({ path, concurrency, adminPort, drainMs, logLevel }: EnvoyOptions): Promise<void> {
+  function pluginStatus() {
+    return resolver.plugins().map((plugin) => ({ ...plugin, lastTrap: pluginLog?.lastTrap(plugin.name) }));
+  }
+
+  function startOwnEnvoy(envoy: EnvoyOptions): Promise<void> {
+    const { path, concurrency, adminPort, drainMs, logLevel, overridesPath } = envoy;
     const { node, incremental } = options;
+    const envoySignal = options.envoySignal ?? signal;
+    const restart = envoy.restart ?? createWatchable<RestartRequest>();
+    for (const file of overridesPath === undefined ? [path] : [path, overridesPath])
+      void watchFile(file, () => restart.set({ reason: `${file} has changed` }), envoySignal);
+    restart.watch(({ reason }) => log.info({ reason }, "another Envoy is to take over"), envoySignal);
     return runEnvoy({
       envoyPath: path,
       bootstrap: envoyBootstrap({
@@ -113,8 +160,11 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       concurrency,
       log: log.child({ role: "envoy" }),
       logLevel: logLevel ?? "warning",
+      onLogLine: pluginLog?.take,
       drainMs,
-      signal: options.envoySignal ?? signal,
+      overridesPath,
+      restart,
+      signal: envoySignal,
       onState: (next) => {
         state.envoy = next;
       },
@@ -122,19 +172,27 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   }
 }
 
-const hourMs = 3_600_000;
+function untilAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
 
-/** Removes modules that nobody has asked for in a day. What is in effect stays, however old. */
-function purgeHourly(cache: ModuleCache, resolver: ModuleResolver, log: Log, signal: AbortSignal): void {
-  const purge = () => {
-    const inEffect = resolver.modulesInEffect().map((path) => basename(path, ".wasm"));
-    cache.purge(new Set(inEffect), 24 * hourMs).then(
-      (removed) =>
-        removed.length > 0 && log.info({ removed }, "removed modules that were not asked for in a day"),
-      (error) => log.warn({ error: errorText(error) }, "cannot remove old modules"),
-    );
-  };
-  const timer = setInterval(purge, hourMs).unref();
+const dayMs = 24 * 3_600_000;
+const purgeMs = 60_000;
+
+/** Modules that nobody has asked for in a day, and those beyond the cache's size. What is in effect stays. */
+function retentionOf(maxBytes: number, modulesInEffect: () => readonly string[]): PurgePolicy {
+  const inEffect = () => new Set(modulesInEffect().map((path) => basename(path, ".wasm")));
+  return { inEffect, maxAgeMs: dayMs, maxBytes };
+}
+
+/** What was in effect when the cache last looked may not be any more. */
+function purgeRegularly(cache: ModuleCache, log: Log, signal: AbortSignal): void {
+  const purge = () =>
+    cache.purge().catch((error) => log.warn({ error: errorText(error) }, "cannot remove modules"));
+  const timer = setInterval(purge, purgeMs).unref();
   signal.addEventListener("abort", () => clearInterval(timer), { once: true });
 }
 
@@ -149,8 +207,14 @@ function socketPath(dataDir: string): string {
 }
 
 /** Envoy that has refused all its listeners or clusters is ready by its own word, but there is nothing behind it. */
-async function gatewayReady(bind: string, envoy: EnvoyOptions | undefined): Promise<boolean> {
+async function gatewayReady(
+  bind: string,
+  envoy: EnvoyOptions | undefined,
+  state: EnvoyState | undefined,
+): Promise<boolean> {
   if (!envoy) return true;
+  // The admin interface is the successor's; the Envoy that it takes over from serves.
+  if (state?.phase === "running" && state.successor) return true;
   const admin = { address: bind, port: envoy.adminPort };
   const states = [ready(admin), isConfigured(admin)];
   return (await Promise.all(states).catch(() => [false])).every(Boolean);
@@ -168,11 +232,13 @@ async function openConnections(options: AgentOptions): Promise<Connections> {
 /** Modules that a gateway cannot load are refused before it gets them, those that it nearly can are adapted. */
 function preparationFor(gateway: GatewayAbi, log: Log): ModulePreparation {
   return {
-    target: gateway,
+    target: adaptationTarget(gateway),
     prepare(bytes, what) {
-      const { bytes: prepared, adapted } = adaptModule(bytes, what, gateway);
-      if (adapted) log.info({ module: what }, "adapted a module with Higress' ABI marker to stock Envoy");
-      return prepared;
+      const { bytes: prepared, adaptations, warning } = adaptModule(bytes, what, gateway);
+      const adapted = adaptations.length > 0 ? adaptations : undefined;
+      if (adapted) log.info({ module: what, adapted }, "adapted a module to stock Envoy");
+      if (warning) log.warn({ module: what, error: warning }, "a module could not be adapted to stock Envoy");
+      return { bytes: prepared, adapted, warning };
     },
   };
 }
@@ -182,6 +248,7 @@ function createCache(
   { insecureRegistries, gatewayAbi, log }: AgentOptions,
   connections: Connections,
   dataDir: string,
+  retention: PurgePolicy,
   metrics: ModuleMetrics,
 ): ModuleCache {
   const cache = createModuleCache({
@@ -190,9 +257,12 @@ function createCache(
     connections,
     log,
     preparation: preparationFor(gatewayAbi, log),
+    retention,
     onLookup: metrics.onLookup,
     onFetch: metrics.onFetch,
+    onPull: metrics.onPull,
+    onReceived: metrics.onReceived,
   });
-  metrics.watchEntries(cache.entries);
+  metrics.watchCache(cache, retention.maxBytes);
   return cache;
 }

@@ -8,9 +8,10 @@ import {
   type Resource,
   ResourceSchema,
 } from "../gen/envoy/service/discovery/v3/discovery_pb.ts";
-import { StatusSchema } from "../gen/google/rpc/status_pb.ts";
+import { isOpen, noReasons, type Reasons, readRefusal, refusalStatus, sameReasons } from "../xds/refusal.ts";
 import type { XdsResource } from "../xds/snapshot.ts";
 import { typeUrls } from "../xds/type-urls.ts";
+import { type PluginLog, pluginOfResource } from "./plugin-log.ts";
 import type { ModuleResolver, Resolution } from "./resolve-module.ts";
 
 /** Both directions of one Envoy's ECDS. */
@@ -21,6 +22,8 @@ export interface EcdsSession<Request, Response> {
 
 export interface SessionOptions<Request, Response> {
   readonly resolver: ModuleResolver;
+  /** Of the Envoy that the agent runs. */
+  readonly pluginLog?: PluginLog;
   readonly sendUp: (request: Request) => void;
   readonly sendDown: (response: Response) => void;
   /** Aborts when the stream ends. */
@@ -32,29 +35,31 @@ interface Upstream {
   readonly nonce: string;
   /** Resources that Envoy has not answered yet, or that are still being fetched. */
   readonly open: Set<string>;
-  /** Resources that are not in effect, and why. */
-  readonly errors: Map<string, string>;
+  /** Of each resource the plugins that are not in effect, and why. */
+  readonly reasons: Map<string, Reasons>;
 }
 
 /** The newest version of one resource. */
 interface Newest {
   readonly name: string;
+  readonly version: string;
   readonly upstream: Upstream;
   /** Aborts when another version takes its place, or nobody wants it any more. */
   readonly fetching: AbortController;
 }
 
+/** A plugin that has trapped since Envoy took a version of its resource. */
+interface Trapped {
+  readonly version: string;
+  readonly plugin: string;
+  readonly reason: string;
+}
+
 /** One resource that Envoy was sent and has not answered yet. */
 interface Sent {
   readonly version: Newest;
-  /** What it was sent; undefined for a removal. */
-  readonly resource: XdsResource | undefined;
-  /** Why that is not what discovery sent, "" where it is. */
-  readonly error: string;
+  readonly resolution: Resolution & { readonly resource: XdsResource };
 }
-
-/** Stands for the removals of a response, which Envoy gets in one. */
-const removals = "(removed)";
 
 /**
  * ECDS in its incremental form. Each resource goes to Envoy in a response of its own, when its module is there: one slow
@@ -64,9 +69,14 @@ const removals = "(removed)";
  *
  * What Envoy refuses is followed by what it had before: Envoy would put a refused configuration into each listener that
  * it makes from then on, and refuse those listeners too.
+ *
+ * Of a resource that is gone, Envoy does not hear: it would drop the configuration at once, while an old listener that is
+ * being drained runs with it. But what was good of it is forgotten, so that a later plugin of the same name starts anew.
  */
+// Unlike Istio: it hands removals on.
 export function createIncrementalSession({
   resolver,
+  pluginLog,
   sendUp,
   sendDown,
   signal,
@@ -76,56 +86,76 @@ export function createIncrementalSession({
 > {
   const sentDown = new Map<string, Sent>();
   const newest = new Map<string, Newest>();
-  /** The nonce of the last response with each resource. */
-  const lastSent = new Map<string, string>();
+  /** The last response with each resource. */
+  const lastSent = new Map<string, { readonly nonce: string; readonly resource: XdsResource }>();
+  /** What follows when Envoy has answered the last response with a resource: of what comes meanwhile only the newest. */
+  const waiting = new Map<string, Sent>();
+  /** Versions that Envoy runs. */
+  const accepted = new WeakSet<Newest>();
+  /** By resource the plugin that has trapped since Envoy accepted that version, and why: it is not in effect any more. */
+  const trapped = new Map<string, Trapped>();
   let counter = 0;
+  pluginLog?.onTrap((plugin, { reason }) => onTrap(plugin, reason), signal);
   signal.addEventListener("abort", () => {
     for (const { fetching } of newest.values()) fetching.abort();
   });
 
-  function send(
-    sent: Sent,
-    systemVersionInfo: string,
-    resources: Resource[],
-    removedResources: string[] = [],
-  ): void {
-    const nonce = `${sent.version.upstream.nonce}/${++counter}`;
-    lastSent.set(sent.version.name, nonce);
+  function send(sent: Sent): void {
+    const { version, resolution } = sent;
+    const { resource } = resolution;
+    const nonce = `${version.upstream.nonce}/${++counter}`;
+    lastSent.set(version.name, { nonce, resource });
     sentDown.set(nonce, sent);
-    const { extensionConfig: typeUrl } = typeUrls;
     sendDown(
       create(DeltaDiscoveryResponseSchema, {
-        typeUrl,
+        typeUrl: typeUrls.extensionConfig,
         nonce,
-        systemVersionInfo,
-        resources,
-        removedResources,
+        systemVersionInfo: resource.version,
+        resources: [toResource(resource)],
       }),
     );
   }
 
-  function sendResource(version: Newest, resource: XdsResource, error: string): void {
-    send({ version, resource, error }, resource.version, [toResource(resource)]);
+  function sendResource(sent: Sent): void {
+    const { name } = sent.version;
+    const { resource, reasons } = sent.resolution;
+    const last = lastSent.get(name)?.resource.value;
+    // What is still being fetched changes nothing for Envoy yet: it is not worth an answer.
+    if (isOpen(reasons) && last && Buffer.compare(last, resource.value) === 0) return;
+    if (isUnanswered(name) || waiting.size > 0) waiting.set(name, sent);
+    else send(sent);
+  }
+
+  function isUnanswered(name: string): boolean {
+    return sentDown.has(lastSent.get(name)?.nonce ?? "");
+  }
+
+  /** Sends what waited, in its order: a plugin that goes from one chain to another is never in none. */
+  function sendWaiting(): void {
+    for (const [name, next] of waiting) {
+      if (isUnanswered(name)) return;
+      waiting.delete(name);
+      send(next);
+    }
   }
 
   /** Notes what became of one resource, and answers discovery when that settles its response or changes the answer. */
-  function settle({ name, upstream, fetching }: Newest, error: string): void {
+  function settle({ name, upstream, fetching }: Newest, reasons: Reasons): void {
     // What a newer version has overtaken was settled then.
     if (fetching.signal.aborted) return;
     const first = upstream.open.delete(name);
-    const before = upstream.errors.get(name) ?? "";
-    if (error) upstream.errors.set(name, error);
-    else upstream.errors.delete(name);
-    if (upstream.open.size === 0 && (first || before !== error)) answerDiscovery(upstream);
+    const before = upstream.reasons.get(name) ?? noReasons;
+    upstream.reasons.set(name, reasons);
+    if (upstream.open.size === 0 && (first || !sameReasons(before, reasons))) answerDiscovery(upstream);
   }
 
-  function answerDiscovery({ nonce, errors }: Upstream): void {
-    const message = [...errors].map(([name, error]) => `${name}: ${error}`).join("; ");
+  function answerDiscovery({ nonce, reasons }: Upstream): void {
+    const all = new Map([...reasons.values()].flatMap((some) => [...some]));
     sendUp(
       create(DeltaDiscoveryRequestSchema, {
         typeUrl: typeUrls.extensionConfig,
         responseNonce: nonce,
-        errorDetail: message ? create(StatusSchema, { code: 13, message }) : undefined,
+        errorDetail: refusalStatus(all),
       }),
     );
   }
@@ -134,57 +164,80 @@ export function createIncrementalSession({
   function drop(name: string): void {
     const version = newest.get(name);
     if (!version) return;
-    settle(version, "");
+    settle(version, noReasons);
     version.fetching.abort();
     newest.delete(name);
+    waiting.delete(name);
   }
 
   function forget(name: string): void {
     drop(name);
     lastSent.delete(name);
+    trapped.delete(name);
     resolver.forget(name);
   }
 
-  function begin(upstream: Upstream, name: string): Newest {
+  function begin(upstream: Upstream, { name, version }: Resource): Newest {
     drop(name);
-    const version = { name, upstream, fetching: new AbortController() };
-    newest.set(name, version);
-    return version;
+    if (trapped.get(name)?.version !== version) trapped.delete(name);
+    const begun = { name, version, upstream, fetching: new AbortController() };
+    newest.set(name, begun);
+    return begun;
   }
 
   function fetchAndSend(upstream: Upstream, resource: Resource): void {
-    const version = begin(upstream, resource.name);
-    const onResolution = ({ resource: resolved, error }: Resolution) => {
-      if (resolved) sendResource(version, resolved, error);
-      else settle(version, error);
-    };
-    resolver.resolve(toXdsResource(resource), onResolution, version.fetching.signal);
+    const version = begin(upstream, resource);
+    resolver.resolve(
+      toXdsResource(resource),
+      (resolution) => onResolution(version, resolution),
+      version.fetching.signal,
+    );
   }
 
-  function onAcceptance({ version, resource, error }: Sent): void {
-    if (resource && !error) resolver.accepted(resource);
-    settle(version, error);
+  function onResolution(version: Newest, { resource, reasons }: Resolution): void {
+    if (resource) sendResource({ version, resolution: { resource, reasons } });
+    else settle(version, reasons);
   }
 
-  function onRefusal(nonce: string, { version, resource, error }: Sent, refusal: string): void {
-    settle(version, refusal);
-    // What stands in for something has nothing to stand in for it.
-    if (!resource || error || lastSent.get(version.name) !== nonce) return;
-    const before = resolver.refused(resource, refusal);
-    if (before) sendResource(version, before, refusal);
+  function onAcceptance({ version, resolution: { resource, reasons } }: Sent): void {
+    resolver.accepted(resource);
+    accepted.add(version);
+    const trap = trapped.get(version.name);
+    // What waits will say more, when Envoy has answered that.
+    if (waiting.has(version.name)) return;
+    settle(version, trap ? new Map([[trap.plugin, trap.reason], ...reasons]) : reasons);
+  }
+
+  /**
+   * Discovery has had its answer when a plugin traps: asked for its resource once more, it sends a response that can be
+   * refused. Envoy does nothing with a configuration that it has.
+   */
+  function onTrap(plugin: string, reason: string): void {
+    for (const version of newest.values()) {
+      const { name } = version;
+      const sent = lastSent.get(name);
+      const isOwn = pluginOfResource(name) === plugin;
+      if (!sent || !(isOwn || resolver.concerns(sent.resource, plugin))) continue;
+      if (!accepted.has(version) || trapped.has(name)) continue;
+      trapped.set(name, { version: version.version, plugin: isOwn ? name : plugin, reason });
+      const { extensionConfig: typeUrl } = typeUrls;
+      sendUp(create(DeltaDiscoveryRequestSchema, { typeUrl, resourceNamesSubscribe: [name] }));
+    }
+  }
+
+  function onRefusal(nonce: string, { version, resolution: { resource } }: Sent, refusal: string): void {
+    if (lastSent.get(version.name)?.nonce !== nonce || waiting.has(version.name)) return;
+    const next = resolver.refused(resource, refusal);
+    // Of a chain only the next answer says whether its other plugins are in effect.
+    if (next.reasons.has(version.name)) settle(version, next.reasons);
+    onResolution(version, next);
   }
 
   return {
-    onResponse({ nonce, resources, removedResources, systemVersionInfo }) {
-      const names = resources.map(({ name }) => name);
-      const upstream: Upstream = { nonce, open: new Set(names), errors: new Map() };
-      if (removedResources.length > 0) upstream.open.add(removals);
-      if (upstream.open.size === 0) return answerDiscovery(upstream);
+    onResponse({ nonce, resources, removedResources }) {
+      const upstream = { nonce, open: new Set(resources.map(({ name }) => name)), reasons: new Map() };
       for (const name of removedResources) forget(name);
-      if (removedResources.length > 0) {
-        const sent = { version: begin(upstream, removals), resource: undefined, error: "" };
-        send(sent, systemVersionInfo, [], removedResources);
-      }
+      if (upstream.open.size === 0) return answerDiscovery(upstream);
       for (const resource of resources) fetchAndSend(upstream, resource);
     },
 
@@ -194,8 +247,10 @@ export function createIncrementalSession({
       const sent = sentDown.get(nonce);
       if (!sent) return sendUp(request);
       sentDown.delete(nonce);
-      if (errorDetail) onRefusal(nonce, sent, errorDetail.message || "refused without a reason");
+      const refusal = readRefusal(errorDetail);
+      if (refusal) onRefusal(nonce, sent, refusal.message);
       else onAcceptance(sent);
+      sendWaiting();
       if (resourceNamesSubscribe.length > 0 || resourceNamesUnsubscribe.length > 0) {
         sendUp({ ...request, responseNonce: "", errorDetail: undefined });
       }

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { AnySchema } from "@bufbuild/protobuf/wkt";
 import { createFetches, type Fetch, inShort, pluginResource } from "../../test/peers/plugin-resource.ts";
+import { TypedExtensionConfigSchema } from "../gen/envoy/config/core/v3/extension_pb.ts";
 import {
   type DiscoveryRequest,
   DiscoveryRequestSchema,
@@ -12,10 +13,13 @@ import {
 } from "../gen/envoy/service/discovery/v3/discovery_pb.ts";
 import { StatusSchema } from "../gen/google/rpc/status_pb.ts";
 import { silentLog } from "../log.ts";
-import { rawResource, type XdsResource } from "../xds/snapshot.ts";
+import { readRefusal } from "../xds/refusal.ts";
+import { filterChainResource, rawResource, type XdsResource } from "../xds/snapshot.ts";
 import { typeUrls } from "../xds/type-urls.ts";
 import { createStateOfTheWorldSession } from "./ecds-state-of-the-world.ts";
+import { createChainResolver } from "./resolve-chain.ts";
 import { createModuleResolver, type ModuleResolver } from "./resolve-module.ts";
+import { readFilterChain } from "./rewrite.ts";
 
 type Session = ReturnType<typeof createStateOfTheWorldSession>;
 
@@ -31,7 +35,7 @@ beforeEach(() => {
   mock.timers.enable({ apis: ["setTimeout"] });
   const source = createFetches();
   fetches = source.fetches;
-  resolver = createModuleResolver(source.fetchModule, silentLog);
+  resolver = createChainResolver(createModuleResolver(source.fetchModule, silentLog));
   stream = new AbortController();
   down = [];
   up = [];
@@ -189,6 +193,7 @@ test("a plugin that Envoy does not ask for any more holds up no response, and is
 
 test("what cannot be read, and what is empty, passes", () => {
   respond("1");
+  ack(down[0]!);
   const unreadable = rawResource("", typeUrls.extensionConfig, Uint8Array.of(0xff));
   respond("2", unreadable);
   assert.deepEqual(
@@ -206,4 +211,62 @@ test("the end of the stream ends what is being fetched", async () => {
   mock.timers.tick(60_000);
   await nextTurn();
   assert.deepEqual([fetches.length, down.length, up.length], [2, 0, 0]);
+});
+
+test("a NACK says for each plugin why, for programs too", async () => {
+  await acceptFirst();
+  respond("2", plugin("ns.a", "v2"), plugin("ns.b", "v2"));
+  for (const fetch of fetches.slice(2)) await fetch.succeed();
+  nack(down.at(-1)!, "bad ns.b");
+  assert.deepEqual(readRefusal(up.at(-1)!.errorDetail)?.reasons, new Map([["ns.b", "bad ns.b"]]));
+});
+
+const chain = (name: string, ...plugins: readonly XdsResource[]) => filterChainResource(name, plugins);
+
+/** What Envoy would run of all chains of each response that it got. */
+const chainsDown = () =>
+  down.map(({ resources }) =>
+    resources
+      .flatMap(({ typeUrl, value }) => readFilterChain({ name: "", version: "", typeUrl, value })!)
+      .map((filter) => `${filter.name} ${inShort(toBinary(TypedExtensionConfigSchema, filter))}`)
+      .map((form) => form.replace(/^ns\.| at .*/g, ""))
+      .join(", "),
+  );
+
+/** Two chains of one plugin each, accepted. */
+async function acceptChains(): Promise<void> {
+  names.splice(0, 2, "first", "second");
+  respond("1", chain("first", plugin("ns.a")), chain("second", plugin("ns.b")));
+  for (const fetch of [...fetches]) await fetch.succeed();
+  await nextTurn();
+  ack(down[0]!);
+  assert.deepEqual(chainsDown(), ["a v1, b v1"]);
+}
+
+test("a plugin of one chain that is being fetched holds up no other chain", async () => {
+  await acceptChains();
+  respond("2", chain("first", plugin("ns.a"), plugin("ns.slow")), chain("second", plugin("ns.b", "v2")));
+  await nextTurn();
+  assert.equal(down.length, 1, "nothing has changed for Envoy yet");
+  await fetchOf("ns.b").succeed();
+  ack(down[1]!);
+  assert.deepEqual(
+    [chainsDown()[1], sentUp().at(-1)],
+    ["a v1, b v2", "2 v1 ns.slow: is still being fetched"],
+  );
+  await fetchOf("ns.slow").succeed();
+  ack(down[2]!);
+  assert.deepEqual([chainsDown()[2], sentUp().at(-1)], ["a v1, slow v1, b v2", "2 v2 ok"]);
+});
+
+test("of chains that Envoy refuses the named plugin goes back, and discovery is told when the rest is in effect", async () => {
+  await acceptChains();
+  respond("2", chain("first", plugin("ns.a", "v2")), chain("second", plugin("ns.b", "v2")));
+  for (const name of ["ns.b", "ns.a"]) await fetchOf(name).succeed();
+  ack(down[1]!);
+  nack(down[2]!, "Unable to create Wasm plugin ns.a");
+  assert.equal(up.length, 1);
+  ack(down[3]!);
+  assert.deepEqual(chainsDown().slice(1), ["a v1, b v2", "a v2, b v2", "a v1, b v2"]);
+  assert.deepEqual(sentUp().slice(1), ["2 v1 ns.a: Unable to create Wasm plugin ns.a"]);
 });

@@ -5,7 +5,7 @@ import {
   type DiscoveryResponse,
   DiscoveryResponseSchema,
 } from "../gen/envoy/service/discovery/v3/discovery_pb.ts";
-import { StatusSchema } from "../gen/google/rpc/status_pb.ts";
+import { isOpen, type Reasons, readRefusal, refusalStatus } from "../xds/refusal.ts";
 import { rawResource, type XdsResource } from "../xds/snapshot.ts";
 import type { EcdsSession, SessionOptions } from "./ecds-incremental.ts";
 import type { Resolution } from "./resolve-module.ts";
@@ -16,8 +16,8 @@ interface World {
   readonly response: DiscoveryResponse;
   /** What Envoy gets for each name. */
   readonly resolved: Map<string, XdsResource>;
-  /** Resources that are not what discovery sent, and why. */
-  readonly errors: Map<string, string>;
+  /** Of each resource the plugins that are not what discovery sent, and why. */
+  readonly reasons: Map<string, Reasons>;
   /** Resources that are being fetched for the first time. */
   readonly open: Set<string>;
   /** Ends the fetching of each resource. */
@@ -28,9 +28,8 @@ interface World {
 interface Sent {
   readonly world: World;
   readonly nonce: string;
-  /** What is in it as discovery sent it, but with its module. */
-  readonly own: readonly XdsResource[];
-  readonly error: string;
+  readonly resources: readonly XdsResource[];
+  readonly reasons: Reasons;
 }
 
 /**
@@ -54,24 +53,40 @@ export function createStateOfTheWorldSession({
   let lastAnswer = "";
   let acceptedVersion = "";
   let counter = 0;
+  let isWaiting = false;
+  let lastSent: readonly XdsResource[] = [];
   signal.addEventListener("abort", () => newest && abortAll(newest));
 
+  /** Sends what there is, or does so when Envoy has answered the last response: of what comes meanwhile only the newest. */
   function sendWorld(world: World): void {
-    const { response, resolved, errors } = world;
+    const resources = [...world.resolved.values()];
+    const reasons = allReasons(world);
+    // What is still being fetched changes nothing for Envoy yet: it is not worth an answer.
+    if (isOpen(reasons) && sameValues(resources, lastSent)) return;
+    if (sentDown.has(newestNonce)) {
+      isWaiting = true;
+      return;
+    }
+    const { response } = world;
     newestNonce = `${response.nonce}/${++counter}`;
-    const own = [...resolved.values()].filter(({ name }) => !errors.has(name));
-    sentDown.set(newestNonce, { world, nonce: newestNonce, own, error: describeErrors(errors) });
-    const resources = [...resolved.values()].map(({ typeUrl, value }) =>
-      create(AnySchema, { typeUrl, value }),
-    );
-    sendDown(create(DiscoveryResponseSchema, { ...response, resources, nonce: newestNonce }));
+    lastSent = resources;
+    sentDown.set(newestNonce, { world, nonce: newestNonce, resources, reasons });
+    const anys = resources.map(({ typeUrl, value }) => create(AnySchema, { typeUrl, value }));
+    sendDown(create(DiscoveryResponseSchema, { ...response, resources: anys, nonce: newestNonce }));
   }
 
-  function onResolution(world: World, name: string, { resource, error }: Resolution): void {
+  /** Sends what waited for Envoy's answer. Returns whether there was anything. */
+  function sendWaiting(): boolean {
+    const isDue = isWaiting && newest !== undefined && newest.open.size === 0;
+    isWaiting = false;
+    if (isDue) sendWorld(newest!);
+    return isDue;
+  }
+
+  function onResolution(world: World, name: string, { resource, reasons }: Resolution): void {
     world.open.delete(name);
     if (resource) world.resolved.set(name, resource);
-    if (error) world.errors.set(name, error);
-    else world.errors.delete(name);
+    world.reasons.set(name, reasons);
     if (world.open.size === 0) sendWorld(world);
   }
 
@@ -86,39 +101,45 @@ export function createStateOfTheWorldSession({
   }
 
   function dropFrom(world: World, name: string): void {
-    const { fetching, errors, resolved, open } = world;
+    const { fetching, reasons, resolved, open } = world;
     fetching.get(name)?.abort();
-    errors.delete(name);
+    reasons.delete(name);
     resolved.delete(name);
     const wasWaitedFor = open.delete(name) && open.size === 0;
     if (wasWaitedFor && resolved.size > 0) sendWorld(world);
   }
 
-  /** Takes note of Envoy's answer. Returns why not all is in effect, "" where it is. */
-  function onAnswer({ world, nonce, own, error }: Sent, refusal: string | undefined): string {
-    if (refusal === undefined) {
-      for (const resource of own) resolver.accepted(resource);
-      return error;
-    }
-    if (nonce !== newestNonce) return refusal;
-    const named = own.filter(({ name }) => refusal.includes(name));
-    const refused = named.length > 0 ? named : own;
-    for (const resource of refused) {
-      const before = resolver.refused(resource, refusal);
-      if (before) world.resolved.set(resource.name, before);
-      world.errors.set(resource.name, refusal);
-    }
-    if (refused.length > 0) sendWorld(world);
-    return describeErrors(world.errors) || refusal;
+  function onRefusal({ reasons, resolved }: World, name: string, next: Resolution): void {
+    reasons.set(name, next.reasons);
+    if (next.resource) resolved.set(name, next.resource);
   }
 
-  function answerDiscovery(request: DiscoveryRequest, nonce: string, error: string): void {
-    const answer = JSON.stringify([nonce, error, request.resourceNames]);
+  /** Takes note of Envoy's answer. Returns why not all is in effect, undefined where that is not known yet. */
+  function onAnswer({ world, nonce, resources, reasons }: Sent, refusal: string | undefined) {
+    if (refusal === undefined) for (const resource of resources) resolver.accepted(resource);
+    const isLast = nonce === newestNonce;
+    // What waited will say more, when Envoy has answered that.
+    if (sendWaiting() && newest === world) return undefined;
+    if (refusal === undefined) return reasons;
+    if (!isLast || nonce !== newestNonce) return new Map(resources.map(({ name }) => [name, refusal]));
+    const named = resources.filter((resource) => resolver.concerns(resource, refusal));
+    const suspects = named.length > 0 ? named : resources;
+    const next = suspects.map((resource) => resolver.refused(resource, refusal));
+    for (const [index, { name }] of suspects.entries()) onRefusal(world, name, next[index]!);
+    const isOther = next.some(({ resource }) => resource !== undefined);
+    if (isOther) sendWorld(world);
+    // Of a chain only the next answer says whether its other plugins are in effect.
+    const isKnown = suspects.every(({ name }, index) => next[index]!.reasons.has(name));
+    return isKnown || !isOther ? allReasons(world) : undefined;
+  }
+
+  function answerDiscovery(request: DiscoveryRequest, nonce: string, reasons: Reasons): void {
+    const errorDetail = refusalStatus(reasons);
+    const answer = JSON.stringify([nonce, errorDetail?.message, request.resourceNames]);
     // What stands in for refused resources is accepted: discovery has had its answer.
     if (answer === lastAnswer) return;
     lastAnswer = answer;
-    if (!error) acceptedVersion = request.versionInfo;
-    const errorDetail = error ? create(StatusSchema, { code: 13, message: error }) : undefined;
+    if (!errorDetail) acceptedVersion = request.versionInfo;
     sendUp({ ...request, responseNonce: nonce, versionInfo: acceptedVersion, errorDetail });
   }
 
@@ -144,9 +165,8 @@ export function createStateOfTheWorldSession({
       const sent = sentDown.get(request.responseNonce);
       if (!sent) return sendUp(request);
       sentDown.delete(request.responseNonce);
-      const { errorDetail } = request;
-      const error = onAnswer(sent, errorDetail && (errorDetail.message || "refused without a reason"));
-      answerDiscovery(request, sent.world.response.nonce, error);
+      const reasons = onAnswer(sent, readRefusal(request.errorDetail)?.message);
+      if (reasons) answerDiscovery(request, sent.world.response.nonce, reasons);
     },
   };
 }
@@ -158,7 +178,7 @@ function createWorld(response: DiscoveryResponse): World {
   return {
     response,
     resolved: new Map(resources.map((resource) => [resource.name, resource])),
-    errors: new Map(),
+    reasons: new Map(),
     open: new Set(resources.map(({ name }) => name)),
     fetching: new Map(),
   };
@@ -177,6 +197,10 @@ function abortAll({ fetching }: World): void {
   for (const one of fetching.values()) one.abort();
 }
 
-function describeErrors(errors: ReadonlyMap<string, string>): string {
-  return [...errors].map(([name, error]) => `${name}: ${error}`).join("; ");
+function allReasons({ reasons }: World): Reasons {
+  return new Map([...reasons.values()].flatMap((some) => [...some]));
+}
+
+function sameValues(a: readonly XdsResource[], b: readonly XdsResource[]): boolean {
+  return a.length === b.length && a.every(({ value }, index) => Buffer.compare(value, b[index]!.value) === 0);
 }

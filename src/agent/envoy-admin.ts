@@ -120,6 +120,17 @@ export async function isConfigured(admin: AdminAddress, options?: AdminRequestOp
   return stats.length === 2 && stats.every(({ value = 0 }) => value > 0);
 }
 
+/** What `/server_info` says; more than is spelled out. */
+export interface ServerInfo {
+  readonly state: "LIVE" | "DRAINING" | "PRE_INITIALIZING" | "INITIALIZING";
+  readonly command_line_options: { readonly restart_epoch: number };
+}
+
+/** Which Envoy has the admin interface and what it does. Fails with `envoy`. */
+export async function serverInfo(admin: AdminAddress, options?: AdminRequestOptions): Promise<ServerInfo> {
+  return JSON.parse(await adminGet(admin, "/server_info", options)) as ServerInfo;
+}
+
 interface Stat {
   readonly name?: string;
   readonly value?: number;

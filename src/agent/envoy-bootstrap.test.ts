@@ -19,8 +19,9 @@ const options = {
 
 test("the bootstrap in full", () => {
   const fromAds = { ads: {}, resource_api_version: "V3", initial_fetch_timeout: "0s" };
+  const { metadata, ...node } = gatewayNode({ ip: "10.0.0.7" });
   assert.deepEqual(envoyBootstrap(options), {
-    node: gatewayNode({ ip: "10.0.0.7" }),
+    node: { ...node, metadata: { ...metadata, WASMLINE_ECDS_REMOVALS: true } },
     admin: {
       address: { socket_address: { address: "127.0.0.1", port_value: 15000 } },
       ignore_global_conn_limit: true,

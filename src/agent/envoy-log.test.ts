@@ -26,7 +26,7 @@ async function forward(chunks: readonly (string | Buffer)[]) {
 
 test("lines keep their level and component, wherever the chunks are cut", async () => {
   const bytes = Buffer.from(
-    "warning\twasm\twasm log ns.a: größer\tis it\ninfo\tmain\tstarting\ncritical\tmain\tover",
+    "warning\t12\twasm\twasm log ns.a: größer\tis it\ninfo\t7\tmain\tstarting\ncritical\t7\tmain\tover",
   );
   const all = await forward([bytes]);
   assert.deepEqual(all.written, [
@@ -48,9 +48,9 @@ test("what Envoy prints in no format is an error", async () => {
 
 test("long lines are cut, and keep their level", async () => {
   const { written } = await forward([
-    "info\twasm\t",
+    "info\t7\twasm\t",
     ..."abcd".split("").map((c) => c.repeat(20_000)),
-    "\ninfo\tmain\tnext\n",
+    "\ninfo\t7\tmain\tnext\n",
   ]);
   assert.equal(written.length, 2);
   const [level, component, message] = written[0]!;
@@ -60,6 +60,6 @@ test("long lines are cut, and keep their level", async () => {
 });
 
 test("the last warnings and errors are kept", async () => {
-  const lines = Array.from({ length: 100 }, (_, n) => `${n % 2 ? "info" : "error"}\tmain\t${n}\n`);
+  const lines = Array.from({ length: 100 }, (_, n) => `${n % 2 ? "info" : "error"}\t7\tmain\t${n}\n`);
   assert.deepEqual((await forward(lines)).tail, ["90", "92", "94", "96", "98"]);
 });

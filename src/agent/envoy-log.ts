@@ -2,8 +2,8 @@ import type { Readable } from "node:stream";
 import { StringDecoder } from "node:string_decoder";
 import type { Log } from "../log.ts";
 
-/** For Envoy's `--log-format`: level, component and message, whose line ends it escapes, with tabs between. */
-export const envoyLogFormat = "%l\t%n\t%_";
+/** For Envoy's `--log-format`: level, thread, component and message, whose line ends it escapes, with tabs between. */
+export const envoyLogFormat = "%l\t%t\t%n\t%_";
 
 const maxLineLength = 16 * 1024;
 const keptLines = 5;
@@ -23,11 +23,17 @@ export interface EnvoyLogTail {
 }
 
 /** Writes Envoy's log into ours, with its levels and its component. Lines that are too long are cut. */
-export function forwardEnvoyLog(stream: Readable, log: Log): EnvoyLogTail {
+export function forwardEnvoyLog(
+  stream: Readable,
+  log: Log,
+  onLine?: (line: EnvoyLogLine) => void,
+): EnvoyLogTail {
   const lines: string[] = [];
-  eachLine(stream, (line) => {
-    const { level, component, message } = parseLine(line);
+  eachLine(stream, (text) => {
+    const line = parseLine(text);
+    const { level, component, message } = line;
     log[level]({ component }, message);
+    onLine?.(line);
     if (level !== "warn" && level !== "error") return;
     lines.push(message);
     if (lines.length > keptLines) lines.shift();
@@ -35,19 +41,22 @@ export function forwardEnvoyLog(stream: Readable, log: Log): EnvoyLogTail {
   return { lines };
 }
 
-interface EnvoyLogLine {
+/** A line of Envoy's log. */
+export interface EnvoyLogLine {
   readonly level: "debug" | "info" | "warn" | "error";
+  /** The thread that wrote it, "" where that is not known. */
+  readonly thread: string;
   readonly component: string;
   readonly message: string;
 }
 
 /** A line of another shape is what Envoy prints while it cannot log: usage errors, a fatal exception, a crashing V8. */
 export function parseLine(line: string): EnvoyLogLine {
-  const [, name, component, message] = /^(\w+)\t([^\t]+)\t(.*)$/s.exec(line) ?? [];
-  const level = name === undefined ? undefined : levels[name];
-  if (level === undefined || component === undefined || message === undefined)
-    return { level: "error", component: "stderr", message: line };
-  return { level, component, message };
+  const [, name = "", thread = "", component = "", message = ""] =
+    /^(\w+)\t(\d+)\t([^\t]+)\t(.*)$/s.exec(line) ?? [];
+  const level = levels[name];
+  if (level === undefined) return { level: "error", thread, component: "stderr", message: line };
+  return { level, thread, component, message };
 }
 
 function eachLine(stream: Readable, take: (line: string) => void): void {

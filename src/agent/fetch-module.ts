@@ -1,6 +1,6 @@
 import { open } from "node:fs/promises";
 import { STATUS_CODES } from "node:http";
-import { type HttpOptions, sendRequest } from "../oci/http.ts";
+import { type HttpAnswer, type HttpOptions, retryAfterOf, sendRequest } from "../oci/http.ts";
 import { unpackModule } from "../oci/unpack-module.ts";
 import { SystemError } from "../system-error.ts";
 import type { ModuleOrigin } from "./module-origin.ts";
@@ -26,7 +26,7 @@ export async function downloadModule(
     headers: authorizationOf(url),
     doing,
   });
-  if (answer.status !== 200) throw statusFailure(answer.status, doing);
+  if (answer.status !== 200) throw statusFailure(answer, doing);
   // Unlike Istio: a tar's plugin.wasm comes before its first file, so that archives with documents in them work.
   return unpackModule(answer.body, { what: key, maxBytes: options.maxBytes, tarRule: "named-or-first" });
 }
@@ -64,9 +64,11 @@ async function readBounded(path: string, maxBytes: number): Promise<Uint8Array> 
   }
 }
 
-function statusFailure(status: number, doing: string): SystemError {
+function statusFailure(answer: HttpAnswer, doing: string): SystemError {
+  const { status } = answer;
   const code = status === 404 ? "not-found" : status === 401 || status === 403 ? "unauthorized" : "network";
-  return new SystemError(code, `${doing}: ${status} ${STATUS_CODES[status] ?? ""}; expected 200`);
+  const message = `${doing}: ${status} ${STATUS_CODES[status] ?? ""}; expected 200`;
+  return new SystemError(code, message, undefined, retryAfterOf(answer));
 }
 
 function authorizationOf({ username, password }: URL): Record<string, string> {

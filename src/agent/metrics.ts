@@ -1,18 +1,24 @@
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
-import type { FetchResult, ModuleEntry } from "./module-cache.ts";
+import type { FetchResult, ModuleCache } from "./module-cache.ts";
 import type { FetchModule } from "./resolve-module.ts";
 
 /** Milliseconds, as Istio's histogram has them. */
 const conversionBuckets = Array.from({ length: 15 }, (_, power) => 2 ** power);
 
-/** What the agent counts of modules, under the names of Istio's agent. */
+/** Seconds, from a module that is near to one that takes all the time that it may. */
+const pullBuckets = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300];
+
+/** What the agent counts of modules, under the names of Istio's agent where that has one. */
 export interface ModuleMetrics {
   readonly onLookup: (hit: boolean) => void;
   readonly onFetch: (result: FetchResult) => void;
   /** The same fetch, counted and timed. */
   measured(fetchModule: FetchModule): FetchModule;
-  /** Where the number of cached modules is read from. */
-  watchEntries(entries: () => readonly ModuleEntry[]): void;
+  readonly onPull: (result: "success" | "failure", ms: number) => void;
+  /** Bytes that came from registries and other servers of modules. */
+  readonly onReceived: (bytes: number) => void;
+  /** Where the number and the size of cached modules are read from. */
+  watchCache(cache: Pick<ModuleCache, "entries" | "size">, maxBytes: number): void;
 }
 
 export function createModuleMetrics(registry: Registry): ModuleMetrics {
@@ -41,9 +47,23 @@ export function createModuleMetrics(registry: Registry): ModuleMetrics {
     help: "Milliseconds until a Wasm filter had its module",
     buckets: conversionBuckets,
   });
+  const pulls = new Histogram({
+    registers,
+    name: "wasmline_module_pull_seconds",
+    help: "Seconds that downloads of modules took until they were stored or had failed",
+    labelNames: ["result"],
+    buckets: pullBuckets,
+  });
+  const received = new Counter({
+    registers,
+    name: "wasmline_module_received_bytes_total",
+    help: "Bytes that came from registries and other servers of modules, manifests and failed attempts included",
+  });
   return {
     onLookup: (hit) => lookups.inc({ hit: String(hit) }),
     onFetch: (result) => fetches.inc({ result }),
+    onPull: (result, ms) => pulls.observe({ result }, ms / 1000),
+    onReceived: (bytes) => received.inc(bytes),
     measured: (fetchModule) => async (request, signal) => {
       const began = performance.now();
       const finish = (result: "success" | "fetch_failure") => {
@@ -60,15 +80,31 @@ export function createModuleMetrics(registry: Registry): ModuleMetrics {
         throw error;
       }
     },
-    watchEntries(entries) {
-      new Gauge({
-        registers,
-        name: "istio_agent_wasm_cache_entries",
-        help: "Modules in the cache",
-        collect() {
-          this.set(entries().length);
-        },
-      });
+    watchCache(cache, maxBytes) {
+      addGauge(
+        registry,
+        "istio_agent_wasm_cache_entries",
+        "Modules in the cache",
+        () => cache.entries().length,
+      );
+      addGauge(registry, "wasmline_module_cache_bytes", "Bytes of all modules on disk", cache.size);
+      addGauge(
+        registry,
+        "wasmline_module_cache_max_bytes",
+        "Bytes above which modules that are not in effect are removed",
+        () => maxBytes,
+      );
     },
   };
+}
+
+function addGauge(registry: Registry, name: string, help: string, read: () => number): void {
+  new Gauge({
+    registers: [registry],
+    name,
+    help,
+    collect() {
+      this.set(read());
+    },
+  });
 }

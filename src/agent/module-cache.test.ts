@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -22,13 +22,14 @@ import {
 
 let root: string;
 let registry: RegistryServer;
-/** What the registry was asked for, `manifests` or `blobs`. */
+/** What the registry was asked for: `manifests`, `blobs`, `HEAD manifests`. */
 let asked: string[];
 
 beforeEach(async () => {
   root = await mkdtemp(join(tmpdir(), "module-cache-"));
   asked = [];
-  const onRequest = (_: string, path: string) => asked.push(path.split("/").at(-2) ?? "");
+  const onRequest = (method: string, path: string) =>
+    asked.push(`${method === "GET" ? "" : `${method} `}${path.split("/").at(-2) ?? ""}`);
   registry = await createRegistryServer({ layouts: [layout()], onRequest });
 });
 afterEach(async () => {
@@ -51,6 +52,8 @@ function ask(changes: Partial<ModuleRequest> = {}): ModuleRequest {
   const url = `oci://127.0.0.1:${registry.port}/plugins/a:1`;
   return { url, pullPolicy: "unspecified", resource: "ns/a", resourceVersion: "1", ...changes };
 }
+
+const askFor = (tag: string) => ask({ url: `oci://127.0.0.1:${registry.port}/plugins/a:${tag}` });
 
 const hexOf = (text: string) => sha256Hex(tinyModule(text));
 
@@ -137,10 +140,10 @@ test("Always, and no policy with the tag latest: asked again when the plugin cha
     assert.equal((await fetch("1")).digest, hexOf("a"));
     assert.deepEqual(takeAsked(), []);
     assert.equal((await fetch("2")).digest, hexOf("b"));
-    assert.deepEqual(takeAsked().slice(0, 1), ["manifests"]);
+    assert.deepEqual(takeAsked().slice(0, 1), ["HEAD manifests"]);
     assert.equal((await fetch("3")).digest, hexOf("b"));
     // The manifest is the same as before, so there is no layer to fetch.
-    assert.deepEqual(takeAsked(), ["manifests"]);
+    assert.deepEqual(takeAsked(), ["HEAD manifests"]);
   }
 });
 
@@ -168,7 +171,7 @@ test("a version counts as seen only when its pull succeeded", async () => {
   await writeFile(index, saved);
   takeAsked();
   assert.equal((await cache.fetch(changed)).digest, hexOf("a"));
-  assert.deepEqual(takeAsked(), ["manifests"]);
+  assert.deepEqual(takeAsked(), ["HEAD manifests"]);
 });
 
 test("a digest that is known needs no registry, whatever the policy", async () => {
@@ -226,7 +229,7 @@ test("a file that changed while nobody looked is fetched again", async () => {
   assert.deepEqual(await readFile(path), Buffer.from(tinyModule("a")));
   await rm(path);
   await cache.fetch(ask());
-  assert.deepEqual(takeAsked(), ["manifests", "blobs"]);
+  assert.deepEqual(takeAsked(), ["HEAD manifests", "blobs"]);
   await readFile(path);
 });
 
@@ -351,22 +354,18 @@ test("what is too large or no module does not get into the cache", async () => {
   await assert.rejects(readdir(cacheDir()), { code: "ENOENT" });
 });
 
-test("purge removes what is old and not kept, and what a crash left behind", async () => {
+test("purge removes what is old and not in effect", async () => {
   await publish("a");
   await publish("b", "2");
-  const cache = createCache();
+  const inEffect = new Set<string>();
+  const retention = { inEffect: () => inEffect, maxAgeMs: 3_600_000, maxBytes: 1 << 20 };
+  const cache = createCache({ retention });
   const first = await cache.fetch(ask());
-  const second = await cache.fetch(ask({ url: `oci://127.0.0.1:${registry.port}/plugins/a:2` }));
-  const left = `${first.path}.00000000-0000-0000-0000-000000000000.tmp`;
-  await writeFile(left, "");
-  await utimes(left, 0, 0);
-  assert.deepEqual(await cache.purge(new Set(), 3_600_000), []);
-  await assert.rejects(readFile(left), { code: "ENOENT" });
-  assert.deepEqual(await cache.purge(new Set([first.digest]), -1), [second.digest]);
-  assert.deepEqual(
-    cache.entries().map(({ digest }) => digest),
-    [first.digest],
-  );
+  const second = await cache.fetch(askFor("2"));
+  await cache.purge();
+  assert.equal(cache.entries().length, 2);
+  inEffect.add(first.digest);
+  await createCache({ retention: { ...retention, maxAgeMs: -1 } }).purge();
   await assert.rejects(readFile(second.path), { code: "ENOENT" });
   await readFile(first.path);
 });
@@ -388,7 +387,7 @@ function prepareFor(target: string): ModulePreparation {
     target,
     prepare(bytes, what) {
       if (sha256Hex(bytes) === hexOf("unfit")) throw new SystemError("module-invalid", `${what} is unfit`);
-      return Buffer.concat([bytes, tinyModule(target).subarray(8)]);
+      return { bytes: Buffer.concat([bytes, tinyModule(target).subarray(8)]), adapted: ["a section"] };
     },
   };
 }
@@ -397,12 +396,12 @@ test("a module that is changed on its way is stored as it became, and checked as
   const { digest } = await publish("a");
   const cache = createCache({ preparation: prepareFor("gateway") });
   const module = await cache.fetch(ask({ sha256: hexOf("a") }));
-  const prepared = prepareFor("gateway").prepare(tinyModule("a"), "");
+  const { bytes: prepared } = prepareFor("gateway").prepare(tinyModule("a"), "");
   assert.deepEqual(await readFile(module.path), Buffer.from(prepared));
   const adaptedFrom = hexOf("a");
   assert.deepEqual(module, {
     ...{ path: module.path, digest: sha256Hex(prepared), size: prepared.length },
-    ...{ manifestDigest: digest, adaptedFrom },
+    ...{ manifestDigest: digest, adaptedFrom, adapted: ["a section"] },
   });
   assert.equal(cache.entries()[0]?.adaptedFrom, adaptedFrom);
   await assert.rejects(
@@ -438,4 +437,68 @@ test("a module that is refused is not stored; one of another digest is called so
   await assert.rejects(cache.fetch(ask()), refusal("module-invalid", /plugins\/a:1 is unfit$/));
   await assert.rejects(cache.fetch(ask({ sha256: "ab".repeat(32) })), refusal("digest-mismatch"));
   assert.deepEqual(cache.entries(), []);
+});
+
+test("an image that was refused costs a look at the tag, until that has moved", async () => {
+  await publish("unfit");
+  const cache = createCache({ preparation: prepareFor("gateway") });
+  const unfit = refusal("module-invalid", /plugins\/a:1 is unfit$/);
+  await assert.rejects(cache.fetch(ask()), unfit);
+  assert.deepEqual(takeAsked(), ["manifests", "blobs"]);
+  for (let retry = 0; retry < 3; retry++) await assert.rejects(cache.fetch(ask()), unfit);
+  assert.deepEqual(takeAsked(), Array(3).fill("HEAD manifests"));
+  // Whoever expects another module is told so first, also then.
+  await assert.rejects(cache.fetch(ask({ sha256: hexOf("a") })), refusal("digest-mismatch", /expected/));
+  takeAsked();
+  await publish("a");
+  assert.equal((await cache.fetch(ask())).adaptedFrom, hexOf("a"));
+  assert.deepEqual(takeAsked(), ["HEAD manifests", "manifests", "blobs"]);
+});
+
+test("an image of before, under its tag again, is still there", async () => {
+  await publish("a");
+  const cache = createCache();
+  const fetch = (resourceVersion: string) => cache.fetch(ask({ pullPolicy: "Always", resourceVersion }));
+  await fetch("1");
+  await publish("b");
+  await fetch("2");
+  await publish("a");
+  takeAsked();
+  assert.equal((await fetch("3")).digest, hexOf("a"));
+  assert.deepEqual(takeAsked(), ["HEAD manifests", "manifests"]);
+});
+
+test("a crash after a module was stored, before the index says what its URL stands for, costs no second pull", async () => {
+  await publish("a");
+  await createCache().fetch(ask());
+  const file = join(cacheDir(), "index.json");
+  const { sources, ...rest } = JSON.parse(await readFile(file, "utf8"));
+  assert.deepEqual(Object.keys(sources), [ask().url]);
+  await writeFile(file, JSON.stringify(rest));
+  takeAsked();
+  await createCache().fetch(ask());
+  assert.deepEqual(takeAsked(), ["manifests"]);
+});
+
+test("an index of before there were images in it is read", async () => {
+  await publish("a");
+  await createCache().fetch(ask());
+  const file = join(cacheDir(), "index.json");
+  const { images, ...rest } = JSON.parse(await readFile(file, "utf8"));
+  assert.equal(Object.keys(images).length, 1);
+  await writeFile(file, JSON.stringify(rest));
+  takeAsked();
+  await createCache().fetch(ask({ pullPolicy: "Always" }));
+  assert.deepEqual(takeAsked(), ["manifests"]);
+});
+
+test("what an index says of modules that are not there is forgotten", async () => {
+  await publish("a");
+  const { path } = await createCache().fetch(ask());
+  await rm(path);
+  await publish("b", "2");
+  await createCache().fetch(askFor("2"));
+  const { sources, images, lastUsed } = JSON.parse(await readFile(join(cacheDir(), "index.json"), "utf8"));
+  assert.deepEqual(Object.keys(sources), [askFor("2").url]);
+  assert.deepEqual([Object.keys(images).length, Object.keys(lastUsed)], [1, [hexOf("b")]]);
 });

@@ -2,13 +2,9 @@ import { LRUCache } from "lru-cache";
 import { type Log, silentLog } from "../log.ts";
 import type { RegistryClientOptions } from "../oci/registry-client.ts";
 import { SystemError } from "../system-error.ts";
-import {
-  createModuleFetcher,
-  type FetchModule,
-  type FoundModule,
-  type ModulePreparation,
-} from "./module-fetcher.ts";
-import type { ModuleSource } from "./module-index.ts";
+import { createModuleFetcher, type FetchModule, type FoundModule } from "./module-fetcher.ts";
+import type { StoredModule } from "./module-files.ts";
+import { type ModuleNotes, type ModuleSource, notesOf } from "./module-index.ts";
 import { type ModuleOrigin, parseModuleUrl } from "./module-origin.ts";
 import {
   dependsOnVersion,
@@ -17,14 +13,17 @@ import {
   type ModuleRequest,
   repositoryOf,
 } from "./module-request.ts";
-import { type ModuleStore, openModuleStore, type StoredModule } from "./module-store.ts";
+import { createRetention, type RetainingStore } from "./module-retention.ts";
+import { type ModuleStore, openModuleStore } from "./module-store.ts";
+import type { ModulePreparation } from "./pulled-module.ts";
+import type { PurgePolicy } from "./purge-policy.ts";
 import { createSingleFlight } from "./single-flight.ts";
 
-export type { ModulePreparation } from "./module-fetcher.ts";
 export type { ModuleRequest } from "./module-request.ts";
+export type { ModulePreparation, PreparedModule } from "./pulled-module.ts";
 
 /** A module in the cache. The file stays as it is: other bytes have another path. */
-export interface Module extends StoredModule {
+export interface Module extends StoredModule, ModuleNotes {
   /** The digest of the image manifest that it came with, `sha256:…`; undefined for what is no image. */
   readonly manifestDigest?: string;
   /** The SHA-256 of what was pulled, hexadecimal, where that was changed for the gateway. */
@@ -50,10 +49,14 @@ export interface ModuleCacheOptions extends RegistryClientOptions {
   readonly fetchTimeoutMs?: number;
   /** What modules go through before they are stored; nothing unless given. */
   readonly preparation?: ModulePreparation;
+  /** Which modules are given up; none unless given. */
+  readonly retention?: PurgePolicy;
   readonly log?: Log;
   /** Hears of each request whether the cache had what it asks for. */
   readonly onLookup?: (hit: boolean) => void;
   readonly onFetch?: (result: FetchResult) => void;
+  /** Hears how long each download took, in milliseconds. */
+  readonly onPull?: (result: "success" | "failure", ms: number) => void;
 }
 
 export interface ModuleCache {
@@ -65,57 +68,69 @@ export interface ModuleCache {
   fetch(request: ModuleRequest, signal?: AbortSignal): Promise<Module>;
   /** The modules that were asked for since the start. */
   entries(): readonly ModuleEntry[];
+  /** Of all modules on disk, in bytes; 0 until the first request. */
+  size(): number;
   /**
-   * Removes modules that nobody asked for in `maxAgeMs` milliseconds and whose digest is not in `keep`.
-   * @returns the digests of what was removed
+   * Removes what is to be given up. Happens by itself after each module that is stored.
    * @throws SystemError `disk`
    */
-  purge(keep: ReadonlySet<string>, maxAgeMs: number): Promise<readonly string[]>;
+  purge(): Promise<void>;
 }
 
 /** The module cache of an agent: one download however many ask, and none where the pull policy needs none. */
 export function createModuleCache(options: ModuleCacheOptions): ModuleCache {
-  const open = createOpener(options);
   /** By plugin and URL: the version with which it last got its module. */
   const versions = new LRUCache<string, string>({ max: 100_000 });
+  /** When each fetch began that is not over. */
+  const running = new Set<{ readonly began: number }>();
+  const open = createOpener(options, () => Math.min(...[...running].map(({ began }) => began)));
   let opened: ModuleStore | undefined;
+
   return {
     async fetch(request, signal) {
       const origin = parseModuleUrl(request.url);
-      const { store, fetchModule } = await open();
+      const { store, fetchModule, purgeSoon } = await open();
       opened = store;
-      const versionKey = JSON.stringify([request.resource, origin.key]);
-      const isSeen = versions.get(versionKey) === request.resourceVersion;
-      const known = await lookUp(store, origin, request, isSeen, options.preparation?.target);
-      options.onLookup?.(known !== undefined);
-      const found = known ?? (await observe(options, () => fetchModule(origin, request, signal)));
-      // Unlike Istio: only now, so that a pull that failed is tried again and does not leave the old module in place.
-      versions.set(versionKey, request.resourceVersion);
-      const { module, source } = found;
-      return { ...module, manifestDigest: source.digests[0], ...adaptationOf(source) };
+      const own = { began: Date.now() };
+      running.add(own);
+      try {
+        const versionKey = JSON.stringify([request.resource, origin.key]);
+        const isSeen = versions.get(versionKey) === request.resourceVersion;
+        const known = await lookUp(store, origin, request, isSeen, options.preparation?.target);
+        options.onLookup?.(known !== undefined);
+        const fetched = () => observe(options, () => fetchModule(origin, request, signal)).finally(purgeSoon);
+        const { module, source } = known ?? (await fetched());
+        // Unlike Istio: only now, so that a pull that failed is tried again and does not leave the old module in place.
+        versions.set(versionKey, request.resourceVersion);
+        return { ...module, manifestDigest: source.digests[0], ...adaptationOf(source) };
+      } finally {
+        // Whoever asked has noted by then that the module is in effect.
+        setImmediate(() => running.delete(own));
+      }
     },
     entries: () => (opened === undefined ? [] : describeEntries(opened)),
-    async purge(keep, maxAgeMs) {
-      const { store } = await open();
-      const oldest = Date.now() - maxAgeMs;
-      return store.purge((digest, lastUsed) => keep.has(digest) || lastUsed > oldest);
-    },
+    size: () => opened?.size() ?? 0,
+    purge: async () => (await open()).purge(),
   };
 }
 
-interface OpenCache {
-  readonly store: ModuleStore;
+interface OpenCache extends RetainingStore {
   readonly fetchModule: FetchModule;
 }
 
 /** Opens the directory once; after an error the next call tries again. */
-function createOpener(options: ModuleCacheOptions): () => Promise<OpenCache> {
+function createOpener(options: ModuleCacheOptions, usedSince: () => number): () => Promise<OpenCache> {
   const { dir, log = silentLog, maxModuleBytes: maxBytes = 256 << 20, fetchTimeoutMs = 300_000 } = options;
+  const { retention } = options;
   const openOnce = createSingleFlight<OpenCache>();
   let opened: OpenCache | undefined;
   const begin = async () => {
-    const store = await openModuleStore(dir, maxBytes, (message) => log.warn({}, message));
-    return { store, fetchModule: createModuleFetcher(store, { ...options, maxBytes, fetchTimeoutMs }) };
+    const bare = await openModuleStore(dir, maxBytes, (message) => log.warn({}, message));
+    const retaining = retention
+      ? createRetention(bare, retention, usedSince, log)
+      : { store: bare, purge: async () => undefined, purgeSoon() {} };
+    const fetchModule = createModuleFetcher(retaining.store, { ...options, maxBytes, fetchTimeoutMs });
+    return { ...retaining, fetchModule };
   };
   return async () => {
     opened ??= await openOnce("", "opening the module cache", undefined, begin);
@@ -177,8 +192,8 @@ function resultOf(error: unknown): FetchResult {
   return code === "module-invalid" ? "fetch_failure" : "download_failure";
 }
 
-function adaptationOf(source: ModuleSource | undefined): Pick<Module, "adaptedFrom"> {
-  return source?.pulled === undefined ? {} : { adaptedFrom: source.pulled };
+function adaptationOf(source: ModuleSource): Pick<Module, "adaptedFrom"> & ModuleNotes {
+  return { ...(source.pulled !== undefined && { adaptedFrom: source.pulled }), ...notesOf(source) };
 }
 
 function describeEntries(store: ModuleStore): readonly ModuleEntry[] {
@@ -186,6 +201,11 @@ function describeEntries(store: ModuleStore): readonly ModuleEntry[] {
   return store.entries().map((entry) => {
     const own = sources.filter(([, source]) => source.module === entry.digest);
     const manifestDigest = own.flatMap(([, source]) => source.digests)[0];
-    return { ...entry, manifestDigest, ...adaptationOf(own[0]?.[1]), urls: own.map(([key]) => key) };
+    return {
+      ...entry,
+      manifestDigest,
+      ...(own[0] && adaptationOf(own[0][1])),
+      urls: own.map(([key]) => key),
+    };
   });
 }

@@ -1,54 +1,27 @@
-import { sha256Hex } from "../oci/digest.ts";
-import { pullModule } from "../oci/pull-module.ts";
-import {
-  createRegistryClient,
-  type RegistryClientOptions,
-  type ResolvedImage,
-} from "../oci/registry-client.ts";
 import { SystemError } from "../system-error.ts";
 import { downloadModule, readModuleFile } from "./fetch-module.ts";
+import { createImageFetcher } from "./image-fetcher.ts";
+import type { StoredModule } from "./module-files.ts";
 import type { ModuleSource } from "./module-index.ts";
 import type { ModuleOrigin } from "./module-origin.ts";
+import { expectedSha256, isExpected, type ModuleRequest } from "./module-request.ts";
+import type { ModuleStore } from "./module-store.ts";
 import {
-  dependsOnVersion,
-  expectedSha256,
-  isExpected,
-  type ModuleRequest,
-  repositoryOf,
-} from "./module-request.ts";
-import type { ModuleStore, StoredModule } from "./module-store.ts";
+  describeSource,
+  flightKey,
+  limited,
+  type ModuleFetcherOptions,
+  type PreparedModule,
+  type PulledModule,
+  storePulled,
+  timed,
+} from "./pulled-module.ts";
 import { createSingleFlight } from "./single-flight.ts";
 
 /** A module in the store, and how it came there. */
 export interface FoundModule {
   readonly module: StoredModule;
   readonly source: ModuleSource;
-}
-
-/** What modules go through between the registry and the store. */
-export interface ModulePreparation {
-  /** What they are prepared for: what was stored for something else is no answer. */
-  readonly target: string;
-  /**
-   * Checks a module and gives what is to be stored, the same array where nothing is to be changed. `what` begins
-   * messages.
-   * @throws SystemError `module-invalid`
-   */
-  prepare(bytes: Uint8Array, what: string): Uint8Array;
-}
-
-export interface ModuleFetcherOptions extends RegistryClientOptions {
-  /** Of a module and of what it comes in, in bytes. */
-  readonly maxBytes: number;
-  /** Of one fetch with all its attempts, in milliseconds. */
-  readonly fetchTimeoutMs: number;
-  readonly preparation?: ModulePreparation;
-}
-
-/** What was pulled, by its SHA-256, and what became of it: a module in the store, or the reason why not. */
-interface PulledModule {
-  readonly pulled: string;
-  readonly outcome: StoredModule | SystemError;
 }
 
 /** Gets a module from where it is, into the store. */
@@ -58,121 +31,43 @@ export type FetchModule = (
   signal: AbortSignal | undefined,
 ) => Promise<FoundModule>;
 
-type Image = Extract<ModuleOrigin, { kind: "oci" }>;
-
-/** One look at the registry and one download at a time for each image, however many ask. */
+/** One download at a time for each module, however many ask. */
 export function createModuleFetcher(store: ModuleStore, options: ModuleFetcherOptions): FetchModule {
-  const { fetchTimeoutMs, maxBytes, timeoutMs, maxAttempts, backoffMs, connections, preparation } = options;
-  const client = createRegistryClient({ ...options, maxBlobBytes: maxBytes });
-  const resolveOnce = createSingleFlight<ResolvedImage>();
-  const storeOnce = createSingleFlight<PulledModule>();
-  const limit = (signal: AbortSignal) => AbortSignal.any([signal, AbortSignal.timeout(fetchTimeoutMs)]);
-
-  const fetchPlain = async (
-    origin: Exclude<ModuleOrigin, Image>,
-    request: ModuleRequest,
-    signal?: AbortSignal,
-  ) => {
-    const pulled = await storeOnce(
-      flightKey(origin, request),
-      `fetching ${origin.key}`,
-      signal,
-      async (shared) => {
-        const settings = {
-          maxBytes,
-          timeoutMs,
-          maxAttempts,
-          backoffMs,
-          connections,
-          signal: limit(shared),
-        };
-        const bytes =
-          origin.kind === "http"
-            ? await downloadModule(origin, settings)
-            : await readModuleFile(origin, settings);
-        return storePulled(store, bytes, origin.key, preparation);
-      },
-    );
-    return { ...pulled, digests: [] };
-  };
-
-  const fetchImage = async (origin: Image, request: ModuleRequest, signal?: AbortSignal) => {
-    const { key, reference } = origin;
-    const { pullSecret } = request;
-    const image = await resolveOnce(flightKey(origin, request), `resolving ${key}`, signal, (shared) =>
-      client.resolve(reference, { pullSecret, signal: limit(shared) }),
-    );
-    // Whoever comes here was given the manifest with credentials of its own, so the layer may be shared.
-    const layerKey = `${repositoryOf(origin)}@${image.digest}`;
-    const pulled = await storeOnce(layerKey, `pulling ${key}`, signal, async (shared) => {
-      const known = await findByManifest(store, image.digest, preparation?.target);
-      if (known) return known;
-      const bytes = await pullModule(client, reference, image, {
-        pullSecret,
-        maxBytes,
-        signal: limit(shared),
-      });
-      return storePulled(store, bytes, key, preparation);
-    });
-    return { ...pulled, digests: [image.digest, image.indexDigest].filter((digest) => digest !== undefined) };
-  };
-
+  const fetchImage = createImageFetcher(store, options);
+  const fetchPlain = createPlainFetcher(store, options);
   return async (origin, request, signal) => {
-    const { pulled, outcome, digests } = await (origin.kind === "oci"
-      ? fetchImage(origin, request, signal)
-      : fetchPlain(origin, request, signal));
+    const { digests, ...found } =
+      origin.kind === "oci"
+        ? await fetchImage(origin, request, signal)
+        : { ...(await fetchPlain(origin, request, signal)), digests: [] };
+    const { pulled, outcome, notes } = found;
     // What was forged must be called so, before what else is wrong with it.
     if (outcome instanceof SystemError) {
       checkExpected({ module: pulled, digests }, request, origin);
       throw outcome;
     }
-    const source: ModuleSource = {
-      module: outcome.digest,
-      ...(pulled !== outcome.digest && { pulled }),
-      ...(preparation && { preparedFor: preparation.target }),
-      digests,
-      repository: repositoryOf(origin),
-    };
+    const made = { module: outcome.digest, pulled, notes };
+    const source = describeSource(origin, made, digests, options.preparation);
     await store.record(origin.key, source);
     checkExpected(source, request, origin);
     return { module: outcome, source };
   };
 }
 
-/** Who comes with a new version must not join a look at the registry from before. */
-function flightKey(origin: ModuleOrigin, request: ModuleRequest): string {
-  const version = dependsOnVersion(request, origin) ? request.resourceVersion : "";
-  const secret = origin.kind === "http" ? origin.url.href : (request.pullSecret ?? "");
-  return JSON.stringify([origin.key, sha256Hex(Buffer.from(secret)), version]);
-}
+type Plain = Exclude<ModuleOrigin, { kind: "oci" }>;
 
-async function findByManifest(
-  store: ModuleStore,
-  digest: string,
-  target: string | undefined,
-): Promise<PulledModule | undefined> {
-  for (const { digests, module, pulled = module, preparedFor } of store.sources().values()) {
-    if (preparedFor !== target || !digests.includes(digest)) continue;
-    const outcome = await store.find(module);
-    if (outcome) return { pulled, outcome };
-  }
-  return undefined;
-}
-
-/** Stores what was pulled, prepared. */
-async function storePulled(
-  store: ModuleStore,
-  bytes: Uint8Array,
-  what: string,
-  preparation: ModulePreparation | undefined,
-): Promise<PulledModule> {
-  const pulled = sha256Hex(bytes);
-  try {
-    return { pulled, outcome: await store.put(preparation?.prepare(bytes, what) ?? bytes) };
-  } catch (error) {
-    if (error instanceof SystemError && error.code === "module-invalid") return { pulled, outcome: error };
-    throw error;
-  }
+/** What is one file, over HTTP or on this machine. */
+function createPlainFetcher(store: ModuleStore, options: ModuleFetcherOptions) {
+  const storeOnce = createSingleFlight<PulledModule>();
+  const put = ({ bytes }: PreparedModule) => store.put(bytes);
+  return (origin: Plain, request: ModuleRequest, signal: AbortSignal | undefined): Promise<PulledModule> =>
+    storeOnce(flightKey(origin, request), `fetching ${origin.key}`, signal, async (shared) => {
+      const settings = { ...options, signal: limited(shared, options) };
+      const storeFrom = async (bytes: Promise<Uint8Array>) =>
+        storePulled(await bytes, origin.key, options.preparation, put);
+      if (origin.kind === "file") return storeFrom(readModuleFile(origin, settings));
+      return timed(options, () => storeFrom(downloadModule(origin, settings)));
+    });
 }
 
 function checkExpected(source: ModuleSource, request: ModuleRequest, origin: ModuleOrigin): void {

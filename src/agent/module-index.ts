@@ -3,8 +3,16 @@ import { join } from "node:path";
 import { writeFileAtomically } from "../oci/write-file.ts";
 import { errorText, SystemError } from "../system-error.ts";
 
+/** What became of a module on its way to the gateway. */
+export interface ModuleNotes {
+  /** What was changed in it; undefined for nothing. */
+  readonly adapted?: readonly string[];
+  /** What should have been changed and could not be, and what follows from that. */
+  readonly warning?: string;
+}
+
 /** What a URL was found to stand for. */
-export interface ModuleSource {
+export interface ModuleSource extends ModuleNotes {
   /** The SHA-256 of the module, hexadecimal. */
   readonly module: string;
   /** The SHA-256 of what was pulled, hexadecimal, where that was changed to become the module. */
@@ -21,6 +29,8 @@ export interface ModuleSource {
 export interface ModuleIndex {
   /** By the key of the origin. */
   readonly sources: Map<string, ModuleSource>;
+  /** By the digest of an image's manifest. Noted before the module is stored, so that it may not be there. */
+  readonly images: Map<string, ModuleSource>;
   /** When each module was last asked for, by its SHA-256; milliseconds since 1970. */
   readonly lastUsed: Map<string, number>;
 }
@@ -45,36 +55,70 @@ export async function readModuleIndex(
     return parseIndex(JSON.parse(text));
   } catch (error) {
     warn(`${file} is broken and is begun anew: ${errorText(error)}`);
-    return { sources: new Map(), lastUsed: new Map() };
+    return { sources: new Map(), images: new Map(), lastUsed: new Map() };
   }
 }
 
 /** @throws what the file system throws */
-export async function writeModuleIndex(directory: string, { sources, lastUsed }: ModuleIndex): Promise<void> {
-  const value = { version: 1, sources: Object.fromEntries(sources), lastUsed: Object.fromEntries(lastUsed) };
+export async function writeModuleIndex(
+  directory: string,
+  { sources, images, lastUsed }: ModuleIndex,
+): Promise<void> {
+  const value = {
+    version: 1,
+    sources: Object.fromEntries(sources),
+    images: Object.fromEntries(images),
+    lastUsed: Object.fromEntries(lastUsed),
+  };
   await writeFileAtomically(join(directory, "index.json"), Buffer.from(JSON.stringify(value)));
 }
 
-function parseIndex(value: { sources?: unknown; lastUsed?: unknown }): ModuleIndex {
-  const sources = Object.entries(value.sources ?? {}).flatMap(([key, entry]) => {
-    const source = readSource(entry);
-    return source ? [[key, source] as const] : [];
-  });
+function parseIndex(value: { sources?: unknown; images?: unknown; lastUsed?: unknown }): ModuleIndex {
+  const sources = readSources(value.sources);
   const lastUsed = Object.entries(value.lastUsed ?? {}).filter(
     (entry): entry is [string, number] => hex.test(entry[0]) && typeof entry[1] === "number",
   );
-  return { sources: new Map(sources), lastUsed: new Map(lastUsed) };
+  // What was written before there were images says the same in its sources.
+  const known = sources.flatMap(([, source]) =>
+    source.digests[0] ? [[source.digests[0], source] as const] : [],
+  );
+  return {
+    sources: new Map(sources),
+    images: new Map([...known, ...readSources(value.images)]),
+    lastUsed: new Map(lastUsed),
+  };
+}
+
+function readSources(value: unknown): readonly (readonly [string, ModuleSource])[] {
+  return Object.entries(value ?? {}).flatMap(([key, entry]) => {
+    const source = readSource(entry);
+    return source ? [[key, source] as const] : [];
+  });
 }
 
 function readSource(value: unknown): ModuleSource | undefined {
   if (typeof value !== "object" || value === null) return undefined;
-  const { module, pulled, preparedFor, digests, repository } = value as Record<string, unknown>;
+  const { module, pulled, preparedFor, adapted, warning, digests, repository } = value as Record<
+    string,
+    unknown
+  >;
   if (typeof module !== "string" || !hex.test(module) || !Array.isArray(digests)) return undefined;
   return {
     module,
     ...(typeof pulled === "string" && hex.test(pulled) && { pulled }),
     ...(typeof preparedFor === "string" && { preparedFor }),
-    digests: digests.filter((digest): digest is string => typeof digest === "string"),
+    ...(Array.isArray(adapted) && { adapted: adapted.filter(isText) }),
+    ...(typeof warning === "string" && { warning }),
+    digests: digests.filter(isText),
     ...(typeof repository === "string" && { repository }),
   };
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === "string";
+}
+
+/** The notes in something that has more. */
+export function notesOf({ adapted, warning }: ModuleNotes): ModuleNotes {
+  return { ...(adapted && { adapted }), ...(warning !== undefined && { warning }) };
 }

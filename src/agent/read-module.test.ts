@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { handMadeModule, section, text } from "../../test/peers/hand-made-module.ts";
 import { readByV8 } from "../../test/peers/read-by-v8.ts";
 import { SystemError } from "../system-error.ts";
-import { readModule } from "./read-module.ts";
+import { type ModuleImport, readModule } from "./read-module.ts";
 
 const plugins = fileURLToPath(new URL("../../build/plugins/", import.meta.url));
 const header = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
@@ -17,6 +17,9 @@ async function builtModules(): Promise<readonly Uint8Array[]> {
   assert(names.length > 0, `no modules in ${plugins}`);
   return Promise.all(names.map((name) => readFile(plugins + name)));
 }
+
+/** What V8 says of an import. */
+const shown = ({ module, name, kind }: ModuleImport) => ({ module, name, kind });
 
 /** Reads, and lets pass only the refusal that is due to broken bytes. */
 function readOrRefuse(bytes: Uint8Array): void {
@@ -32,7 +35,7 @@ test("real modules: the imports and exports that V8 finds", async () => {
   for (const bytes of await builtModules()) {
     const { imports, exports, exportSection } = readModule(bytes, "a plugin");
     assert.deepEqual(
-      { imports, exports: exports.map(({ name, kind }) => ({ name, kind })) },
+      { imports: imports.map(shown), exports: exports.map(({ name, kind }) => ({ name, kind })) },
       readByV8(bytes),
     );
     assert(exportSection);
@@ -50,7 +53,7 @@ test("every kind of import is read, as V8 reads it", () => {
     [...text("m"), ...text("tag"), 4, 0, 0],
   ];
   const bytes = moduleOf(section(1, [1, 0x60, 0, 0]), section(2, [imports.length, ...imports.flat()]));
-  assert.deepEqual(readModule(bytes, "a module").imports, readByV8(bytes).imports);
+  assert.deepEqual(readModule(bytes, "a module").imports.map(shown), readByV8(bytes).imports);
 });
 
 test("bytes that no module has are refused, whatever they are", () => {

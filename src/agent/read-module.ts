@@ -1,4 +1,11 @@
-import { SystemError } from "../system-error.ts";
+import {
+  createModuleReader,
+  findSection,
+  type ModuleReader,
+  type ModuleSection,
+  readSections,
+  sectionIds,
+} from "./module-reader.ts";
 
 /** What a Wasm module imports or exports. */
 export type ExternKind = "function" | "table" | "memory" | "global" | "tag";
@@ -7,6 +14,8 @@ export interface ModuleImport {
   readonly module: string;
   readonly name: string;
   readonly kind: ExternKind;
+  /** Of a function: the index of its type. */
+  readonly type?: number;
 }
 
 export interface ModuleExport {
@@ -17,24 +26,15 @@ export interface ModuleExport {
   readonly end: number;
 }
 
-/** A section of a Wasm module. */
-export interface ModuleSection {
-  readonly id: number;
-  /** Where its length stands, behind the byte with its id. */
-  readonly sizeAt: number;
-  readonly start: number;
-  readonly end: number;
-}
-
 /** What a Wasm module says of itself to who loads it. */
 export interface ModuleInterface {
   readonly imports: readonly ModuleImport[];
   readonly exports: readonly ModuleExport[];
   readonly exportSection: ModuleSection | undefined;
+  /** All of them, in order. */
+  readonly sections: readonly ModuleSection[];
 }
 
-const importId = 2;
-const exportId = 7;
 /** V8's limit for imports as for exports. */
 const maxEntries = 100_000;
 const kinds: readonly ExternKind[] = ["function", "table", "memory", "global", "tag"];
@@ -44,97 +44,22 @@ const kinds: readonly ExternKind[] = ["function", "table", "memory", "global", "
  * @throws SystemError `module-invalid`
  */
 export function readModule(bytes: Uint8Array, what: string): ModuleInterface {
-  const reader = createReader(bytes, what);
-  if (Buffer.from(bytes.subarray(0, 8)).toString("hex") !== "0061736d01000000")
-    throw reader.failure(0, "no header of a Wasm module", "00 61 73 6d 01 00 00 00");
+  const reader = createModuleReader(bytes, what);
   const sections = readSections(reader);
-  const imports = findOnly(reader, sections, importId);
-  const exportSection = findOnly(reader, sections, exportId);
+  const imports = findSection(reader, sections, sectionIds.import);
+  const exportSection = findSection(reader, sections, sectionIds.export);
   return {
     imports: imports ? readEntries(reader, imports, readImport) : [],
     exports: exportSection ? readEntries(reader, exportSection, readExport) : [],
     exportSection,
+    sections,
   };
 }
 
-type Reader = ReturnType<typeof createReader>;
-
-/** Reads a module from front to back, never beyond `end`. */
-function createReader(bytes: Uint8Array, what: string) {
-  const text = new TextDecoder("utf-8", { fatal: true });
-  const reader = { at: 8, end: bytes.length, failure, byte, unsigned, take, name };
-  return reader;
-
-  function failure(at: number, found: string, expected: string): SystemError {
-    return new SystemError(
-      "module-invalid",
-      `${what}: broken Wasm module: found ${found} at byte ${at} of ${bytes.length}; expected ${expected}`,
-    );
-  }
-
-  function byte(): number {
-    const value = reader.at < reader.end ? bytes[reader.at] : undefined;
-    if (value === undefined) throw failure(reader.at, "the end", "another byte");
-    reader.at++;
-    return value;
-  }
-
-  /** An unsigned LEB128 of at most so many bits; as a number, exact up to 53 of them. */
-  function unsigned(bits: 32 | 64 = 32): number {
-    const start = reader.at;
-    let value = 0;
-    for (let shift = 0; shift < bits; shift += 7) {
-      const next = byte();
-      const low = next & 0x7f;
-      if (shift + 7 > bits && low >= 2 ** (bits - shift)) break;
-      value += low * 2 ** shift;
-      if (next < 0x80) return value;
-    }
-    throw failure(start, `a number of more than ${bits} bits`, `LEB128 of ${bits} bits at most`);
-  }
-
-  /** Steps over so many bytes; gives where they began. */
-  function take(size: number, item: string): number {
-    const start = reader.at;
-    if (size > reader.end - start)
-      throw failure(start, `${item} of ${size} bytes`, `at most the ${reader.end - start} that are left`);
-    reader.at += size;
-    return start;
-  }
-
-  function name(): string {
-    const size = unsigned();
-    const start = take(size, "a name");
-    try {
-      return text.decode(bytes.subarray(start, start + size));
-    } catch {
-      throw failure(start, "a name that is no UTF-8", "UTF-8");
-    }
-  }
-}
-
-function readSections(reader: Reader): readonly ModuleSection[] {
-  const sections: ModuleSection[] = [];
-  while (reader.at < reader.end) {
-    const id = reader.byte();
-    const sizeAt = reader.at;
-    const size = reader.unsigned();
-    const start = reader.take(size, `section ${id}`);
-    sections.push({ id, sizeAt, start, end: start + size });
-  }
-  return sections;
-}
-
-function findOnly(reader: Reader, sections: readonly ModuleSection[], id: number): ModuleSection | undefined {
-  const [section, second] = sections.filter((each) => each.id === id);
-  if (second) throw reader.failure(second.start, `section ${id} a second time`, "it once");
-  return section;
-}
-
 function readEntries<T>(
-  reader: Reader,
+  reader: ModuleReader,
   { id, start, end }: ModuleSection,
-  read: (reader: Reader) => T,
+  read: (reader: ModuleReader) => T,
 ): readonly T[] {
   Object.assign(reader, { at: start, end });
   const count = reader.unsigned();
@@ -145,7 +70,7 @@ function readEntries<T>(
   throw reader.failure(reader.at, `more after the ${count} entries of section ${id}`, "its end");
 }
 
-function readExport(reader: Reader): ModuleExport {
+function readExport(reader: ModuleReader): ModuleExport {
   const start = reader.at;
   const name = reader.name();
   const end = reader.at;
@@ -154,15 +79,16 @@ function readExport(reader: Reader): ModuleExport {
   return { name, kind, start, end };
 }
 
-function readImport(reader: Reader): ModuleImport {
+function readImport(reader: ModuleReader): ModuleImport {
   const module = reader.name();
   const name = reader.name();
   const kind = readKind(reader);
+  if (kind === "function") return { module, name, kind, type: reader.unsigned() };
   skipType[kind](reader);
   return { module, name, kind };
 }
 
-function readKind(reader: Reader): ExternKind {
+function readKind(reader: ModuleReader): ExternKind {
   const at = reader.at;
   const code = reader.byte();
   const kind = kinds[code];
@@ -171,8 +97,7 @@ function readKind(reader: Reader): ExternKind {
 }
 
 /** Steps over what an import says of its type. */
-const skipType: Readonly<Record<ExternKind, (reader: Reader) => void>> = {
-  function: (reader) => void reader.unsigned(),
+const skipType: Readonly<Record<Exclude<ExternKind, "function">, (reader: ModuleReader) => void>> = {
   table(reader) {
     skipValueType(reader);
     skipLimits(reader);
@@ -188,13 +113,13 @@ const skipType: Readonly<Record<ExternKind, (reader: Reader) => void>> = {
   },
 };
 
-function skipValueType(reader: Reader): void {
+function skipValueType(reader: ModuleReader): void {
   const type = reader.byte();
   // A reference to a heap type; its signed number has the same length as an unsigned one.
   if (type === 0x63 || type === 0x64) for (let left = 5; left > 0 && reader.byte() >= 0x80; ) left--;
 }
 
-function skipLimits(reader: Reader): void {
+function skipLimits(reader: ModuleReader): void {
   const flags = reader.byte();
   const bits = flags & 4 ? 64 : 32;
   reader.unsigned(bits);

@@ -3,7 +3,8 @@ import { afterEach, beforeEach, mock, test } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { createFetches, type Fetch, inShort, pluginResource } from "../../test/peers/plugin-resource.ts";
 import { silentLog } from "../log.ts";
-import { rawResource } from "../xds/snapshot.ts";
+import { SystemError } from "../system-error.ts";
+import { rawResource, type XdsResource } from "../xds/snapshot.ts";
 import { typeUrls } from "../xds/type-urls.ts";
 import { createModuleResolver, type ModuleResolver, type Resolution } from "./resolve-module.ts";
 
@@ -35,8 +36,8 @@ function resolve(plugin: Plugin, signal = stream.signal): string[] {
   return seen;
 }
 
-function describe({ resource, error }: Resolution): string {
-  return `${resource ? inShort(resource.value) : "nothing"}${error && `: ${error}`}`;
+function describe({ resource, reasons }: Resolution): string {
+  return [resource ? inShort(resource.value) : "nothing", ...reasons.values()].join(": ");
 }
 
 /** Lets time pass, and what was waiting for it happen. */
@@ -62,13 +63,22 @@ test("a plugin gets the local file of its module, and keeps its version", async 
   assert.equal(url, "oci://registry.example.com/a:1");
 });
 
+test("the status says what was changed in a module, and what could not be", async () => {
+  const made = { adaptedFrom: "ab", adapted: ["marker"], warning: "rules by route will match nothing" };
+  resolver = createModuleResolver(async () => ({ path: "/modules/1.wasm", ...made }), silentLog);
+  resolve({});
+  await nextTurn();
+  const { adaptedFrom, adapted, warning } = resolver.plugins()[0]!;
+  assert.deepEqual({ adaptedFrom, adapted, warning }, made);
+});
+
 test("what is no plugin, or cannot be read, passes at once and untouched", () => {
   const other = rawResource("x", "type.googleapis.com/other.Type", Uint8Array.of(1));
   const unreadable = rawResource("y", typeUrls.extensionConfig, Uint8Array.of(0xff));
   for (const resource of [other, unreadable]) {
     const seen: Resolution[] = [];
     resolver.resolve(resource, (resolution) => seen.push(resolution), stream.signal);
-    assert.deepEqual(seen, [{ resource, error: "" }]);
+    assert.deepEqual(seen, [{ resource, reasons: new Map() }]);
   }
   assert.deepEqual(fetches, []);
 });
@@ -170,7 +180,7 @@ test("what Envoy refused gives way to what it took last, also for versions whose
     await fetches.at(-1)!.succeed("/modules/1.wasm");
   }
   resolver.accepted(resources[0]!);
-  assert.equal(resolver.refused(resources[1]!, "bad configuration"), resources[0]);
+  assert.equal(resolver.refused(resources[1]!, "bad configuration").resource, resources[0]);
   assert.deepEqual([stateOf("ns.a"), resolver.plugins()[0]?.error], ["last-good", "bad configuration"]);
   const seen = resolve({ configuration: "v3" });
   await fetches[2]!.fail();
@@ -183,7 +193,7 @@ test("what Envoy refused at first gives way to a substitute", async () => {
     let local: Resolution["resource"];
     resolver.resolve(plugin, ({ resource }) => (local = resource), stream.signal);
     await fetches.at(-1)!.succeed();
-    const substitute = resolver.refused(local!, "bad configuration");
+    const { resource: substitute } = resolver.refused(local!, "bad configuration");
     assert.equal(inShort(substitute!.value), failOpen ? "allow" : "deny");
     assert.equal(substitute?.version, `${plugin.version}~substitute`);
     assert.equal(stateOf("ns.a"), failOpen ? "allowing" : "denying");
@@ -192,7 +202,7 @@ test("what Envoy refused at first gives way to a substitute", async () => {
 
 test("what is no plugin has no substitute", () => {
   const other = rawResource("x", "type.googleapis.com/other.Type", Uint8Array.of(1));
-  assert.equal(resolver.refused(other, "no"), undefined);
+  assert.deepEqual(resolver.refused(other, "no"), { resource: undefined, reasons: new Map([["x", "no"]]) });
 });
 
 test("a forgotten plugin begins anew", async () => {
@@ -204,3 +214,35 @@ test("a forgotten plugin begins anew", async () => {
   await fetches[1]!.fail();
   assert.match(seen[0] ?? "", /^deny: /);
 });
+
+test("what Envoy runs, what it was given and what it would go back to is in effect", async () => {
+  const given: XdsResource[] = [];
+  for (const version of ["1", "2", "3"]) {
+    const onResolution = ({ resource }: Resolution) => given.push(resource!);
+    resolver.resolve(pluginResource({ configuration: `v${version}` }), onResolution, stream.signal);
+    await fetches.at(-1)!.succeed(`/modules/${version}.wasm`);
+    if (version === "1") resolver.accepted(given[0]!);
+  }
+  const inEffect = () => [...new Set(resolver.modulesInEffect())].sort().join();
+  assert.equal(inEffect(), "/modules/1.wasm,/modules/2.wasm,/modules/3.wasm");
+  resolver.accepted(given[1]!);
+  assert.equal(inEffect(), "/modules/2.wasm,/modules/3.wasm");
+  resolver.refused(given[2]!, "bad configuration");
+  assert.equal(inEffect(), "/modules/2.wasm");
+  resolver.forget("ns.a");
+  assert.equal(inEffect(), "");
+});
+
+for (const { asked, waited } of [
+  { asked: 120_000, waited: 120_000 },
+  { asked: 86_400_000, waited: 600_000 },
+]) {
+  test(`a registry that asks to be left alone for ${asked / 1000} s is, for ${waited / 1000} s`, async () => {
+    resolve({});
+    await fetches[0]!.fail(new SystemError("registry", "429", undefined, asked));
+    await pass(waited - 1);
+    assert.equal(fetches.length, 1);
+    await pass(1);
+    assert.equal(fetches.length, 2);
+  });
+}

@@ -5,6 +5,7 @@ import {
   type TypedExtensionConfig,
   TypedExtensionConfigSchema,
 } from "../gen/envoy/config/core/v3/extension_pb.ts";
+import { FilterChainConfigSchema } from "../gen/envoy/extensions/filters/http/filter_chain/v3/filter_chain_pb.ts";
 import { RBACSchema } from "../gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.ts";
 import { type Wasm, WasmSchema } from "../gen/envoy/extensions/filters/http/wasm/v3/wasm_pb.ts";
 import { FailurePolicy, type VmConfig } from "../gen/envoy/extensions/wasm/v3/wasm_pb.ts";
@@ -98,7 +99,30 @@ export function substituteFor({ name, version, config, failOpen }: WasmResource)
       ? { rulesStatPrefix: "wasm-default-allow" }
       : { rules: {}, rulesStatPrefix: "wasm-default-deny" },
   );
-  return encode(name, `${version}~substitute`, { ...config, typedConfig: anyPack(RBACSchema, rbac) });
+  return encode(name, `${version}${substituteMark}`, { ...config, typedConfig: anyPack(RBACSchema, rbac) });
+}
+
+const substituteMark = "~substitute";
+
+/** Whether a resource stands in for a filter whose module was never had. */
+export function isSubstitute({ version }: XdsResource): boolean {
+  return version.endsWith(substituteMark);
+}
+
+/** The filters of a chain in an ECDS resource; undefined where it is no chain, or cannot be read. */
+export function readFilterChain({
+  typeUrl,
+  value,
+}: XdsResource): readonly TypedExtensionConfig[] | undefined {
+  if (typeUrl !== typeUrls.extensionConfig) return undefined;
+  try {
+    const { typedConfig } = fromBinary(TypedExtensionConfigSchema, value);
+    const chain = typedConfig && anyUnpack(typedConfig, FilterChainConfigSchema);
+    return chain && (chain.defaultFilterChain?.filters ?? []);
+  } catch {
+    // Envoy refuses it itself, and says why.
+    return undefined;
+  }
 }
 
 function encode(name: string, version: string, config: TypedExtensionConfig): XdsResource {

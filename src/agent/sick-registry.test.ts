@@ -6,21 +6,30 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
+import { gzipSync } from "node:zlib";
+import { pluginResource } from "../../test/peers/plugin-resource.ts";
 import { tinyModule } from "../../test/peers/tiny-module.ts";
+import { until } from "../../test/peers/until.ts";
+import { silentLog } from "../log.ts";
 import { digestOf } from "../oci/digest.ts";
 import { mediaTypes } from "../oci/manifest.ts";
 import { SystemError, type SystemErrorCode } from "../system-error.ts";
 import { createModuleCache, type ModuleCacheOptions } from "./module-cache.ts";
+import { createModuleResolver } from "./resolve-module.ts";
 
 const wasm = Buffer.from(tinyModule("sick"));
-const manifest = Buffer.from(
-  JSON.stringify({
-    schemaVersion: 2,
-    mediaType: mediaTypes.ociManifest,
-    config: { mediaType: mediaTypes.ociConfig, digest: digestOf(Buffer.from("{}")), size: 2 },
-    layers: [{ mediaType: "application/wasm", digest: digestOf(wasm), size: wasm.length }],
-  }),
-);
+const manifest = manifestOf(wasm, "application/wasm");
+
+function manifestOf(layer: Uint8Array, mediaType: string): Buffer {
+  return Buffer.from(
+    JSON.stringify({
+      schemaVersion: 2,
+      mediaType: mediaTypes.ociManifest,
+      config: { mediaType: mediaTypes.ociConfig, digest: digestOf(Buffer.from("{}")), size: 2 },
+      layers: [{ mediaType, digest: digestOf(layer), size: layer.length }],
+    }),
+  );
+}
 
 type Answer = (response: ServerResponse, body: Buffer) => void;
 
@@ -32,15 +41,19 @@ let server: Server;
 /** What the registry does at its next requests; it is well after that. */
 let script: Answer[];
 let asked: string[];
+/** What it does until it is healed. */
+let sickness: { readonly manifest?: Answer; readonly blob?: Answer } | undefined;
 
 beforeEach(async () => {
   root = await mkdtemp(join(tmpdir(), "sick-registry-"));
   script = [];
   asked = [];
+  sickness = undefined;
   server = createServer((request, response) => {
     const kind = request.url?.split("/").at(-2) ?? "";
     asked.push(kind);
-    (script.shift() ?? well)(response, kind === "blobs" ? wasm : manifest);
+    const answer = script.shift() ?? sickness?.[kind === "blobs" ? "blob" : "manifest"] ?? well;
+    answer(response, kind === "blobs" ? wasm : manifest);
   }).listen(0, "127.0.0.1");
   await once(server, "listening");
 });
@@ -51,10 +64,16 @@ afterEach(async () => {
   await rm(root, { recursive: true });
 });
 
+const urlOfImage = () => `oci://127.0.0.1:${(server.address() as AddressInfo).port}/plugins/a:1`;
+
+function createCache(options: Partial<ModuleCacheOptions> = {}) {
+  return createModuleCache({ dir: root, credentials: () => undefined, backoffMs: 1, ...options });
+}
+
 function fetch(options: Partial<ModuleCacheOptions> = {}, signal?: AbortSignal) {
-  const cache = createModuleCache({ dir: root, credentials: () => undefined, backoffMs: 1, ...options });
-  const url = `oci://127.0.0.1:${(server.address() as AddressInfo).port}/plugins/a:1`;
-  return cache.fetch({ url, pullPolicy: "IfNotPresent", resource: "ns/a", resourceVersion: "1" }, signal);
+  const url = urlOfImage();
+  const request = { url, pullPolicy: "IfNotPresent", resource: "ns/a", resourceVersion: "1" } as const;
+  return createCache(options).fetch(request, signal);
 }
 
 function refusal(code: SystemErrorCode, message: RegExp) {
@@ -72,6 +91,40 @@ const status =
     void response.writeHead(code, headers).end();
 
 const hourMs = 3_600_000;
+
+test("what has another digest than the manifest says is refused, and asked for again next time", async () => {
+  const other = Buffer.from(tinyModule("sock"));
+  script = [well, (response) => void response.end(other)];
+  await assert.rejects(fetch(), refusal("digest-mismatch", /the 15 bytes have digest .*; expected sha256:/));
+  assert.equal((await fetch()).size, wasm.length);
+});
+
+test("a layer longer than the manifest says is not read to its end", async () => {
+  let sent = 0;
+  const endless: Answer = (response) => {
+    const more = () => {
+      while (response.writable && response.write(Buffer.alloc(64 << 10))) sent += 64 << 10;
+    };
+    response.on("drain", more).on("error", () => undefined);
+    more();
+  };
+  script = [well, endless];
+  await assert.rejects(fetch(), refusal("digest-mismatch", /more than 15 bytes came; expected 15/));
+  assert(sent < 64 << 20);
+});
+
+test("a manifest that the registry calls by another digest is refused", async () => {
+  script = [
+    (response, body) => {
+      response.writeHead(200, {
+        "content-type": mediaTypes.ociManifest,
+        "docker-content-digest": digestOf(wasm),
+      });
+      response.end(body);
+    },
+  ];
+  await assert.rejects(fetch(), refusal("digest-mismatch", /fetching the manifest of/));
+});
 
 test("errors that pass, of the manifest and of the layer", async () => {
   script = [status(500), status(503), well, status(502)];
@@ -103,6 +156,16 @@ test("429 that asks for more than a minute, or says nothing, is final and passed
   await assert.rejects(fetch(), refusal("registry", new RegExp(`${limited.source} \\(Retry-After: 61\\)$`)));
   await assert.rejects(fetch(), refusal("registry", new RegExp(`${limited.source}$`)));
   assert.equal(asked.length, 2);
+});
+
+test("503 that asks for more than a minute is final too, and says how long whoever asked is to wait", async () => {
+  script = [status(503, { "retry-after": "3600" })];
+  await assert.rejects(fetch(), (error) => {
+    assert.ok(error instanceof SystemError);
+    assert.deepEqual([error.code, error.retryAfterMs], ["registry", 3_600_000]);
+    return true;
+  });
+  assert.equal(asked.length, 1);
 });
 
 test("429 without an end is asked as often as allowed", async () => {
@@ -144,3 +207,87 @@ test("redirects in a circle", async () => {
   await assert.rejects(fetch(), refusal("network", /more than 5 redirects/));
   assert.equal(asked.length, 6);
 });
+
+/** An image whose layer is something else. */
+function imageOf(layer: Buffer, mediaType: string): NonNullable<typeof sickness> {
+  const manifest = manifestOf(layer, mediaType);
+  return { manifest: (response) => well(response, manifest), blob: (response) => void response.end(layer) };
+}
+
+const gib = 2 ** 30;
+const tarGzip = "application/vnd.oci.image.layer.v1.tar+gzip";
+const tarZstd = "application/vnd.oci.image.layer.v1.tar+zstd";
+/** A GiB of zeros in many members of gzip. */
+const gzipBomb = Buffer.concat(Array(1024).fill(gzipSync(Buffer.alloc(gib / 1024))));
+/** A GiB in blocks of zstd that each say "131,072 times this byte". */
+const zstdBomb = Buffer.concat([
+  Buffer.from("28b52ffd0068", "hex"),
+  Buffer.alloc(4 * 8192, Buffer.from("02001041", "hex")),
+  Buffer.from("03001041", "hex"),
+]);
+
+const oneByteASecond: Answer = (response) => {
+  response.writeHead(200, { "content-length": wasm.length });
+  let at = 0;
+  const drip = () => response.write(wasm.subarray(at, ++at));
+  const timer = setInterval(drip, 1000);
+  response.once("close", () => clearInterval(timer));
+  drip();
+};
+
+for (const { name, sick, pattern } of [
+  {
+    name: "fails",
+    sick: { manifest: status(500) },
+    pattern: /500 Internal Server Error: the registry fails/,
+  },
+  { name: "limits", sick: { manifest: status(429) }, pattern: /429 Too Many Requests/ },
+  { name: "has lost the layer", sick: { blob: status(404) }, pattern: /fetching layer .*404 Not Found/ },
+  {
+    name: "breaks off",
+    sick: { blob: (response: ServerResponse) => response.destroy() },
+    pattern: /no connection/,
+  },
+  { name: "gives one byte a second", sick: { blob: oneByteASecond }, pattern: /not finished in time/ },
+  {
+    name: "gives the half and calls it whole",
+    sick: { blob: (response: ServerResponse) => void response.end(wasm.subarray(0, 7)) },
+    pattern: /the 7 bytes have digest/,
+  },
+  {
+    name: "gives something else",
+    sick: { blob: (response: ServerResponse) => void response.end(Buffer.alloc(wasm.length)) },
+    pattern: /the 15 bytes have digest/,
+  },
+  {
+    name: "sends in a circle",
+    sick: { blob: status(307, { location: "/v2/plugins/a/blobs/x" }) },
+    pattern: /more than 5 redirects/,
+  },
+  {
+    name: "has a bomb of gzip",
+    sick: imageOf(gzipBomb, tarGzip),
+    pattern: /unpacked it has more than 8388608/,
+  },
+  {
+    name: "has a bomb of zstd",
+    sick: imageOf(zstdBomb, tarZstd),
+    pattern: /unpacked it has more than 8388608/,
+  },
+]) {
+  test(`a registry that ${name}: the error says so, memory stays, and when it is well the plugin is there`, async (t) => {
+    const stream = new AbortController();
+    t.after(() => stream.abort());
+    sickness = sick;
+    const cache = createCache({ fetchTimeoutMs: 1500, maxAttempts: 2, maxModuleBytes: 8 << 20 });
+    const resolver = createModuleResolver((request, signal) => cache.fetch(request, signal), silentLog);
+    const before = process.resourceUsage().maxRSS * 1024;
+    resolver.resolve(pluginResource({ url: urlOfImage() }), () => undefined, stream.signal);
+    const plugin = () => resolver.plugins()[0];
+    await until("it is denied", () => plugin()?.state === "denying");
+    assert.match(plugin()!.error, pattern);
+    assert(process.resourceUsage().maxRSS * 1024 - before < gib / 8, "far less than what it would unpack to");
+    sickness = undefined;
+    await until("the plugin is there", () => plugin()?.state === "ready");
+  });
+}

@@ -3,21 +3,38 @@ import { once } from "node:events";
 import { fstatSync } from "node:fs";
 import type { Log } from "../log.ts";
 import { SystemError } from "../system-error.ts";
-import { type EnvoyLogTail, envoyLogFormat, forwardEnvoyLog } from "./envoy-log.ts";
+import { type EnvoyLogLine, type EnvoyLogTail, envoyLogFormat, forwardEnvoyLog } from "./envoy-log.ts";
 import { isExecutable } from "./install-envoy.ts";
 import { runCommand } from "./run-command.ts";
 
 export interface StartEnvoyOptions {
   readonly envoyPath: string;
   readonly bootstrapPath: string;
+  /** Settings that are merged over the bootstrap, as JSON or YAML; "" for none. */
+  readonly overrides?: string;
+  /** Which Envoy of a line of hot restarts this is; undefined where it cannot be in one. */
+  readonly epoch?: Epoch;
   readonly concurrency: number;
   readonly log: Log;
+  /** Hears of each line of Envoy's log. */
+  readonly onLogLine?: (line: EnvoyLogLine) => void;
   /** Of what Envoy says itself. */
   readonly logLevel?: "trace" | "debug" | "info" | "warning" | "error" | "critical" | "off";
   /** For single components, as Envoy writes it. What plugins log has the component `wasm`. */
   readonly componentLogLevel?: string;
   /** How long connections of a listener that was replaced may stay. */
   readonly listenerDrainSeconds?: number;
+}
+
+/** A place in a line of hot restarts: Envoy N takes over the listeners of Envoy N - 1 of the same base id. */
+export interface Epoch {
+  readonly number: number;
+  /** Gets the base id that the first of the line chooses. */
+  readonly baseIdPath: string;
+  /** The line's base id, of all but its first. */
+  readonly baseId?: string;
+  /** How long the one before may take to drain until this one ends it. */
+  readonly predecessorSeconds: number;
 }
 
 /** An Envoy that was started. */
@@ -42,7 +59,7 @@ export async function startEnvoy(options: StartEnvoyOptions): Promise<RunningEnv
   const [file, ...args] = [...(guarded ? parentDeathSignal : []), envoyPath, ...envoyArguments(options)];
   // In a session of its own it does not get the terminal's Ctrl-C, which would end it before it is drained.
   const child = spawn(file!, args, { stdio: ["ignore", envoyStdout(log), "pipe"], detached: guarded });
-  const tail = forwardEnvoyLog(child.stderr!, log);
+  const tail = forwardEnvoyLog(child.stderr!, log, options.onLogLine);
   const killOnExit = () => child.kill("SIGKILL");
   process.once("exit", killOnExit);
   const ended = untilEnded(child).finally(() => process.off("exit", killOnExit));
@@ -62,8 +79,8 @@ async function untilEnded(child: ChildProcess): Promise<string> {
 function envoyArguments(options: StartEnvoyOptions): string[] {
   const { logLevel = "warning", componentLogLevel = "wasm:info", listenerDrainSeconds = 45 } = options;
   return [
-    ...["--config-path", options.bootstrapPath],
-    "--disable-hot-restart",
+    ...configurationArguments(options),
+    ...(options.epoch ? epochArguments(options.epoch) : ["--disable-hot-restart"]),
     ...["--concurrency", String(options.concurrency)],
     ...["--drain-time-s", String(listenerDrainSeconds)],
     // Every answer on a draining listener closes its connection; `gradual` leaves most open until the end.
@@ -73,6 +90,42 @@ function envoyArguments(options: StartEnvoyOptions): string[] {
     ...["--log-format", envoyLogFormat],
     "--skip-deprecated-logs",
   ];
+}
+
+function configurationArguments({
+  bootstrapPath,
+  overrides = "",
+}: Pick<StartEnvoyOptions, "bootstrapPath" | "overrides">): string[] {
+  return ["--config-path", bootstrapPath, ...(overrides === "" ? [] : ["--config-yaml", overrides])];
+}
+
+function epochArguments({ number, baseId, baseIdPath, predecessorSeconds }: Epoch): string[] {
+  const line =
+    baseId === undefined ? ["--use-dynamic-base-id", "--base-id-path", baseIdPath] : ["--base-id", baseId];
+  return [
+    ...line,
+    ...["--restart-epoch", String(number)],
+    ...["--parent-shutdown-time-s", String(predecessorSeconds)],
+    // To get them an Envoy waits for its predecessor in its main thread, and dies if that has died.
+    "--skip-hot-restart-parent-stats",
+  ];
+}
+
+const validationMs = 60_000;
+
+/** Why an Envoy cannot be run, "" where nothing is known against it: it is let check the bootstrap, and opens no port for that. */
+export async function findFault(
+  options: Pick<StartEnvoyOptions, "envoyPath" | "bootstrapPath" | "overrides">,
+  signal?: AbortSignal,
+): Promise<string> {
+  const { envoyPath } = options;
+  if (!(await isExecutable(envoyPath))) return `${envoyPath} is no executable file`;
+  const args = ["--mode", "validate", ...configurationArguments(options), "--log-level", "warning"];
+  const { status, stderr } = await runCommand(envoyPath, args, { timeoutMs: validationMs, signal });
+  if (status === 0) return "";
+  const said = stderr.trim().split("\n").slice(-2).join(" ").slice(-1000) || "nothing";
+  const end = status === undefined ? "did not end by itself" : `ended with status ${status}`;
+  return `${envoyPath} does not take its bootstrap: with --mode validate it ${end} and said: ${said}`;
 }
 
 const parentDeathSignal = ["setpriv", "--pdeathsig", "KILL", "--"];

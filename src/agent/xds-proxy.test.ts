@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -18,14 +19,20 @@ import { createFetches, type Fetch, inShort, pluginResource } from "../../test/p
 import { freePort } from "../../test/peers/ports.ts";
 import { until } from "../../test/peers/until.ts";
 import {
+  DeltaDiscoveryRequestSchema,
   DeltaDiscoveryResponseSchema,
+  DiscoveryRequestSchema,
   DiscoveryResponseSchema,
   ResourceSchema,
 } from "../gen/envoy/service/discovery/v3/discovery_pb.ts";
 import { silentLog } from "../log.ts";
-import { passThroughDefinition } from "../xds/ads.ts";
+import { createWatchable, type Watchable } from "../watchable.ts";
+import { adsDefinition, passThroughDefinition } from "../xds/ads.ts";
+import { encodeIncremental, encodeStateOfTheWorld } from "../xds/encode.ts";
+import { rawResource } from "../xds/snapshot.ts";
 import { typeUrls } from "../xds/type-urls.ts";
 import { createModuleResolver, type ModuleResolver } from "./resolve-module.ts";
+import type { ListenerRewrite } from "./rewrite-listeners.ts";
 import { serveXdsProxy } from "./xds-proxy.ts";
 
 type Method = keyof typeof passThroughDefinition;
@@ -42,6 +49,7 @@ let port: number;
 let fetches: Fetch[];
 let resolver: ModuleResolver;
 let agent: AbortController;
+let listenerRewrite: Watchable<ListenerRewrite>;
 let envoy: Envoy;
 let discovery: Server | undefined;
 /** The streams that discovery has got. */
@@ -56,7 +64,9 @@ beforeEach(async () => {
   resolver = createModuleResolver(source.fetchModule, silentLog);
   agent = new AbortController();
   const target = `127.0.0.1:${port}`;
-  await serveXdsProxy({ target, socket, resolver, log: silentLog, signal: agent.signal });
+  listenerRewrite = createWatchable();
+  const { signal } = agent;
+  await serveXdsProxy({ target, socket, resolver, listenerRewrite, log: silentLog, signal });
   envoy = new EnvoyClient(`unix:${socket}`, credentials.createInsecure()) as unknown as Envoy;
   await startDiscovery();
 });
@@ -235,10 +245,151 @@ function inEcds(method: Method, bytes: Buffer): string[] {
   );
 }
 
-test("without a discovery Envoy is told that it is unavailable", async () => {
-  discovery?.forceShutdown();
-  assert.equal(await openDown("deltaAggregatedResources").ended, status.UNAVAILABLE);
-});
+for (const method of methods) {
+  test(`${method}: without a discovery Envoy waits, and its requests arrive when there is one`, async () => {
+    discovery?.forceShutdown();
+    const { down } = openDown(method);
+    const request = foreignMessage(method, "request", typeUrls.listener);
+    down.write(request);
+    await startDiscovery();
+    const up = await until("discovery has the stream", () => upstreams[0]);
+    const arrived = once(up, "data");
+    assert.deepEqual((await arrived)[0], request);
+  });
+
+  test(`${method}: while discovery is away Envoy is answered with what it said, modules and all, until it is back`, async () => {
+    const { down, up, atEnvoy, atDiscovery, ended } = await open(method);
+    const said = [
+      response(method, typeUrls.cluster, ["a", "b"]),
+      response(method, typeUrls.endpoints, ["a", "b"]),
+      response(method, typeUrls.listener, ["l"]),
+      response(method, typeUrls.routes, ["r", "not asked for any more"]),
+    ];
+    for (const bytes of [...said, ecdsResponse(method)]) up.write(bytes);
+    await (await until("a module is asked for", () => fetches[0])).succeed("/modules/1.wasm");
+    await until("all of it is at Envoy", () => atEnvoy.length === 5);
+    down.write(narrowed(method, typeUrls.routes, ["r"], ["not asked for any more"]));
+    await until("discovery knows what Envoy wants", () => atDiscovery.length > 0);
+    discovery?.forceShutdown();
+    await ended;
+
+    const again = openDown(method);
+    for (const [typeUrl, names] of [
+      [typeUrls.cluster, []],
+      [typeUrls.listener, []],
+      [typeUrls.endpoints, ["b"]],
+      [typeUrls.routes, ["r", "not asked for any more"]],
+      [typeUrls.extensionConfig, [pluginResource().name]],
+    ] as const)
+      again.down.write(subscription(method, typeUrl, names));
+    await (await until("the module is asked for", () => fetches[1])).succeed("/modules/1.wasm");
+    await until("all is answered", () => again.atEnvoy.length === 5);
+    const answers = again.atEnvoy.map((bytes) => namesIn(method, bytes));
+    assert.deepEqual(answers, [["a", "b"], ["l"], ["b"], ["r"], [pluginResource().name]]);
+    assert.deepEqual(inEcds(method, again.atEnvoy[4]!), ["{} at /modules/1.wasm"]);
+
+    await startDiscovery();
+    assert.equal(await again.ended, status.OK);
+    const reached = await open(method);
+    reached.up.write(said[0]!);
+    await until("discovery answers", () => reached.atEnvoy.length === 1);
+  });
+}
+
+for (const method of methods) {
+  test(`${method}: listeners that Envoy has are asked for anew when they are to be rewritten`, async () => {
+    const first = await open(method);
+    first.up.write(response(method, typeUrls.listener, ["l"]));
+    await until("the listener is there", () => first.atEnvoy.length === 1);
+    assert.deepEqual(namesIn(method, first.atEnvoy[0]!), ["l"]);
+    listenerRewrite.set((value) => Buffer.from(value).fill("L", 2));
+    assert.equal(await first.ended, status.OK);
+
+    const { down, up, atEnvoy, atDiscovery } = await open(method);
+    for (const version of ["1", "2+rewritten"]) down.write(known(method, typeUrls.listener, version));
+    down.write(known(method, typeUrls.cluster, "1"));
+    await until("discovery has been asked", () => atDiscovery.length === 3);
+    assert.deepEqual(
+      atDiscovery.map((bytes) => versionIn(method, bytes)),
+      ["", "2", "1"],
+    );
+    for (const typeUrl of [typeUrls.listener, typeUrls.cluster]) up.write(response(method, typeUrl, ["l"]));
+    await until("both have arrived", () => atEnvoy.length === 2);
+    assert.deepEqual(
+      atEnvoy.map((bytes) => valuesIn(method, bytes)),
+      [["L"], ["l"]],
+    );
+  });
+}
+
+/** What Envoy says of a resource `l` that it has, when it connects again. */
+function known(method: Method, typeUrl: string, version: string): Buffer {
+  return method === "deltaAggregatedResources"
+    ? adsDefinition[method].requestSerialize(
+        create(DeltaDiscoveryRequestSchema, { typeUrl, initialResourceVersions: { l: version } }),
+      )
+    : adsDefinition[method].requestSerialize(
+        create(DiscoveryRequestSchema, { typeUrl, versionInfo: version }),
+      );
+}
+
+/** The version that a request says. */
+function versionIn(method: Method, bytes: Buffer): string {
+  if (method === "deltaAggregatedResources")
+    return adsDefinition[method].requestDeserialize(bytes).initialResourceVersions.l ?? "";
+  return adsDefinition[method].requestDeserialize(bytes).versionInfo;
+}
+
+/** A response with resources that are nothing but their names. */
+function response(method: Method, typeUrl: string, names: readonly string[]): Buffer {
+  const resources = names.map((name) =>
+    rawResource(name, typeUrl, Buffer.from([0x0a, name.length, ...Buffer.from(name)])),
+  );
+  const fields = { typeUrl, version: "1", nonce: typeUrl, resources };
+  return method === "deltaAggregatedResources"
+    ? encodeIncremental({ ...fields, removed: [] })
+    : encodeStateOfTheWorld(fields);
+}
+
+function subscription(method: Method, typeUrl: string, names: readonly string[]): Buffer {
+  const node = { id: "test" };
+  return method === "deltaAggregatedResources"
+    ? adsDefinition[method].requestSerialize(
+        create(DeltaDiscoveryRequestSchema, { typeUrl, node, resourceNamesSubscribe: [...names] }),
+      )
+    : adsDefinition[method].requestSerialize(
+        create(DiscoveryRequestSchema, { typeUrl, node, resourceNames: [...names] }),
+      );
+}
+
+/** What Envoy says when it wants less than before. */
+function narrowed(
+  method: Method,
+  typeUrl: string,
+  wanted: readonly string[],
+  dropped: readonly string[],
+): Buffer {
+  return method === "deltaAggregatedResources"
+    ? adsDefinition[method].requestSerialize(
+        create(DeltaDiscoveryRequestSchema, { typeUrl, resourceNamesUnsubscribe: [...dropped] }),
+      )
+    : subscription(method, typeUrl, wanted);
+}
+
+function namesIn(method: Method, bytes: Buffer): string[] {
+  if (method === "deltaAggregatedResources")
+    return adsDefinition[method].responseDeserialize(bytes).resources.map(({ name }) => name);
+  return valuesIn(method, bytes);
+}
+
+/** The names within the resources of a response. */
+function valuesIn(method: Method, bytes: Buffer): string[] {
+  const values =
+    method === "deltaAggregatedResources"
+      ? adsDefinition[method].responseDeserialize(bytes).resources.map(({ resource }) => resource!.value)
+      : adsDefinition[method].responseDeserialize(bytes).resources.map(({ value }) => value);
+  return values.map((value) => Buffer.from(value.subarray(2, 2 + value[1]!)).toString());
+}
 
 test("the socket is its owner's alone, and takes the place of one that was left behind", async () => {
   assert.equal(statSync(socket).mode & 0o777, 0o600);

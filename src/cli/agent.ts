@@ -1,7 +1,9 @@
 import type { Command } from "commander";
-import { type AgentOptions, startAgent } from "../agent/agent.ts";
+import { type AgentOptions, defaultModuleCacheBytes, startAgent } from "../agent/agent.ts";
 import { findEnvoy } from "../agent/install-envoy.ts";
 import { gatewayNode } from "../agent/node.ts";
+import type { RestartRequest } from "../agent/run-envoy.ts";
+import { createWatchable, type Watchable } from "../watchable.ts";
 import {
   addCommonOptions,
   addOption,
@@ -21,6 +23,7 @@ export interface AgentFlags extends CommonOptions {
   readonly discovery: string | undefined;
   readonly envoy: boolean;
   readonly envoyPath: string | undefined;
+  readonly envoyBootstrap: string | undefined;
   readonly concurrency: number;
   readonly adminPort: number;
   readonly agentPort: number;
@@ -33,6 +36,7 @@ export interface AgentFlags extends CommonOptions {
   readonly registrySkipVerify: readonly string[] | undefined;
   readonly allowPrivateRedirects: "true" | "false" | undefined;
   readonly gatewayAbi: AgentOptions["gatewayAbi"];
+  readonly moduleCacheBytes: number;
   readonly xds: "incremental" | "state-of-the-world";
   readonly nodeName: string;
   readonly nodeNamespace: string;
@@ -64,14 +68,22 @@ export function addAgentOptions(command: Command): void {
     "--envoy-path <path>",
     "the Envoy to run; WASMLINE_ENVOY, else the installed one, unless given",
   );
+  addOption(
+    command,
+    "--envoy-bootstrap <file>",
+    "settings (JSON or YAML) that Envoy merges over the bootstrap it gets",
+  );
   addOption(command, "--concurrency <n>", "Envoy's worker threads", (option) =>
     option.default(2).argParser(integer(1, 1024)),
   );
   addOption(command, "--data-dir <path>", "holds modules, socket and Envoy's bootstrap", (option) =>
     option.default("./wasmline-data"),
   );
-  addOption(command, "--drain-seconds <n>", "how long connections may take to go at the end", (option) =>
-    option.default(5).argParser(integer(0, 3600)),
+  addOption(
+    command,
+    "--drain-seconds <n>",
+    "how long connections may take to go when Envoy ends or another takes over",
+    (option) => option.default(5).argParser(integer(0, 3600)),
   );
   addOption(command, "--envoy-log-level <level>", "what Envoy itself logs", (option) =>
     option.default("warning").choices(["trace", "debug", "info", "warning", "error", "critical", "off"]),
@@ -111,6 +123,12 @@ export function addAgentOptions(command: Command): void {
     "--gateway-abi <abi>",
     "whose Envoy the gateway is: modules for Higress' are adapted to a stock one, or refused",
     (option) => option.default("stock").choices(["stock", "higress"]),
+  );
+  addOption(
+    command,
+    "--module-cache-bytes <n>",
+    "what modules on disk may take together; above it, those that are not in effect go, least recently used first",
+    (option) => option.default(defaultModuleCacheBytes).argParser(integer(0, Number.MAX_SAFE_INTEGER)),
   );
   addOption(command, "--xds <form>", "how Envoy asks for its configuration", (option) =>
     option.default("incremental").choices(["incremental", "state-of-the-world"]),
@@ -153,6 +171,7 @@ export function agentOptionsOf(
     unverifiedRegistries: flags.registrySkipVerify ?? [],
     allowPrivateRedirects: flags.allowPrivateRedirects === "true",
     gatewayAbi: flags.gatewayAbi,
+    moduleCacheBytes: flags.moduleCacheBytes,
     incremental: flags.xds === "incremental",
   };
 }
@@ -165,7 +184,16 @@ export function envoyOptionsOf(flags: AgentFlags, path: string): NonNullable<Age
     adminPort: withOffset(flags, flags.adminPort),
     drainMs: flags.drainSeconds * 1000,
     logLevel: flags.envoyLogLevel,
+    overridesPath: flags.envoyBootstrap,
+    restart: restartRequests(),
   };
+}
+
+/** SIGUSR2 asks for another Envoy. Not SIGHUP: that comes by itself when a terminal is closed. */
+function restartRequests(): Watchable<RestartRequest> {
+  const requests = createWatchable<RestartRequest>();
+  process.on("SIGUSR2", () => requests.set({ reason: "SIGUSR2" }));
+  return requests;
 }
 
 async function runAgent(flags: AgentFlags): Promise<void> {

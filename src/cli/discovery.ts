@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import type { BuildOptions } from "../discovery/build-snapshot.ts";
 import { startDiscovery } from "../discovery/discovery.ts";
 import type { EcdsDefault } from "../discovery/http-filters.ts";
+import type { ChainShape } from "../discovery/proxy.ts";
 import {
   addCommonOptions,
   addOption,
@@ -23,6 +24,7 @@ export interface DiscoveryFlags extends CommonOptions, BuildFlags {
 export interface BuildFlags {
   readonly ecdsDefault: EcdsDefault;
   readonly rootNamespace: string;
+  readonly chain: ChainShape;
 }
 
 export function addDiscoveryCommand(program: Command): void {
@@ -47,12 +49,6 @@ export function addDiscoveryCommand(program: Command): void {
 
 export function addDiscoveryOptions(command: Command): void {
   addBuildOptions(command);
-  addOption(
-    command,
-    "--chain <shape>",
-    "a filter for each plugin in the listener; no other is there yet",
-    (option) => option.default("listener").choices(["listener"]),
-  );
   addPort(command, "xds-port", 15010, "discovery's gRPC: ADS");
   addPort(command, "discovery-port", 15014, "discovery's HTTP: /ready, /debug, /metrics");
 }
@@ -70,10 +66,16 @@ export function addBuildOptions(command: Command): void {
     "namespace whose plugins apply to gateways of every namespace",
     (option) => option.default("higress-system"),
   );
+  addOption(
+    command,
+    "--chain <shape>",
+    "a filter for each plugin in the listener, or the chain by ECDS: then adding, removing and reordering plugins leaves the listener as it is, where the gateway's Envoy has the filter for it",
+    (option) => option.default("listener").choices(["listener", "dynamic"]),
+  );
 }
 
-export function buildOptionsOf({ ecdsDefault, rootNamespace }: BuildFlags): BuildOptions {
-  return { ecdsDefault, rootNamespace };
+export function buildOptionsOf({ ecdsDefault, rootNamespace, chain }: BuildFlags): BuildOptions {
+  return { ecdsDefault, rootNamespace, chain };
 }
 
 async function runDiscovery(flags: DiscoveryFlags): Promise<void> {

@@ -2,6 +2,7 @@ import { type AdminAddress, adminGet, ready } from "../agent/envoy-admin.ts";
 import type { Core } from "../core/core.ts";
 import type { Discovery } from "../discovery/discovery.ts";
 import { extensionConfigName } from "../discovery/extension-configs.ts";
+import { resourceStates } from "../xds/resource-states.ts";
 import type { SubscriptionStatus } from "../xds/subscription.ts";
 import { typeUrls } from "../xds/type-urls.ts";
 
@@ -51,8 +52,9 @@ function settle(
   const listeners = [...lds.synced.resources.keys()];
   if (listeners.length === 0 || plugins.length === 0) return { listeners, rejected: [] };
   const ecds = of(typeUrls.extensionConfig);
-  if (!ecds || !plugins.every((name) => ecds.names?.has(name))) return undefined;
-  return { listeners, rejected: plugins.filter((name) => ecds.rejected.has(name)) };
+  const states = new Map(ecds && resourceStates(ecds).map(({ name, state }) => [name, state]));
+  if (!plugins.every((name) => states.has(name))) return undefined;
+  return { listeners, rejected: plugins.filter((name) => states.get(name) === "ERROR") };
 }
 
 /** The addresses that Envoy listens on, once all listeners are active. */

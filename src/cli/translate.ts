@@ -106,7 +106,8 @@ export function gatewaySnapshot(config: IstioConfigSet, node: GatewayNode, optio
     ...plugin,
     spec: plugin.shownSpec ?? plugin.spec,
   }));
-  return buildSnapshot({ ...config, WasmPlugin }, proxy, options);
+  // A node by its id alone names no extensions: it has whatever the shape needs.
+  return buildSnapshot({ ...config, WasmPlugin }, { ...proxy, chain: options.chain }, options);
 }
 
 /** A snapshot as one object of proto3 JSON. Certificates and credentials are not in it. */

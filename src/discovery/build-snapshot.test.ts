@@ -9,13 +9,13 @@ import { VirtualServiceSchema } from "../gen/istio/networking/v1alpha3/virtual_s
 import { SecretSchema } from "../gen/k8s/io/api/core/v1/secret_pb.ts";
 import { emptyIstioConfigSet, type IstioConfig, type IstioConfigSet } from "../istio/config.ts";
 import { resourceJson } from "../xds/envoy-json.ts";
-import type { Snapshot } from "../xds/snapshot.ts";
+import { diffTypes, type Snapshot } from "../xds/snapshot.ts";
 import { pushOrder, typeUrls } from "../xds/type-urls.ts";
 import { buildSnapshot, createSnapshotBuilder, defaultBuildOptions } from "./build-snapshot.ts";
 import { type ProxyNode, proxyOf } from "./proxy.ts";
 
 const namespace = "higress-system";
-const proxy: ProxyNode = { namespace, labels: {}, trusted: true };
+const proxy: ProxyNode = { namespace, labels: {}, trusted: true, chain: "listener" };
 
 function makePlugin(
   name: string,
@@ -171,6 +171,139 @@ suite("a builder", () => {
   });
 });
 
+suite("a dynamic chain", () => {
+  const dynamic: ProxyNode = { ...proxy, chain: "dynamic" };
+  const gateway = (...numbers: number[]): IstioConfig<"Gateway"> => ({
+    ...base.Gateway[0]!,
+    spec: create(GatewaySchema, {
+      servers: numbers.map((number) => ({ port: { ...port, number }, hosts: ["*"] })),
+    }),
+  });
+  /** The plugins of each chain, by its name without `chain.`. */
+  const chainsOf = (snapshot: Snapshot) =>
+    Object.fromEntries(
+      [...snapshot.get(typeUrls.extensionConfig)!.resources.values()].map(({ name, filters }) => [
+        name.replace(/^chain\./, ""),
+        filters!.map((filter) => filter.name.replace(`${namespace}.`, "")).join(" "),
+      ]),
+    );
+  const config = (...plugins: IstioConfig<"WasmPlugin">[]): IstioConfigSet => ({
+    ...base,
+    WasmPlugin: plugins,
+  });
+  const authn = { phase: PluginPhase.AUTHN };
+
+  test("holds the plugins of a phase in their order, and there is one for each phase, empty or not", () => {
+    const snapshot = buildSnapshot(
+      config(
+        makePlugin("a", authn),
+        makePlugin("b", { ...authn, priority: 5 }),
+        makePlugin("c"),
+        makePlugin("d", { phase: PluginPhase.STATS }),
+      ),
+      dynamic,
+    );
+    assert.deepEqual(chainsOf(snapshot), {
+      "authn.80": "b a",
+      "authz.80": "",
+      "stats.80": "d",
+      "unspecified.80": "c",
+    });
+    const [chain] = snapshot.get(typeUrls.extensionConfig)!.resources.values();
+    const { typedConfig } = resourceJson(chain!) as {
+      typedConfig: { defaultFilterChain: { filters: { name: string; typedConfig: object }[] } };
+    };
+    const listed = buildSnapshot(config(makePlugin("b", { ...authn, priority: 5 })), proxy);
+    const [plain] = listed.get(typeUrls.extensionConfig)!.resources.values();
+    const { "@type": _, ...expected } = resourceJson(plain!) as Record<string, unknown>;
+    assert.deepEqual(typedConfig.defaultFilterChain.filters[0], expected);
+  });
+
+  test("stands in the listener by its phase's name, among the built-in filters", () => {
+    const [listener] = buildSnapshot(config(), dynamic).get(typeUrls.listener)!.resources.values();
+    const json = JSON.stringify(resourceJson(listener!));
+    const names = [
+      ...json.matchAll(/"name":"(?:envoy\.filters\.http\.|)((?:chain\.)?[\w.]+)","(?:typed|config)/g),
+    ];
+    assert.deepEqual(
+      names.map(([, name]) => name).filter((name) => !name!.startsWith("envoy")),
+      [
+        ...["cors", "chain.authn.80", "chain.authz.80", "rbac", "local_ratelimit"],
+        ...["chain.stats.80", "chain.unspecified.80", "fault", "router"],
+      ],
+    );
+    assert.match(
+      json,
+      /"typeUrls":\["type.googleapis.com\/envoy.extensions.filters.http.filter_chain.v3.FilterChainConfig"\]/,
+    );
+    assert.doesNotMatch(json, /defaultConfig/);
+    const always = buildSnapshot(config(), dynamic, { ...defaultBuildOptions, ecdsDefault: "always" });
+    const [chapter] = always.get(typeUrls.listener)!.resources.values();
+    assert.match(JSON.stringify(resourceJson(chapter!)), /"applyDefaultConfigWithoutWarming":true/);
+  });
+
+  test("changes alone when plugins come, go, change their places or are edited", () => {
+    const build = createSnapshotBuilder(dynamic, defaultBuildOptions);
+    const [a, b, c] = [makePlugin("a", authn), makePlugin("b", authn), makePlugin("c")] as const;
+    const [chain, other] = ["chain.authn.80", "chain.unspecified.80"] as const;
+    let before = build(config(a, c));
+    for (const [plugins, changed] of [
+      [[a, b, c], [chain]],
+      [[a, makePlugin("b", { ...authn, priority: 9 }), c], [chain]],
+      [[makePlugin("a", { ...authn, pluginConfig: { x: 1 } }), b, c], [chain]],
+      [[b, c], [chain]],
+      [[b, makePlugin("c", { failStrategy: FailStrategy.FAIL_OPEN })], [other]],
+      [[b, c], [other]],
+      [
+        [makePlugin("b"), c],
+        [other, chain],
+      ],
+      [[], [other]],
+    ] as const) {
+      const now = build(config(...plugins));
+      assert.deepEqual(changedTypes(before, now), [typeUrls.extensionConfig]);
+      const { changed: sent } = diffTypes(
+        before.get(typeUrls.extensionConfig)!,
+        now.get(typeUrls.extensionConfig)!,
+      );
+      assert.deepEqual(
+        sent.map(({ name }) => name),
+        changed,
+      );
+      before = now;
+    }
+  });
+
+  test("is put together from plugins that are encoded once, and stays the same object while they are", () => {
+    const build = createSnapshotBuilder(dynamic, defaultBuildOptions);
+    const before = build({ ...base, Gateway: [gateway(80, 81)] }).get(typeUrls.extensionConfig)!.resources;
+    const edited = makePlugin("p7", { priority: 7, pluginConfig: { a: 1 } });
+    const after = build({ ...withPlugin(base.WasmPlugin, 7, edited), Gateway: [gateway(80, 81)] });
+    const now = after.get(typeUrls.extensionConfig)!.resources;
+    assert.equal(now.get("chain.authn.80"), before.get("chain.authn.80"));
+    const [old, next] = [before, now].map((resources) => resources.get("chain.unspecified.80")!.filters!);
+    const differ = next!.filter((filter, index) => filter !== old![index]).map(({ name }) => name);
+    assert.deepEqual(differ, [`${namespace}.p7`]);
+    assert.deepEqual(now.get("chain.unspecified.81")!.filters, next);
+  });
+
+  test("has the plugins of its port", () => {
+    const plugins = [makePlugin("all"), makePlugin("some", { match: [{ ports: [{ number: 81 }] }] })];
+    const snapshot = buildSnapshot({ ...config(...plugins), Gateway: [gateway(80, 81)] }, dynamic);
+    const { "unspecified.80": first, "unspecified.81": second } = chainsOf(snapshot);
+    assert.deepEqual([first, second], ["all", "all some"]);
+  });
+
+  test("says the same as building anew", () => {
+    const build = createSnapshotBuilder(dynamic, defaultBuildOptions);
+    for (const spec of [{ priority: 1 }, authn, { phase: PluginPhase.STATS }, { priority: 7 }]) {
+      const edit = withPlugin(base.WasmPlugin, 7, makePlugin("p7", spec));
+      const [kept, anew] = [build(edit), buildSnapshot(edit, dynamic)];
+      for (const typeUrl of pushOrder) assert.equal(kept.get(typeUrl)!.version, anew.get(typeUrl)!.version);
+    }
+  });
+});
+
 suite("registry credentials", () => {
   const plugin = makePlugin("p", { imagePullSecret: "registry" });
   const configOf = (snapshot: Snapshot) =>
@@ -184,7 +317,11 @@ suite("registry credentials", () => {
   test("go to a gateway that is trusted, and to no other", () => {
     const key = '"ISTIO_META_WASM_IMAGE_PULL_SECRET"';
     assert.ok(configOf(buildSnapshot(withSecret("one"), proxy)).includes(`${key}:"one"`));
-    assert.ok(configOf(buildSnapshot(withSecret("one"), { ...proxy, trusted: false })).includes(`${key}:""`));
+    assert.ok(
+      configOf(buildSnapshot(withSecret("one"), { ...proxy, trusted: false, chain: "listener" })).includes(
+        `${key}:""`,
+      ),
+    );
   });
 
   test("make a new resource of the plugins that use them", () => {
@@ -198,6 +335,16 @@ suite("registry credentials", () => {
 });
 
 suite("a gateway's node", () => {
+  test("gets a dynamic chain where it is asked for and its Envoy has the filter for it", () => {
+    const filter = { name: "envoy.filters.http.filter_chain", category: "envoy.filters.http" };
+    const chainOfNode = (extensions: MessageInitShape<typeof NodeSchema>["extensions"], asked?: "dynamic") =>
+      proxyOf(create(NodeSchema, { id: "router~1.1.1.1~gw.ns~ns.svc", extensions }), false, asked).chain;
+    assert.equal(chainOfNode([filter], "dynamic"), "dynamic");
+    assert.equal(chainOfNode([filter]), "listener");
+    assert.equal(chainOfNode([{ ...filter, disabled: true }], "dynamic"), "listener");
+    assert.equal(chainOfNode([{ name: "envoy.filters.http.wasm" }], "dynamic"), "listener");
+  });
+
   const nodeOf = (node: MessageInitShape<typeof NodeSchema>) => proxyOf(create(NodeSchema, node), false);
 
   test("says its namespace and labels in Istio's metadata", () => {
@@ -207,11 +354,17 @@ suite("a gateway's node", () => {
       namespace: "ns",
       labels: { a: "1", b: "2" },
       trusted: false,
+      chain: "listener",
     });
   });
 
   test("says its namespace in its id where there is no metadata", () => {
     assert.equal(nodeOf({ id: "router~1.1.1.1~gw.other~other.svc.cluster.local" }).namespace, "other");
-    assert.deepEqual(nodeOf({ id: "anything" }), { namespace: "", labels: {}, trusted: false });
+    assert.deepEqual(nodeOf({ id: "anything" }), {
+      namespace: "",
+      labels: {},
+      trusted: false,
+      chain: "listener",
+    });
   });
 });

@@ -10,23 +10,27 @@ import {
 import { typeUrls } from "../xds/type-urls.ts";
 import { buildClusters } from "./clusters.ts";
 import { extensionConfig } from "./extension-configs.ts";
-import { type EcdsDefault, filterKey, httpFilters } from "./http-filters.ts";
+import { createFilterChains } from "./filter-chains.ts";
+import { chainFilters, type EcdsDefault, filterKey, httpFilters } from "./http-filters.ts";
 import { buildListener } from "./listeners.ts";
-import type { ProxyNode } from "./proxy.ts";
+import type { ChainShape, ProxyNode } from "./proxy.ts";
 import { buildRoutes } from "./routes.ts";
 import { buildSecrets } from "./secrets.ts";
 import { byPhase, createPluginSelection } from "./select-plugins.ts";
-import { serversByPort } from "./servers.ts";
+import { type PortServers, serversByPort } from "./servers.ts";
 
 export interface BuildOptions {
   readonly ecdsDefault: EcdsDefault;
   /** Its plugins apply to the gateways of every namespace. */
   readonly rootNamespace: string;
+  /** The shape for gateways that can take it. */
+  readonly chain: ChainShape;
 }
 
 export const defaultBuildOptions: BuildOptions = {
   ecdsDefault: "fail-open",
   rootNamespace: "higress-system",
+  chain: "listener",
 };
 
 /** Station 5: what one proxy gets of Istio's resources. */
@@ -47,20 +51,8 @@ export function createSnapshotBuilder(
   options: BuildOptions,
 ): (config: IstioConfigSet) => Snapshot {
   const selectOrdered = createPluginSelection(proxy, options.rootNamespace);
-  const filterKeys = mapIncrementally(filterKey);
   const ports = whenChanged((gateways: IstioConfigSet["Gateway"]) => serversByPort(gateways, proxy));
-  const listeners = whenChanged(
-    (
-      servers: ReturnType<typeof ports>,
-      _filterKeys: readonly string[],
-      plugins: IstioConfigSet["WasmPlugin"],
-    ) =>
-      servers.map((port) =>
-        buildListener(port, httpFilters(byPhase(plugins), port.port, options.ecdsDefault)),
-      ),
-    // The filters depend on the keys alone, not on the plugins' configuration.
-    2,
-  );
+  const withPlugins = { listener: createListenerShape, dynamic: createDynamicShape }[proxy.chain](options);
   const routes = whenChanged(
     (servers: ReturnType<typeof ports>, services: IstioConfigSet["VirtualService"]) =>
       servers.flatMap((port) => buildRoutes(port, services)),
@@ -72,26 +64,62 @@ export function createSnapshotBuilder(
     entries.flatMap((entry) => buildClusters(entry).endpoints),
   );
   const secrets = whenChanged(buildSecrets);
-  const extensionConfigs = createExtensionConfigs(proxy);
+  const encoded = createExtensionConfigs(proxy);
   const types = createTypes();
 
   return (config) => {
     const plugins = selectOrdered(config.WasmPlugin);
     const servers = ports(config.Gateway);
+    const { listeners, extensions } = withPlugins(servers, plugins, encoded(config.Secret)(plugins));
     return createSnapshot([
       types(typeUrls.cluster, clusters(config.ServiceEntry)),
       types(typeUrls.endpoints, endpoints(config.ServiceEntry)),
       types(typeUrls.secret, secrets(servers, config.Secret)),
-      types(typeUrls.extensionConfig, extensionConfigs(config.Secret)(plugins)),
-      types(typeUrls.listener, listeners(servers, filterKeys(plugins), plugins)),
+      types(typeUrls.extensionConfig, extensions),
+      types(typeUrls.listener, listeners),
       types(typeUrls.routes, routes(servers, config.VirtualService)),
     ]);
   };
 }
 
+type Plugin = IstioConfig<"WasmPlugin">;
+
+/** How plugins come into a gateway: listeners and ECDS resources that belong together. */
+type PluginShape = (
+  servers: readonly PortServers[],
+  plugins: readonly Plugin[],
+  encoded: readonly SnapshotResource[],
+) => { readonly listeners: readonly SnapshotResource[]; readonly extensions: readonly SnapshotResource[] };
+
+/** A filter for each plugin in the listener: it changes with which plugins there are, not with their configuration. */
+function createListenerShape({ ecdsDefault }: BuildOptions): PluginShape {
+  const filterKeys = mapIncrementally(filterKey);
+  const build = whenChanged(
+    (servers: readonly PortServers[], _keys: readonly string[], plugins: readonly Plugin[]) =>
+      servers.map((port) => buildListener(port, httpFilters(byPhase(plugins), port.port, ecdsDefault))),
+    // The filters depend on the keys alone.
+    2,
+  );
+  return (servers, plugins, encoded) => ({
+    listeners: build(servers, filterKeys(plugins), plugins),
+    extensions: encoded,
+  });
+}
+
+/** A filter for each phase in the listener: it does not change with plugins at all. */
+function createDynamicShape({ ecdsDefault }: BuildOptions): PluginShape {
+  const build = whenChanged((servers: readonly PortServers[]) =>
+    servers.map((port) => buildListener(port, chainFilters(port.port, ecdsDefault))),
+  );
+  const chains = createFilterChains();
+  return (servers, plugins, encoded) => {
+    const ports = [...new Set(servers.map(({ port }) => port))];
+    return { listeners: build(servers), extensions: chains(ports, plugins, encoded) };
+  };
+}
+
 /** Encodes each plugin once; again only when it or its pull secret has changed. */
 function createExtensionConfigs(proxy: ProxyNode) {
-  type Plugin = IstioConfig<"WasmPlugin">;
   type Encoded = { readonly secret: IstioConfig<"Secret"> | undefined; readonly resource: SnapshotResource };
   const encoded = new WeakMap<Plugin, Encoded>();
   return whenChanged((secrets: readonly IstioConfig<"Secret">[]) =>

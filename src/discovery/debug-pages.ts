@@ -3,6 +3,7 @@ import { jsonPage, type Page } from "../http-server.ts";
 import type { IstioConfigSet } from "../istio/config.ts";
 import { holdsSecretsAnnotation } from "../istio/mcp.ts";
 import { resourceJson } from "../xds/envoy-json.ts";
+import { resourceStates } from "../xds/resource-states.ts";
 import type { ClientStatus, XdsServer } from "../xds/server.ts";
 import type { XdsResource } from "../xds/snapshot.ts";
 import type { SubscriptionStatus } from "../xds/subscription.ts";
@@ -57,15 +58,7 @@ export function ecdszPage(server: XdsServer, proxyId: string | null): Page {
 
 function pluginsOf(subscriptions: readonly SubscriptionStatus[]) {
   const ecds = subscriptions.find(({ typeUrl }) => typeUrl === typeUrls.extensionConfig);
-  return [...(ecds?.names ?? [])].sort().map((name) => pluginStatus(name, ecds!));
-}
-
-function pluginStatus(name: string, { synced, pending, rejected }: SubscriptionStatus) {
-  const version = synced?.resources.get(name)?.version ?? "";
-  const rejection = rejected.get(name);
-  if (!version) return { name, version, state: "MISSING", error: "there is no such plugin any more" };
-  if (rejection) return { name, version, state: "ERROR", error: rejection.error };
-  return { name, version, state: pending.has(name) ? "PENDING" : "SYNCED", error: "" };
+  return ecds ? resourceStates(ecds) : [];
 }
 
 /** `/debug/config_dump?proxyID=ID[&types=ecds]`: what a gateway was sent, in the shape of Envoy's own dump. Holds no secrets. */
@@ -143,7 +136,7 @@ function dumpOf(
     ({ name }) => subscription?.names?.has(name) ?? true,
   );
   const entries = sent.map((resource) => {
-    const body = redacted(withType(resource), secretive.has(resource.name));
+    const body = redacted(withType(resource), secretive);
     if (dump !== "ListenersConfigDump") return { version_info: resource.version, [item]: body };
     return { name: resource.name, active_state: { version_info: resource.version, listener: body } };
   });
@@ -157,13 +150,17 @@ function withType(resource: XdsResource): JsonValue {
 /** Where a template can put a value from a Secret. */
 const secretiveKeys: readonly string[] = ["configuration", "key_values", "root_id", "uri"];
 
-/** Leaves out registry credentials, and of a plugin that holds values from Secrets whatever can be one. */
-function redacted(value: JsonValue, holdsSecrets: boolean): JsonValue {
+/**
+ * Leaves out registry credentials, and of a plugin that holds values from Secrets whatever can be one, wherever its
+ * filter is.
+ */
+function redacted(value: JsonValue, secretive: ReadonlySet<string>, holdsSecrets = false): JsonValue {
   if (typeof value !== "object" || value === null) return value;
-  if (Array.isArray(value)) return value.map((item) => redacted(item, holdsSecrets));
+  if (Array.isArray(value)) return value.map((item) => redacted(item, secretive, holdsSecrets));
+  const holds = holdsSecrets || (typeof value.name === "string" && secretive.has(value.name));
   const entries = Object.entries(value).map(([key, item]) => {
-    const secret = key === wasmEnv.pullSecret || (holdsSecrets && secretiveKeys.includes(key));
-    return [key, secret ? "<Redacted>" : redacted(item, holdsSecrets)] as const;
+    const secret = key === wasmEnv.pullSecret || (holds && secretiveKeys.includes(key));
+    return [key, secret ? "<Redacted>" : redacted(item, secretive, holds)] as const;
   });
   return Object.fromEntries(entries);
 }

@@ -1,7 +1,7 @@
 import { networkInterfaces } from "node:os";
 import { create } from "@bufbuild/protobuf";
 import { Registry } from "prom-client";
-import { NodeSchema } from "../gen/envoy/config/core/v3/base_pb.ts";
+import { type Node, NodeSchema } from "../gen/envoy/config/core/v3/base_pb.ts";
 import { getOrCreate } from "../get-or-create.ts";
 import { readyPage, servePages } from "../http-server.ts";
 import type { IstioConfigSet } from "../istio/config.ts";
@@ -49,11 +49,14 @@ export async function startDiscovery(options: DiscoveryOptions): Promise<Discove
   followCore({ target: options.core, mode: options.mcp, node, onConfig: config.set, signal, log });
   const snapshots = createSnapshots(config, options.build, proxiesInUse, signal);
   const server = createXdsServer({
-    snapshotFor: (proxyNode, peer) => snapshots(proxyOf(proxyNode, isLocal(peer))),
+    snapshotFor: (proxyNode, peer) => snapshots(toProxy(proxyNode, peer)),
     log,
   });
+  function toProxy(proxyNode: Node, peer: string): ProxyNode {
+    return proxyOf(proxyNode, isLocal(peer), options.build.chain);
+  }
   function proxiesInUse(): ProxyNode[] {
-    return server.clients().map((client) => proxyOf(client.node, isLocal(client.peer)));
+    return server.clients().map((client) => toProxy(client.node, client.peer));
   }
   const metrics = new Registry();
   addServerMetrics(metrics, server);

@@ -21,7 +21,11 @@ function makePlugin(
 
 /** The filters of a gateway's port 80 as Envoy's dump shows them. */
 function dumpFilters(plugins: readonly IstioConfig<"WasmPlugin">[], ecdsDefault: EcdsDefault = "fail-open") {
-  const selected = selectPlugins(plugins, { namespace: root, labels: {}, trusted: false }, root);
+  const selected = selectPlugins(
+    plugins,
+    { namespace: root, labels: {}, trusted: false, chain: "listener" },
+    root,
+  );
   return httpFilters(selected, 80, ecdsDefault).map(
     (filter) => envoyJson(HttpFilterSchema, filter, true) as { name: string; config_discovery?: object },
   );

@@ -1,9 +1,10 @@
 import { create, type DescMessage, type MessageInitShape } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
-import { ApiVersion } from "../gen/envoy/config/core/v3/config_source_pb.ts";
+import { ApiVersion, type ExtensionConfigSource } from "../gen/envoy/config/core/v3/config_source_pb.ts";
 import { CompositeSchema } from "../gen/envoy/extensions/filters/http/composite/v3/composite_pb.ts";
 import { CorsSchema } from "../gen/envoy/extensions/filters/http/cors/v3/cors_pb.ts";
 import { HTTPFaultSchema } from "../gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts";
+import { FilterChainConfigSchema } from "../gen/envoy/extensions/filters/http/filter_chain/v3/filter_chain_pb.ts";
 import { LocalRateLimitSchema } from "../gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.ts";
 import { RBACSchema } from "../gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.ts";
 import { RouterSchema } from "../gen/envoy/extensions/filters/http/router/v3/router_pb.ts";
@@ -13,8 +14,9 @@ import {
 } from "../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
 import { FailStrategy, PluginPhase } from "../gen/istio/extensions/v1alpha1/wasm_pb.ts";
 import type { IstioConfig } from "../istio/config.ts";
-import { compositeTypeUrl, rbacTypeUrl, wasmTypeUrl } from "../xds/type-urls.ts";
+import { compositeTypeUrl, filterChainTypeUrl, rbacTypeUrl, wasmTypeUrl } from "../xds/type-urls.ts";
 import { extensionConfigName } from "./extension-configs.ts";
+import { chainName } from "./filter-chains.ts";
 import { type PluginsByPhase, runsAtPort } from "./select-plugins.ts";
 
 /**
@@ -23,22 +25,32 @@ import { type PluginsByPhase, runsAtPort } from "./select-plugins.ts";
  */
 export type EcdsDefault = "fail-open" | "always";
 
-/** The HTTP filters of a listener, in the order of Higress' gateway. Authentication of Istio's own (between the first two phases) has no source here. */
+/** The HTTP filters of a listener with a filter for each plugin. */
 export function httpFilters(plugins: PluginsByPhase, port: number, ecdsDefault: EcdsDefault): HttpFilter[] {
-  const phase = (name: PluginPhase) =>
-    plugins[name]
+  return inOrder((phase) =>
+    plugins[phase]
       .filter((plugin) => runsAtPort(plugin, port))
-      .map((plugin) => pluginFilter(plugin, ecdsDefault));
+      .map((plugin) => pluginFilter(plugin, ecdsDefault)),
+  );
+}
+
+/** The HTTP filters of a listener with a filter for each phase, whatever the plugins are. */
+export function chainFilters(port: number, ecdsDefault: EcdsDefault): HttpFilter[] {
+  return inOrder((phase) => [chainFilter(phase, port, ecdsDefault)]);
+}
+
+/** The order of Higress' gateway. Authentication of Istio's own (between the first two phases) has no source here. */
+function inOrder(filtersOf: (phase: PluginPhase) => readonly HttpFilter[]): HttpFilter[] {
   return [
     builtIn("envoy.filters.http.cors", CorsSchema),
-    ...phase(PluginPhase.AUTHN),
-    ...phase(PluginPhase.AUTHZ),
+    ...filtersOf(PluginPhase.AUTHN),
+    ...filtersOf(PluginPhase.AUTHZ),
     builtIn("envoy.filters.http.rbac", RBACSchema),
     builtIn("envoy.filters.http.local_ratelimit", LocalRateLimitSchema, {
       statPrefix: "http_local_rate_limiter",
     }),
-    ...phase(PluginPhase.STATS),
-    ...phase(PluginPhase.UNSPECIFIED_PHASE),
+    ...filtersOf(PluginPhase.STATS),
+    ...filtersOf(PluginPhase.UNSPECIFIED_PHASE),
     builtIn("envoy.filters.http.fault", HTTPFaultSchema),
     builtIn("envoy.filters.http.router", RouterSchema),
   ];
@@ -54,14 +66,10 @@ function builtIn<D extends DescMessage>(name: string, schema: D, init?: MessageI
   return create(HttpFilterSchema, { name, configType: { case: "typedConfig", value: config } });
 }
 
-/**
- * A slot that ECDS fills. It waits for its first configuration without a time limit: a listener that went live without
- * would answer 500.
- */
 function pluginFilter(plugin: IstioConfig<"WasmPlugin">, ecdsDefault: EcdsDefault): HttpFilter {
   const passThrough = anyPack(CompositeSchema, create(CompositeSchema));
   const failOpen = plugin.spec.failStrategy === FailStrategy.FAIL_OPEN;
-  const slot = {
+  const shapes = {
     always: {
       defaultConfig: passThrough,
       applyDefaultConfigWithoutWarming: true,
@@ -70,13 +78,31 @@ function pluginFilter(plugin: IstioConfig<"WasmPlugin">, ecdsDefault: EcdsDefaul
     "fail-open": failOpen
       ? { defaultConfig: passThrough, typeUrls: [wasmTypeUrl, rbacTypeUrl, compositeTypeUrl] }
       : { typeUrls: [wasmTypeUrl, rbacTypeUrl] },
-  }[ecdsDefault];
+  };
+  return slot(extensionConfigName(plugin), shapes[ecdsDefault]);
+}
+
+/** A chain's filters, and what stands in for them, are its own business: of its slot only the type is known here. */
+function chainFilter(phase: PluginPhase, port: number, ecdsDefault: EcdsDefault): HttpFilter {
+  const passThrough = anyPack(FilterChainConfigSchema, create(FilterChainConfigSchema));
+  const shapes = {
+    always: { defaultConfig: passThrough, applyDefaultConfigWithoutWarming: true },
+    "fail-open": {},
+  };
+  return slot(chainName(phase, port), { ...shapes[ecdsDefault], typeUrls: [filterChainTypeUrl] });
+}
+
+/**
+ * A slot that ECDS fills. It waits for its first configuration without a time limit: a listener that went live without
+ * would answer 500.
+ */
+function slot(name: string, shape: SlotShape): HttpFilter {
   return create(HttpFilterSchema, {
-    name: extensionConfigName(plugin),
+    name,
     configType: {
       case: "configDiscovery",
       value: {
-        ...slot,
+        ...shape,
         configSource: {
           configSourceSpecifier: { case: "ads", value: {} },
           initialFetchTimeout: { seconds: 0n },
@@ -86,3 +112,7 @@ function pluginFilter(plugin: IstioConfig<"WasmPlugin">, ecdsDefault: EcdsDefaul
     },
   });
 }
+
+type SlotShape = Partial<
+  Pick<ExtensionConfigSource, "defaultConfig" | "applyDefaultConfigWithoutWarming" | "typeUrls">
+>;

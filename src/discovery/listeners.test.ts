@@ -34,7 +34,12 @@ function makeGateway(
 }
 
 function buildListeners(...gateways: IstioConfig<"Gateway">[]): Listener[] {
-  const ports = serversByPort(gateways, { namespace: "ns", labels: { app: "edge" }, trusted: false });
+  const ports = serversByPort(gateways, {
+    namespace: "ns",
+    labels: { app: "edge" },
+    trusted: false,
+    chain: "listener",
+  });
   return ports.map((port) => resourceJson(buildListener(port, [])) as unknown as Listener);
 }
 

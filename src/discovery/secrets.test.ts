@@ -28,6 +28,7 @@ function build(credentials: readonly string[], secrets: readonly IstioConfig<"Se
     namespace: "ns",
     labels: {},
     trusted: false,
+    chain: "listener",
   });
   return buildSecrets(ports, secrets).map((secret) => resourceJson(secret));
 }

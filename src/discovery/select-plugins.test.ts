@@ -9,7 +9,12 @@ import type { ProxyNode } from "./proxy.ts";
 import { runsAtPort, selectPlugins } from "./select-plugins.ts";
 
 const root = "higress-system";
-const proxy: ProxyNode = { namespace: root, labels: { higress: "gateway", zone: "a" }, trusted: false };
+const proxy: ProxyNode = {
+  namespace: root,
+  labels: { higress: "gateway", zone: "a" },
+  trusted: false,
+  chain: "listener",
+};
 
 function makePlugin(
   id: string,

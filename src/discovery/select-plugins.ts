@@ -13,7 +13,7 @@ const int32Min = -(2 ** 31);
 const int32Max = 2 ** 31 - 1;
 
 /** Phases in the order of the chain. */
-const phases = [
+export const phases = [
   PluginPhase.AUTHN,
   PluginPhase.AUTHZ,
   PluginPhase.STATS,

@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer, type RequestListener, type Server } from "node:http";
@@ -7,6 +6,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
+import { makeCertificate } from "../../test/peers/certificate.ts";
 import { runSkopeo, startDockerRegistry } from "../../test/peers/docker-registry.ts";
 import { tinyModule } from "../../test/peers/tiny-module.ts";
 import { SystemError } from "../system-error.ts";
@@ -54,20 +54,9 @@ function send(url: URL, ledBy: string | undefined, options: ConnectionOptions = 
   return sendRequest({ url, ledBy: from, connections, doing: "testing", maxBytes: 1000, maxAttempts: 1 });
 }
 
-/** Of its own authority, for 127.0.0.1. */
-function makeCertificate(name: string) {
-  const key = join(directory, `${name}.key`);
-  const certificate = join(directory, `${name}.pem`);
-  const subject = ["-subj", `/CN=${name}`, "-addext", "subjectAltName=IP:127.0.0.1"];
-  const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
-  const flags = ["-x509", ...curve, "-keyout", key, "-out", certificate, "-days", "2", ...subject];
-  execFileSync("openssl", ["req", ...flags], { stdio: "pipe" });
-  return { key, certificate };
-}
-
 test("a registry with an authority of its own: unknown, given, another's, and not looked at", async () => {
-  const own = makeCertificate("own");
-  const other = makeCertificate("other");
+  const own = makeCertificate(directory, "own");
+  const other = makeCertificate(directory, "other");
   const registry = await startDockerRegistry({ tls: own });
   try {
     const layout = join(directory, "layout");

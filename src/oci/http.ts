@@ -15,13 +15,15 @@ export interface HttpOptions {
   readonly backoffMs?: number;
   /** By Node's certificate authorities and with no exceptions unless given. */
   readonly connections?: Connections;
+  /** Hears of the bytes of each answer as they come, those of failed attempts too. */
+  readonly onReceived?: (bytes: number) => void;
 }
 
 export interface HttpRequest extends HttpOptions {
   readonly url: URL;
   /** The registry by whose word this URL is asked. Like redirects it may lead no nearer to this machine than that is. */
   readonly ledBy?: URL;
-  readonly method?: "GET" | "POST";
+  readonly method?: "GET" | "HEAD" | "POST";
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
   /** A longer answer is a SystemError `too-large`; that of an error status is cut off. */
@@ -46,8 +48,8 @@ const plainConnections = createConnections();
 
 /**
  * Sends a request until it is answered by something else than a passing failure: transport errors and 5xx other than
- * 501, 505 and 511 are tried again, and 429 when it says in how long, up to a minute. Follows redirects, and drops
- * `Authorization` when one leads to another origin.
+ * 501, 505 and 511 are tried again, and 429 when it says in how long. An answer that asks for more than a minute is
+ * final. Follows redirects, and drops `Authorization` when one leads to another origin.
  * @throws SystemError `network`, `timeout`, `too-large`, `cancelled`
  */
 export async function sendRequest(message: HttpRequest): Promise<HttpAnswer> {
@@ -58,7 +60,7 @@ export async function sendRequest(message: HttpRequest): Promise<HttpAnswer> {
     if (isLast && result.answer) return result.answer;
     if (isLast) throw result.failure;
     const backoff = Math.min(backoffMs * 1.5 ** (attempt - 1), maxBackoffMs) * (0.5 + Math.random());
-    const rest = result.answer ? (restAskedFor(result.answer) ?? backoff) : backoff;
+    const rest = (result.answer && retryAfterOf(result.answer)) ?? backoff;
     await pause(rest, undefined, { signal }).catch((error) => {
       throw transportFailure(error, message.doing, message.url, signal).failure;
     });
@@ -79,15 +81,16 @@ async function tryOnce(message: HttpRequest): Promise<Attempt> {
   }
 }
 
-function isPassing(answer: HttpAnswer): boolean {
-  if (answer.status === 429) return restAskedFor(answer) !== undefined;
-  return answer.status >= 500 && ![501, 505, 511].includes(answer.status);
+/** The milliseconds that an answer asks to wait; undefined where it does not say. */
+export function retryAfterOf({ header }: HttpAnswer): number | undefined {
+  return parseRetryAfter(header("retry-after")[0]);
 }
 
-/** What `Retry-After` says, unless it is more than anybody here waits. */
-function restAskedFor({ header }: HttpAnswer): number | undefined {
-  const asked = parseRetryAfter(header("retry-after")[0]);
-  return asked !== undefined && asked <= maxBackoffMs ? asked : undefined;
+function isPassing(answer: HttpAnswer): boolean {
+  const rest = retryAfterOf(answer);
+  if (rest !== undefined && rest > maxBackoffMs) return false;
+  if (answer.status === 429) return rest !== undefined;
+  return answer.status >= 500 && ![501, 505, 511].includes(answer.status);
 }
 
 /** Leaves in `route` where it has got to. */
@@ -157,12 +160,13 @@ function refusal(error: unknown, { ledBy, url, doing }: HttpRequest, to: URL): u
 
 async function readWhole(
   body: AsyncIterable<Uint8Array>,
-  { maxBytes, doing }: HttpRequest,
+  { maxBytes, doing, onReceived }: HttpRequest,
 ): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of body) {
     size += chunk.length;
+    onReceived?.(chunk.length);
     if (size > maxBytes)
       throw new SystemError("too-large", `${doing}: the answer has more than ${maxBytes} bytes`);
     chunks.push(chunk);

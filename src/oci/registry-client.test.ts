@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";
+import { once } from "node:events";
 import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -207,4 +210,49 @@ test("plain HTTP beyond loopback only for registries that are listed", async () 
   );
   const settings = { ...anonymous, insecureRegistries: [host] };
   assert.deepEqual((await pull(url, {}, settings)).bytes, Buffer.from(wasm));
+});
+
+test("a token that is not believed any more gives way to a new one, though it would live on", async () => {
+  const { digest } = await pull(`${open.host}/plugins/a:1`);
+  let issued = 0;
+  let believed = "Bearer 1";
+  const server = createServer((request, response) => {
+    const { host = "", authorization } = request.headers;
+    if (request.url?.startsWith("/token"))
+      return void response.end(JSON.stringify({ token: String(++issued), expires_in: 86_400 }));
+    if (authorization === undefined) {
+      const challenge = `Bearer realm="http://${host}/token",service="registry"`;
+      return void response.writeHead(401, { "www-authenticate": challenge }).end();
+    }
+    const headers = { "docker-content-digest": digest };
+    return void response.writeHead(authorization === believed ? 200 : 403, headers).end();
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  try {
+    const client = createRegistryClient(anonymous);
+    const reference = parseReference(`127.0.0.1:${(server.address() as AddressInfo).port}/plugins/a:1`);
+    assert.equal(await client.findDigest(reference), digest);
+    believed = "Bearer 2";
+    assert.equal(await client.findDigest(reference), undefined);
+    assert.equal(await client.findDigest(reference), digest);
+    assert.equal(issued, 2);
+  } finally {
+    server.close();
+    server.closeAllConnections();
+  }
+});
+
+test("what a reference stands for, by the head of its manifest alone", async () => {
+  const client = createRegistryClient(anonymous);
+  const [a, none, secret] = ["a:1", "a:2", "a:1"].map((name, index) =>
+    client.findDigest(parseReference(`${index === 2 ? guarded.host : open.host}/plugins/${name}`)),
+  );
+  assert.equal(await a, (await pull(`${open.host}/plugins/a:1`)).digest);
+  assert.equal(await none, undefined);
+  assert.equal(await secret, undefined);
+  const credentials = { pullSecret: secretFor(guarded.host) };
+  assert.match(
+    (await client.findDigest(parseReference(`${guarded.host}/plugins/a:1`), credentials)) ?? "",
+    /^sha256:[0-9a-f]{64}$/,
+  );
 });

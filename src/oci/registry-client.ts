@@ -50,6 +50,12 @@ export interface RegistryClient {
    * @throws SystemError `unauthorized`, `not-found`, `registry`, `network`, `timeout`, `digest-mismatch`, `too-large`
    */
   resolve(reference: Reference, options?: PullOptions): Promise<ResolvedImage>;
+  /**
+   * Asks what a reference stands for now: the digest of its manifest, or of the index above it. Costs no pull where
+   * registries count those. Undefined where the registry does not say, or says no: `resolve` then finds out why. Throws as
+   * `resolve` does.
+   */
+  findDigest(reference: Reference, options?: PullOptions): Promise<string | undefined>;
   /** Fetches a layer. Throws as `resolve` does. */
   fetchBlob(reference: Reference, blob: Descriptor, options?: PullOptions): Promise<Uint8Array>;
 }
@@ -60,6 +66,9 @@ const accepted = [
   mediaTypes.ociIndex,
   mediaTypes.dockerList,
 ].join(", ");
+
+/** Answers by which a registry says how it is, and not what it has. */
+const isUnwell = (status: number) => status === 429 || (status >= 500 && status !== 501);
 
 export function createRegistryClient(options: RegistryClientOptions = {}): RegistryClient {
   const { maxManifestBytes = 4 << 20, maxBlobBytes = 256 << 20 } = options;
@@ -93,6 +102,18 @@ export function createRegistryClient(options: RegistryClientOptions = {}): Regis
         `${formatReference(reference)} is an index of indexes; expected one of images`,
       );
     },
+    async findDigest(reference, pull = {}) {
+      const doing = `looking at the manifest of ${formatReference(reference)}`;
+      const path = `manifests/${manifestName(reference)}`;
+      const question = { reference, path, doing, accept: accepted, maxBytes: 0, ...pull };
+      const answer = await ask(context, {
+        ...question,
+        method: "HEAD",
+        isFine: (status) => !isUnwell(status),
+      });
+      const digest = answer.status === 200 ? answer.header("docker-content-digest")[0] : undefined;
+      return digest !== undefined && isDigest(digest) ? digest : undefined;
+    },
     async fetchBlob(reference, blob, pull = {}) {
       const doing = `fetching layer ${blob.digest} of ${formatReference(reference)}`;
       if (blob.size > maxBlobBytes) {
@@ -102,13 +123,9 @@ export function createRegistryClient(options: RegistryClientOptions = {}): Regis
         );
       }
       const path = `blobs/${blob.digest}`;
-      const answer = await ask(context, {
-        reference,
-        path,
-        doing,
-        accept: "*/*",
-        maxBytes: blob.size,
-        ...pull,
+      const question = { reference, path, doing, accept: "*/*", maxBytes: blob.size, ...pull };
+      const answer = await ask(context, question).catch((error) => {
+        throw isTooLarge(error) ? notAsAnnounced(doing, blob, error) : error;
       });
       checkDigest(answer.body, blob.digest, doing);
       return answer.body;
@@ -129,6 +146,9 @@ interface Question extends PullOptions {
   readonly doing: string;
   readonly accept: string;
   readonly maxBytes: number;
+  readonly method?: "GET" | "HEAD";
+  /** Which statuses are no failure; 200 unless given. */
+  readonly isFine?: (status: number) => boolean;
 }
 
 /** Asks, and answers the challenge if there is one; at most two questions. */
@@ -138,10 +158,11 @@ async function ask(context: Context, question: Question): Promise<HttpAnswer> {
   const credentials = await findCredentials(context, question);
   const key = JSON.stringify([reference.registry, reference.repository, fingerprint(credentials)]);
   const first = await send(options, question, authorizations.get(key));
+  // What was believed once and is not any more must not be tried for as long as it was given for.
+  if (isDenied(first.status)) authorizations.delete(key);
   if (first.status !== 401 || first.url.origin !== baseUrl(options, reference).origin) {
     return checkStatus(first, question, credentials);
   }
-  authorizations.delete(key);
   const granted = await authorize({ ...httpOptions(options), answer: first, credentials, doing, signal });
   if (!granted) return checkStatus(first, question, credentials);
   const second = await send(options, question, granted.value);
@@ -154,10 +175,10 @@ function send(
   question: Question,
   authorization?: string,
 ): Promise<HttpAnswer> {
-  const { reference, path, accept, maxBytes, doing, signal } = question;
+  const { reference, path, accept, maxBytes, doing, signal, method } = question;
   const url = new URL(`/v2/${reference.repository}/${path}`, baseUrl(options, reference));
   const headers = { accept, ...(authorization !== undefined && { authorization }) };
-  return sendRequest({ ...httpOptions(options), url, headers, maxBytes, doing, signal });
+  return sendRequest({ ...httpOptions(options), url, method, headers, maxBytes, doing, signal });
 }
 
 function baseUrl(options: RegistryClientOptions, { registry }: Reference): URL {
@@ -167,8 +188,9 @@ function baseUrl(options: RegistryClientOptions, { registry }: Reference): URL {
   return new URL(`${isPlain ? "http" : "https"}://${apiHost(registry)}`);
 }
 
-function httpOptions({ timeoutMs, maxAttempts, backoffMs, connections }: RegistryClientOptions): HttpOptions {
-  return { timeoutMs, maxAttempts, backoffMs, connections };
+function httpOptions(options: RegistryClientOptions): HttpOptions {
+  const { timeoutMs, maxAttempts, backoffMs, connections, onReceived } = options;
+  return { timeoutMs, maxAttempts, backoffMs, connections, onReceived };
 }
 
 async function findCredentials(
@@ -190,9 +212,19 @@ function checkStatus(
   question: Question,
   credentials: Credentials | undefined,
 ): HttpAnswer {
-  if (answer.status === 200) return answer;
-  const { reference, doing } = question;
+  const { reference, doing, isFine = (status: number) => status === 200 } = question;
+  if (isFine(answer.status)) return answer;
   throw statusFailure(answer, { reference, doing, hasCredentials: credentials !== undefined });
+}
+
+function isTooLarge(error: unknown): boolean {
+  return error instanceof SystemError && error.code === "too-large";
+}
+
+/** That more bytes come than there are is the registry's fault, not the image's. */
+function notAsAnnounced(doing: string, { size }: Descriptor, cause: unknown): SystemError {
+  const message = `${doing}: more than ${size} bytes came; expected ${size}, as the manifest says`;
+  return new SystemError("digest-mismatch", message, cause);
 }
 
 function readManifest(answer: HttpAnswer, reference: Reference, doing: string) {

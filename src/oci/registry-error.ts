@@ -1,6 +1,6 @@
 import { STATUS_CODES } from "node:http";
 import { SystemError } from "../system-error.ts";
-import type { HttpAnswer } from "./http.ts";
+import { type HttpAnswer, retryAfterOf } from "./http.ts";
 import { formatReference, type Reference } from "./reference.ts";
 
 /** What was asked of a registry, for messages. */
@@ -26,7 +26,8 @@ export function statusFailure(answer: HttpAnswer, asked: Asked): SystemError {
     ?.replace(/[^\w ,:-]/g, "")
     .slice(0, 40);
   const advice = advise(status, asked) + (status === 429 && wait ? ` (Retry-After: ${wait})` : "");
-  return new SystemError(codeFor(status), `${asked.doing}: ${found}${advice && `: ${advice}`}`);
+  const message = `${asked.doing}: ${found}${advice && `: ${advice}`}`;
+  return new SystemError(codeFor(status), message, undefined, retryAfterOf(answer));
 }
 
 function codeFor(status: number) {

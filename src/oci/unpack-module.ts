@@ -55,7 +55,15 @@ function formOf(bytes: Uint8Array): Form | undefined {
   const start = Buffer.from(bytes.subarray(0, 4)).toString("hex");
   if (start.startsWith("1f8b")) return "gzip";
   if (start === "28b52ffd") return "zstd";
-  return Buffer.from(bytes.subarray(257, 262)).toString("latin1") === "ustar" ? "tar" : undefined;
+  if (Buffer.from(bytes.subarray(257, 262)).toString("latin1") === "ustar") return "tar";
+  return isEmptyTar(bytes) ? "tar" : undefined;
+}
+
+/** Nothing but the two blocks of zeros at the end. */
+function isEmptyTar(bytes: Uint8Array): boolean {
+  return (
+    bytes.length >= 1024 && bytes.length % 512 === 0 && bytes.subarray(0, 1024).every((byte) => byte === 0)
+  );
 }
 
 function unwrap(form: Form, bytes: Uint8Array, options: UnpackOptions): Promise<Uint8Array> {

@@ -10,7 +10,7 @@ export const temporaryName = /\.[0-9a-f-]{36}\.tmp$/;
  * renamed. Makes the directory.
  */
 export async function writeFileAtomically(path: string, bytes: Uint8Array): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
+  await makeDirectory(dirname(path));
   const temporary = `${path}.${randomUUID()}.tmp`;
   try {
     await writeSynced(temporary, bytes);
@@ -20,6 +20,21 @@ export async function writeFileAtomically(path: string, bytes: Uint8Array): Prom
     throw error;
   }
   await syncDirectory(dirname(path));
+}
+
+/** Level by level, each synced; `mkdir` by itself says of a full disk only that the directory is not there. */
+async function makeDirectory(path: string): Promise<void> {
+  const make = () => mkdir(path).then(() => syncDirectory(dirname(path)));
+  const found = await make().catch((error: NodeJS.ErrnoException) => error);
+  if (found?.code === "ENOENT" && dirname(path) !== path) {
+    await makeDirectory(dirname(path));
+    return make().catch(throwUnlessThere);
+  }
+  if (found) throwUnlessThere(found);
+}
+
+function throwUnlessThere(error: NodeJS.ErrnoException): void {
+  if (error.code !== "EEXIST") throw error;
 }
 
 async function writeSynced(path: string, bytes: Uint8Array): Promise<void> {

@@ -56,12 +56,16 @@ async function startServer(port = 0, ...texts: string[]): Promise<RunningServer>
   };
 }
 
-/** Follows a server and notes everything that it hears, as `[changed texts, removed names]`. */
+/** Follows a server and notes everything that it hears, as `[changed texts, removed names]`, and its lines in the log. */
 function follow(port: number, options: Partial<XdsClientOptions> = {}) {
   const updates: [string[], readonly string[]][] = [];
-  const connected: boolean[] = [];
+  const connected: string[] = [];
   const warnings: object[] = [];
-  const log: Log = { ...silentLog, warn: (fields) => void warnings.push(fields) };
+  const log: Log = {
+    ...silentLog,
+    info: (_fields, message) => void connected.push(message),
+    warn: (fields) => void warnings.push(fields),
+  };
   const { onUpdate = () => accepted, ...others } = options;
   followServer({
     target: `127.0.0.1:${port}`,
@@ -73,7 +77,6 @@ function follow(port: number, options: Partial<XdsClientOptions> = {}) {
       updates.push([update.changed.map(({ value }) => textOf(value)), update.removed]);
       return onUpdate(update);
     },
-    onConnected: (is) => void connected.push(is),
     signal: ended.signal,
     log,
     ...others,
@@ -96,7 +99,7 @@ for (const mode of modes) {
         [["b=2", "c=1"], []],
         [[], ["a"]],
       ]);
-      assert.deepEqual(connected, [true]);
+      assert.deepEqual(connected, ["connected"]);
     });
 
     test("hears that there is nothing", async () => {
@@ -119,12 +122,12 @@ for (const mode of modes) {
       const { updates, connected, warnings } = follow(first.port, { mode });
       await until("everything", () => updates.length === 1);
       first.stop();
-      await until("it notices", () => connected.length === 2);
+      await until("it notices", () => warnings.length === 1);
       assert.equal(updates.length, 1, "nothing is taken away");
       const second = await startServer(first.port, "a=1", "b=2");
       await until("what changed", () => updates.length === 2);
       assert.deepEqual(updates[1], [["b=2"], ["c"]]);
-      assert.deepEqual(connected, [true, false, true]);
+      assert.deepEqual(connected, ["connected", "connected"]);
       assert.equal(warnings.length, 1, "one line a loss");
       second.set("a=3", "b=2");
       await until("the stream goes on", () => updates.length === 3);
@@ -137,7 +140,7 @@ for (const mode of modes) {
       await until("the first failure", () => warnings.length === 1);
       await startServer(port, "a=1");
       await until("everything", () => updates.length === 1);
-      assert.deepEqual([connected, warnings.length], [[true], 1]);
+      assert.deepEqual([connected, warnings.length], [["connected"], 1]);
     });
 
     test("refuses resources with the reason of each, and hears of them again", async () => {
@@ -197,7 +200,7 @@ for (const mode of modes) {
       stopped.abort();
       await until("it is gone", () => server.clients().length === 0);
       set("a=2");
-      assert.deepEqual([updates.length, connected], [1, [true]]);
+      assert.deepEqual([updates.length, connected], [1, ["connected"]]);
     });
   });
 }

@@ -53,7 +53,6 @@ export interface XdsClientOptions {
   readonly nameOf: (value: Uint8Array) => string;
   /** Takes an update, but for the resources that it refuses. What it throws refuses all of it. The server is told. */
   readonly onUpdate: (update: TypeUpdate) => Refusals;
-  readonly onConnected?: (connected: boolean) => void;
   readonly signal: AbortSignal;
   readonly log: Log;
 }
@@ -63,7 +62,7 @@ export interface XdsClientOptions {
  * only what changed meanwhile comes. What was received stays in effect while there is no server.
  */
 export function followServer(options: XdsClientOptions): void {
-  const { target, signal, log, onConnected } = options;
+  const { target, signal, log } = options;
   if (signal.aborted) return;
   const channel = openAdsChannel(target);
   const received = new Map(options.typeUrls.map((typeUrl) => [typeUrl, new Map<string, string>()]));
@@ -88,13 +87,11 @@ export function followServer(options: XdsClientOptions): void {
       if (answered) return;
       answered = true;
       failures = 0;
-      onConnected?.(true);
       log.info({ target }, "connected");
     });
     const onEnd = (error?: Error) => {
       if (ended || signal.aborted) return;
       ended = true;
-      if (answered) onConnected?.(false);
       if (failures === 0)
         log.warn(
           { target, error: error && errorText(error) },
@@ -110,7 +107,7 @@ export function followServer(options: XdsClientOptions): void {
 }
 
 /** 50 ms doubling to 5 s, of which a random half: many clients of a server that restarts must not come at once. */
-function backoffMs(failures: number): number {
+export function backoffMs(failures: number): number {
   return Math.min(50 * 2 ** Math.min(failures, 7), 5000) * (0.5 + Math.random() / 2);
 }
 

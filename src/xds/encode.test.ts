@@ -1,12 +1,15 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { create, equals, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { anyPack } from "@bufbuild/protobuf/wkt";
 import fc from "fast-check";
+import { TypedExtensionConfigSchema } from "../gen/envoy/config/core/v3/extension_pb.ts";
+import { FilterChainConfigSchema } from "../gen/envoy/extensions/filters/http/filter_chain/v3/filter_chain_pb.ts";
 import {
   DeltaDiscoveryResponseSchema,
   DiscoveryResponseSchema,
 } from "../gen/envoy/service/discovery/v3/discovery_pb.ts";
-import { encodeFrame, encodeIncremental, encodeStateOfTheWorld } from "./encode.ts";
+import { encodeFilterChain, encodeFrame, encodeIncremental, encodeStateOfTheWorld } from "./encode.ts";
 import type { SnapshotResource, XdsResource } from "./snapshot.ts";
 
 /** Lengths around those at which the length itself takes another byte. */
@@ -32,7 +35,7 @@ type ResponseFields = typeof response extends fc.Arbitrary<infer Fields> ? Field
 
 const framed = (resources: readonly XdsResource[]): SnapshotResource[] =>
   resources.map((each) => ({ ...each, frame: encodeFrame(each) }));
-const anyOf = ({ typeUrl, value }: XdsResource) => ({ typeUrl, value });
+const anyOf = ({ typeUrl, value }: Omit<XdsResource, "version">) => ({ typeUrl, value });
 
 function incrementalMessage({ typeUrl, version, nonce, resources, removed }: ResponseFields) {
   return create(DeltaDiscoveryResponseSchema, {
@@ -54,6 +57,27 @@ function stateOfTheWorldMessage({ typeUrl, version, nonce, resources }: Response
 }
 
 suite("what is encoded by hand is what the generated code reads", () => {
+  test("FilterChainConfig", () => {
+    const filter = fc.record({ name: text, typeUrl: text, value });
+    fc.assert(
+      fc.property(text, fc.array(filter, { maxLength: 4 }), (name, entries) => {
+        const filters = entries.map((entry) =>
+          create(TypedExtensionConfigSchema, { name: entry.name, typedConfig: anyOf(entry) }),
+        );
+        const chain = filters.length === 0 ? {} : { defaultFilterChain: { filters } };
+        const expected = create(TypedExtensionConfigSchema, {
+          name,
+          typedConfig: anyPack(FilterChainConfigSchema, create(FilterChainConfigSchema, chain)),
+        });
+        const encoded = filters.map((one) => toBinary(TypedExtensionConfigSchema, one));
+        const bytes = encodeFilterChain(name, encoded);
+        assert.ok(
+          equals(TypedExtensionConfigSchema, fromBinary(TypedExtensionConfigSchema, bytes), expected),
+        );
+      }),
+    );
+  });
+
   test("DeltaDiscoveryResponse", () => {
     fc.assert(
       fc.property(response, (fields) => {

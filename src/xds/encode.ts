@@ -1,4 +1,5 @@
 import type { SnapshotResource, XdsResource } from "./snapshot.ts";
+import { filterChainTypeUrl } from "./type-urls.ts";
 
 /**
  * Responses are put together from resources that are already encoded: a thousand plugins for two hundred gateways are
@@ -18,7 +19,7 @@ export type StateOfTheWorldResponse = Omit<IncrementalResponse, "removed">;
 /** A `Resource` as field 2 of a `DeltaDiscoveryResponse`. Its last bytes are the value of the `Any`. */
 export function encodeFrame({ name, version, typeUrl, value }: XdsResource): Buffer {
   const names = [text(3, name), text(1, version)];
-  const any = anyHeads(typeUrl, value);
+  const any = anyHeads(typeUrl, value.length);
   return Buffer.concat([head(2, sizeOf(names) + sizeOf(any) + value.length), ...names, ...any, value]);
 }
 
@@ -43,16 +44,24 @@ export function encodeStateOfTheWorld({
   resources,
 }: StateOfTheWorldResponse): Buffer {
   const anys = resources.flatMap((resource) => [
-    ...anyHeads(resource.typeUrl, resource.value),
+    ...anyHeads(resource.typeUrl, resource.value.length),
     resource.value,
   ]);
   return Buffer.concat([text(1, version), ...anys, text(4, typeUrl), text(5, nonce)]);
 }
 
-/** Everything of an `Any` as field 2 of a message, but its value. */
-function anyHeads(typeUrl: string, value: Uint8Array): Buffer[] {
-  const fields = [text(1, typeUrl), head(2, value.length)];
-  return [head(2, sizeOf(fields) + value.length), ...fields];
+/** A `TypedExtensionConfig` with Envoy's `FilterChainConfig` of filters that are encoded `TypedExtensionConfig`s. */
+export function encodeFilterChain(name: string, filters: readonly Uint8Array[]): Buffer {
+  const entries = filters.flatMap((filter) => [head(1, filter.length), filter]);
+  // Envoy refuses a chain of no filters. A configuration without one lets pass.
+  const config = filters.length === 0 ? [] : [head(1, sizeOf(entries)), ...entries];
+  return Buffer.concat([text(1, name), ...anyHeads(filterChainTypeUrl, sizeOf(config)), ...config]);
+}
+
+/** Everything of an `Any` as field 2 of a message, but its value, which has `length` bytes. */
+function anyHeads(typeUrl: string, length: number): Buffer[] {
+  const fields = [text(1, typeUrl), head(2, length)];
+  return [head(2, sizeOf(fields) + length), ...fields];
 }
 
 function text(field: number, value: string): Buffer {

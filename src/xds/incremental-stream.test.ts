@@ -5,7 +5,9 @@ import {
   DeltaDiscoveryRequestSchema,
   DeltaDiscoveryResponseSchema,
 } from "../gen/envoy/service/discovery/v3/discovery_pb.ts";
+import { ecdsRemovals } from "./ecds-removals.ts";
 import { createIncrementalStream } from "./incremental-stream.ts";
+import { type Reasons, refusalStatus } from "./refusal.ts";
 import { createSnapshot, createSnapshotType, rawResource, type Snapshot } from "./snapshot.ts";
 import { pushOrder, typeUrls } from "./type-urls.ts";
 
@@ -67,8 +69,9 @@ function openStream() {
       stream.onRequest(create(DeltaDiscoveryRequestSchema, { typeUrl, resourceNamesSubscribe: names }));
     },
     /** Answers a response; an error is a NACK. */
-    answer({ typeUrl, nonce }: Received, message?: string): void {
-      const errorDetail = message === undefined ? undefined : { code: 3, message };
+    answer({ typeUrl, nonce }: Received, error?: string | Reasons): void {
+      const errorDetail =
+        typeof error === "string" ? { code: 3, message: error } : error && refusalStatus(error);
       stream.onRequest(create(DeltaDiscoveryRequestSchema, { typeUrl, responseNonce: nonce, errorDetail }));
     },
     /** What came since the last time. */
@@ -325,8 +328,26 @@ suite("initial versions", () => {
   });
 });
 
-suite("ECDS resources are never removed", () => {
-  test("neither when they go, nor for a client that comes back with them", () => {
+suite("ECDS resources are removed for agents of ours only", () => {
+  test("for one, when they go and when it comes back with them", () => {
+    const client = openStream();
+    client.set({ [extensionConfig]: { a: "1" } });
+    client.request({
+      node: { id: "gateway", metadata: { ...ecdsRemovals } },
+      typeUrl: extensionConfig,
+      resourceNamesSubscribe: ["a", "gone"],
+      initialResourceVersions: { gone: "v" },
+    });
+    assert.deepEqual(client.changes(), [[extensionConfig, { a: "1" }, ["gone"]]]);
+    client.set({ [extensionConfig]: {} });
+    client.set({ [extensionConfig]: { a: "1" } });
+    assert.deepEqual(client.changes(), [
+      [extensionConfig, {}, ["a"]],
+      [extensionConfig, { a: "1" }, []],
+    ]);
+  });
+
+  test("for nobody else, neither when they go nor for a client that comes back with them", () => {
     const client = openStream();
     client.set({ [extensionConfig]: { a: "1", b: "1" } });
     client.request({
@@ -491,12 +512,65 @@ suite("listeners that were refused", () => {
     assert.deepEqual(client.changes(), []);
   });
 
+  test("are sent again when an agent says which plugins it has put back", () => {
+    const { client, plugins } = openRefusing();
+    client.answer(plugins, new Map([["p", "bad configuration"]]));
+    assert.deepEqual(client.changes(), [[listener, { bad: "1" }, []]]);
+    assert.deepEqual([...client.statusOf(extensionConfig).rejected.keys()], ["p"]);
+  });
+
   test("that are gone meanwhile are not sent again", () => {
     const { client, plugins } = openRefusing();
     client.set({ [extensionConfig]: { p: "2" }, [listener]: { good: "1" } });
     for (const response of client.take()) client.answer(response);
     client.answer(plugins);
     assert.deepEqual(client.changes(), []);
+  });
+});
+
+suite("a client that does not answer", () => {
+  /** A client that has left as many responses unanswered as it may. */
+  function openFull() {
+    const client = openStream();
+    client.set({ [mcp]: { a: "0", b: "0" } });
+    client.subscribe(mcp, "a");
+    for (let n = 1; n <= 1000; n++) client.set({ [mcp]: { a: String(n), b: "0" } });
+    return { client, unanswered: client.take() };
+  }
+
+  test("is sent no more, and with its next answer what is newest", () => {
+    const { client, unanswered } = openFull();
+    assert.equal(unanswered.length, 100);
+    client.set({ [mcp]: { a: "newest", b: "0" } });
+    assert.deepEqual(client.changes(), []);
+    client.answer(unanswered.at(-1)!);
+    assert.deepEqual(client.changes(), [[mcp, { a: "newest" }, []]]);
+    for (const response of unanswered) client.answer(response);
+    assert.deepEqual(client.changes(), []);
+  });
+
+  test("hears then of what went, and of what it asked for meanwhile", () => {
+    const { client, unanswered } = openFull();
+    client.subscribe(mcp, "b", "c");
+    client.request({ typeUrl: mcp, resourceNamesUnsubscribe: ["c"] });
+    client.set({ [mcp]: { b: "0", c: "0" } });
+    assert.deepEqual(client.changes(), []);
+    client.answer(unanswered[0]!, "no such filter");
+    client.answer(unanswered[1]!);
+    assert.deepEqual(client.changes(), [
+      [mcp, { b: "0" }, []],
+      [mcp, {}, ["a"]],
+    ]);
+  });
+
+  test("of one type hears of the others", () => {
+    const { client } = openFull();
+    client.subscribe(listener);
+    client.set({ [mcp]: { a: "newest" }, [listener]: { l: "1" } });
+    assert.deepEqual(client.changes(), [
+      [listener, {}, []],
+      [listener, { l: "1" }, []],
+    ]);
   });
 });
 

@@ -1,12 +1,13 @@
 import { getOrCreate } from "../get-or-create.ts";
 import type { DeltaDiscoveryRequest } from "./ads.ts";
+import { asksForEcdsRemovals } from "./ecds-removals.ts";
 import { encodeIncremental } from "./encode.ts";
+import { readRefusal } from "./refusal.ts";
 import {
   createNonces,
   emptyType,
   inPushOrder,
   isRemovable,
-  refusalOf,
   type Send,
   type ServerStream,
 } from "./server-stream.ts";
@@ -30,6 +31,8 @@ const sharedResponses = new WeakMap<TypeDiff, Buffer>();
 interface IncrementalSubscription extends Subscription {
   /** What the client said it has, until its first answer. */
   initialVersions: Readonly<Record<string, string>> | undefined;
+  /** Names that it asked for and was not answered yet. */
+  readonly asked: Set<string>;
 }
 
 /**
@@ -40,7 +43,9 @@ export function createIncrementalStream(send: Send): ServerStream<DeltaDiscovery
   const subscriptions = new Map<string, IncrementalSubscription>();
   const nextNonce = createNonces();
   let snapshot: Snapshot | undefined;
+  let isToldAll = false;
 
+  const isTold = (typeUrl: string) => isToldAll || isRemovable(typeUrl);
   const typeNow = (typeUrl: string) => snapshot?.get(typeUrl) ?? emptyType(typeUrl);
 
   function respond(
@@ -78,6 +83,7 @@ export function createIncrementalStream(send: Send): ServerStream<DeltaDiscovery
     const { typeUrl, resourceNamesSubscribe, initialResourceVersions } = request;
     const subscription = Object.assign(new Subscription(typeUrl), {
       initialVersions: initialResourceVersions,
+      asked: new Set<string>(),
     });
     subscription.wildcard = isWildcardType(typeUrl) && resourceNamesSubscribe.length === 0;
     subscriptions.set(typeUrl, subscription);
@@ -92,8 +98,9 @@ export function createIncrementalStream(send: Send): ServerStream<DeltaDiscovery
       (name) => subscription.wants(name) && !type.resources.has(name),
     );
     subscription.initialVersions = undefined;
+    subscription.asked.clear();
     subscription.synced = type;
-    const sendable = isRemovable(type.typeUrl) ? removed : [];
+    const sendable = isTold(type.typeUrl) ? removed : [];
     // A wildcard is always answered: MCP clients wait for one answer of each type, empty or not.
     if (subscription.wildcard || changed.length > 0 || sendable.length > 0) {
       respond(subscription, type.version, changed, sendable);
@@ -104,11 +111,16 @@ export function createIncrementalStream(send: Send): ServerStream<DeltaDiscovery
     subscription: Subscription,
     { responseNonce, errorDetail, typeUrl }: DeltaDiscoveryRequest,
   ): void {
-    subscription.answered(responseNonce, refusalOf(errorDetail));
-    if (!errorDetail && typeUrl === typeUrls.extensionConfig) sendRefusedListeners();
+    const refusal = readRefusal(errorDetail);
+    subscription.answered(responseNonce, refusal?.message, refusal?.reasons);
+    const isTaken = !refusal || refusal.reasons !== undefined;
+    if (isTaken && typeUrl === typeUrls.extensionConfig) sendRefusedListeners();
   }
 
-  /** Envoy refuses a listener whose plugins it cannot configure. What it accepts of a plugin may have mended that. */
+  /**
+   * Envoy refuses a listener whose plugins it cannot configure. What it accepts of a plugin may have mended that, and an
+   * agent that says which plugins it did not accept has put those back.
+   */
   function sendRefusedListeners(): void {
     const listeners = subscriptions.get(typeUrls.listener);
     const { rejected, pending } = listeners?.status() ?? {};
@@ -120,8 +132,35 @@ export function createIncrementalStream(send: Send): ServerStream<DeltaDiscovery
     if (refused.length > 0) respond(listeners, type.version, refused, []);
   }
 
+  function answerAsked(subscription: IncrementalSubscription): void {
+    if (!subscription.synced || subscription.isFull) return;
+    const type = typeNow(subscription.typeUrl);
+    const resources = [...subscription.asked].flatMap((name) => type.resources.get(name) ?? []);
+    subscription.asked.clear();
+    if (resources.length > 0) respond(subscription, type.version, resources, []);
+  }
+
+  /**
+   * Sends what changed since the client was last brought up to a snapshot; gives what sends the removals. A client that
+   * does not answer is left where it is: with its next answer it gets the newest state, and what was overtaken is never sent.
+   */
+  function bringUp(subscription: IncrementalSubscription): (() => void) | undefined {
+    const type = typeNow(subscription.typeUrl);
+    const { synced } = subscription;
+    if (!synced) return void answerFirst(subscription, type);
+    if (synced === type || subscription.isFull) return undefined;
+    subscription.synced = type;
+    const diff = diffTypes(synced, type);
+    const changed = diff.changed.filter(({ name }) => subscription.wants(name));
+    if (changed.length > 0 && changed.length === diff.changed.length) respondShared(subscription, type, diff);
+    else if (changed.length > 0) respond(subscription, type.version, changed, []);
+    const removed = isTold(type.typeUrl) ? diff.removed.filter((name) => subscription.wants(name)) : [];
+    return removed.length > 0 ? () => respond(subscription, type.version, [], removed) : undefined;
+  }
+
   return {
     onRequest(request) {
+      if (request.node) isToldAll = asksForEcdsRemovals(request.node);
       const known = subscriptions.get(request.typeUrl);
       const subscription = known ?? subscribe(request);
       if (known && request.responseNonce) onAnswer(known, request);
@@ -129,11 +168,8 @@ export function createIncrementalStream(send: Send): ServerStream<DeltaDiscovery
       const type = typeNow(request.typeUrl);
       for (const name of request.resourceNamesSubscribe) addName(subscription, type, name);
       if (!snapshot) return;
-      if (subscription.initialVersions) return answerFirst(subscription, type);
-      const asked = request.resourceNamesSubscribe
-        .map((name) => type.resources.get(name))
-        .filter((r) => r !== undefined);
-      if (asked.length > 0) respond(subscription, type.version, asked, []);
+      answerAsked(subscription);
+      bringUp(subscription)?.();
     },
 
     onSnapshot(next) {
@@ -141,23 +177,8 @@ export function createIncrementalStream(send: Send): ServerStream<DeltaDiscovery
       const order = inPushOrder(subscriptions.keys()).map((typeUrl) => subscriptions.get(typeUrl)!);
       const removals: (() => void)[] = [];
       for (const subscription of order) {
-        const type = typeNow(subscription.typeUrl);
-        const { synced } = subscription;
-        if (!synced) {
-          answerFirst(subscription, type);
-          continue;
-        }
-        if (synced === type) continue;
-        subscription.synced = type;
-        const diff = diffTypes(synced, type);
-        const changed = diff.changed.filter(({ name }) => subscription.wants(name));
-        if (changed.length > 0 && changed.length === diff.changed.length)
-          respondShared(subscription, type, diff);
-        else if (changed.length > 0) respond(subscription, type.version, changed, []);
-        const removed = isRemovable(type.typeUrl)
-          ? diff.removed.filter((name) => subscription.wants(name))
-          : [];
-        if (removed.length > 0) removals.push(() => respond(subscription, type.version, [], removed));
+        const remove = bringUp(subscription);
+        if (remove) removals.push(remove);
       }
       for (const remove of removals.reverse()) remove();
     },
@@ -166,13 +187,15 @@ export function createIncrementalStream(send: Send): ServerStream<DeltaDiscovery
   };
 }
 
-function addName(subscription: Subscription, type: SnapshotType, name: string): void {
+function addName(subscription: IncrementalSubscription, type: SnapshotType, name: string): void {
+  subscription.asked.add(name);
   if (name === "*") subscription.wildcard = true;
   // The snapshot's own string, so that a thousand names of two hundred clients are stored once.
   else subscription.names.add(type.resources.get(name)?.name ?? name);
 }
 
-function dropName(subscription: Subscription, name: string): void {
+function dropName(subscription: IncrementalSubscription, name: string): void {
+  subscription.asked.delete(name);
   if (name === "*") subscription.wildcard = false;
   else subscription.names.delete(name);
 }

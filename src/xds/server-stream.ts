@@ -1,4 +1,3 @@
-import type { Status } from "../gen/google/rpc/status_pb.ts";
 import { getOrCreate } from "../get-or-create.ts";
 import type { Snapshot, SnapshotType } from "./snapshot.ts";
 import type { SubscriptionStatus } from "./subscription.ts";
@@ -25,7 +24,7 @@ export function inPushOrder(typeUrls: Iterable<string>): string[] {
 /**
  * Whether clients are told that a resource of a type is gone. ECDS resources are never removed: Envoy would drop the
  * filter's configuration at once, while the listener that names it still serves. They go when no listener names them
- * any more (istiod does the same).
+ * any more (istiod does the same). An agent of ours is told, and keeps it from Envoy.
  */
 export function isRemovable(typeUrl: string): boolean {
   return typeUrl !== typeUrls.extensionConfig;
@@ -42,9 +41,4 @@ export function createNonces(): () => string {
   const prefix = Math.random().toString(36).slice(2, 8);
   let counter = 0;
   return () => `${prefix}-${++counter}`;
-}
-
-/** Why a client refused a response, undefined where it did not. */
-export function refusalOf(errorDetail: Status | undefined): string | undefined {
-  return errorDetail && (errorDetail.message || "refused without a reason");
 }

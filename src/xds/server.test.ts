@@ -26,7 +26,6 @@ const node = { id: "gateway~1" };
 let ended: AbortController;
 let snapshot: Watchable<Snapshot>;
 let asked: { node: string; peer: string }[];
-let changes: number;
 let server: XdsServer;
 let port: number;
 let channel: AdsChannel;
@@ -35,14 +34,12 @@ beforeEach(async () => {
   ended = new AbortController();
   snapshot = createWatchable<Snapshot>();
   asked = [];
-  changes = 0;
   server = createXdsServer({
     snapshotFor({ id }, peer) {
       asked.push({ node: id, peer });
       return snapshot;
     },
     log: silentLog,
-    onClientChange: () => void changes++,
   });
   port = await listenXds(server, "127.0.0.1", 0, ended.signal);
   channel = openAdsChannel(`127.0.0.1:${port}`);
@@ -162,10 +159,8 @@ suite("createXdsServer over gRPC", () => {
     assert.equal(connected!.node.id, node.id);
     assert.equal(connected!.incremental, true);
     assert.ok(connected!.connectedAt.getTime() <= Date.now());
-    const before = changes;
     client.stream.cancel();
     await until("it is gone", () => server.clients().length === 0);
-    assert.ok(before >= 2 && changes > before, `${changes} changes`);
   });
 
   test("a client that ends its side is gone, and its stream ends well", async () => {

@@ -5,6 +5,7 @@ import type { Log } from "../log.ts";
 import type { Watchable } from "../watchable.ts";
 import { type DeltaDiscoveryRequest, type DiscoveryRequest, serverDefinition } from "./ads.ts";
 import { createIncrementalStream } from "./incremental-stream.ts";
+import { isRefused, readRefusal } from "./refusal.ts";
 import type { Send, ServerStream } from "./server-stream.ts";
 import type { Snapshot } from "./snapshot.ts";
 import { createStateOfTheWorldStream } from "./state-of-the-world-stream.ts";
@@ -14,8 +15,6 @@ export interface XdsServerOptions {
   /** What a client gets. Called once a stream, with its first request's node and its address (`ip:port` or `unix:`). */
   readonly snapshotFor: (node: Node, peer: string) => Watchable<Snapshot>;
   readonly log: Log;
-  /** Called when a client comes, goes or answers. */
-  readonly onClientChange?: () => void;
 }
 
 /** One connected client, for status pages. */
@@ -35,11 +34,7 @@ export interface XdsServer {
 }
 
 /** Serves snapshots to any number of clients in both forms of the protocol. A client is answered from the first snapshot on. */
-export function createXdsServer({
-  snapshotFor,
-  log,
-  onClientChange = () => {},
-}: XdsServerOptions): XdsServer {
+export function createXdsServer({ snapshotFor, log }: XdsServerOptions): XdsServer {
   const clients = new Set<() => ClientStatus>();
 
   function serve<Request extends DiscoveryRequest | DeltaDiscoveryRequest>(
@@ -73,14 +68,14 @@ export function createXdsServer({
           });
         onFirstRequest(request.node);
       }
-      if (request.errorDetail) {
+      const refusal = readRefusal(request.errorDetail);
+      if (refusal && isRefused(refusal)) {
         log.warn(
-          { node: client?.().node.id, typeUrl: request.typeUrl, error: request.errorDetail.message },
+          { node: client?.().node.id, typeUrl: request.typeUrl, error: refusal.message },
           "client refused a response",
         );
       }
       stream.onRequest(request);
-      onClientChange();
     });
     const end = () => {
       if (gone.signal.aborted) return;
@@ -89,7 +84,6 @@ export function createXdsServer({
         log.info({ node: client().node.id, peer }, "client gone");
         clients.delete(client);
       }
-      onClientChange();
       call.end();
     };
     call.on("end", end);

@@ -10,6 +10,7 @@ import {
   createSnapshotType,
   diffTypes,
   encodeResource,
+  filterChainResource,
   rawResource,
 } from "./snapshot.ts";
 
@@ -141,4 +142,14 @@ suite("diffTypes", () => {
       }),
     );
   });
+});
+
+test("of chains that exchange a filter the one that gets it comes first", () => {
+  const [x, y] = [resource("x", "x"), resource("y", "y")];
+  const type = (first: (typeof x)[], second: (typeof x)[]) =>
+    createSnapshotType("t", [filterChainResource("first", first), filterChainResource("second", second)]);
+  const namesOf = (from: ReturnType<typeof type>, to: ReturnType<typeof type>) =>
+    diffTypes(from, to).changed.map(({ name }) => name);
+  assert.deepEqual(namesOf(type([x, y], []), type([x], [y])), ["second", "first"]);
+  assert.deepEqual(namesOf(type([x], [y]), type([x, y], [])), ["first", "second"]);
 });

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import { type DescMessage, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import { getOrCreate } from "../get-or-create.ts";
-import { encodeFrame } from "./encode.ts";
+import { encodeFilterChain, encodeFrame } from "./encode.ts";
+import { typeUrls } from "./type-urls.ts";
 
 /** One resource of xDS. */
 export interface XdsResource {
@@ -18,6 +19,8 @@ export interface XdsResource {
 export interface SnapshotResource extends XdsResource {
   /** The encoded `envoy.service.discovery.v3.Resource`, as a response holds it; `value` is a part of it. */
   readonly frame: Uint8Array;
+  /** Of a filter chain: the filters that it was put together from, in order. A client answers for each of them. */
+  readonly filters?: readonly XdsResource[];
 }
 
 /** All resources of one type. The same content has the same version. */
@@ -57,6 +60,20 @@ export function rawResource(name: string, typeUrl: string, bytes: Uint8Array): S
   const version = contentHash(typeUrl, bytes);
   const frame = encodeFrame({ name, version, typeUrl, value: bytes });
   return { name, version, typeUrl, value: frame.subarray(frame.length - bytes.length), frame };
+}
+
+/** The ECDS resource of a filter chain, from filters that are encoded already. */
+export function filterChainResource(name: string, filters: readonly XdsResource[]): SnapshotResource {
+  const bytes = encodeFilterChain(
+    name,
+    filters.map(({ value }) => value),
+  );
+  return { ...rawResource(name, typeUrls.extensionConfig, bytes), filters };
+}
+
+/** What a client answers for: the filters of a chain, else the resource itself. */
+export function partsOf(resource: SnapshotResource): readonly XdsResource[] {
+  return resource.filters ?? [resource];
 }
 
 /**
@@ -123,8 +140,12 @@ function computeDiff(
   from: ReadonlyMap<string, SnapshotResource>,
   to: ReadonlyMap<string, SnapshotResource>,
 ): TypeDiff {
+  const changed = [...to.values()].filter(({ name, version }) => from.get(name)?.version !== version);
+  const growth = ({ name, filters = [] }: SnapshotResource) =>
+    filters.length > (from.get(name)?.filters?.length ?? 0) ? 0 : 1;
   return {
-    changed: [...to.values()].filter(({ name, version }) => from.get(name)?.version !== version),
+    // A filter that goes from one chain to another is in both for a moment, and never in none.
+    changed: changed.sort((a, b) => growth(a) - growth(b)),
     removed: [...from.keys()].filter((name) => !to.has(name)),
   };
 }

@@ -1,11 +1,11 @@
 import type { DiscoveryRequest } from "./ads.ts";
 import { encodeStateOfTheWorld } from "./encode.ts";
+import { readRefusal } from "./refusal.ts";
 import {
   createNonces,
   emptyType,
   inPushOrder,
   isRemovable,
-  refusalOf,
   type Send,
   type ServerStream,
 } from "./server-stream.ts";
@@ -66,7 +66,8 @@ export function createStateOfTheWorldStream(send: Send): ServerStream<DiscoveryR
     subscription: Subscription,
     { responseNonce, resourceNames, errorDetail }: DiscoveryRequest,
   ): void {
-    subscription.answered(responseNonce, refusalOf(errorDetail));
+    const refusal = readRefusal(errorDetail);
+    subscription.answered(responseNonce, refusal?.message, refusal?.reasons);
     if (errorDetail || subscription.wildcard) return;
     const added = resourceNames.some((name) => !subscription.names.has(name));
     subscription.names.clear();

@@ -15,6 +15,7 @@ export const typeUrls = {
 export const wasmTypeUrl = `${envoy}.extensions.filters.http.wasm.v3.Wasm`;
 export const rbacTypeUrl = `${envoy}.extensions.filters.http.rbac.v3.RBAC`;
 export const compositeTypeUrl = `${envoy}.extensions.filters.http.composite.v3.Composite`;
+export const filterChainTypeUrl = `${envoy}.extensions.filters.http.filter_chain.v3.FilterChainConfig`;
 
 /**
  * In which order the types of one snapshot are sent: what is referred to before what refers to it (make before break).

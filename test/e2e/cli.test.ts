@@ -20,7 +20,7 @@ test("a wrong call is status 2, and says what is wrong", async () => {
     ["translate", "-f", "."],
     ["up", "--port-offset", "x"],
     ["up", "--gateway", "embedded"],
-    ["discovery", "--chain", "dynamic"],
+    ["discovery", "--chain", "none"],
   ]) {
     const { status, stderr } = await run(...args);
     assert.equal(status, 2, args.join(" "));

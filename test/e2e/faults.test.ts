@@ -168,7 +168,7 @@ test("a configuration that the plugin refuses: the error is that plugin's, its l
       const { error } = await until("the refusal", async () =>
         failed(await ecdsStatus(files.offset, "custom-response")),
       );
-      assert.match(error, /^higress-system\.custom-response: /);
+      assert.match(error, /^higress-system\.custom-response: .*headers\[0\] is expected to be "name=value"/);
       for (const other of ["wasm-transformer", "wasm-keyauth", "easy-logger"])
         assert.equal(await stateOf(other), "SYNCED");
       assert.match(up.stderr(), /configuration: _rules_\[0\]: .*headers\[0\] is expected to be "name=value"/);

@@ -49,6 +49,7 @@ test("a module with the marker of Higress' ABI works on a stock Envoy, and the s
   const module = await moduleStatus(files.offset, "marked");
   assert.equal(module?.state, "ready");
   assert.match(module.adaptedFrom ?? "", /^[0-9a-f]{64}$/);
+  assert.deepEqual(module.adapted, ["marker"]);
   assert(!module.path.includes(module.adaptedFrom!), module.path);
   assert.deepEqual(await readFile(module.path), await readFile(join(modules, "transformer.wasm")));
   assert.equal((await ecdsStatus(files.offset, "marked"))?.state, "SYNCED");

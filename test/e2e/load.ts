@@ -22,10 +22,18 @@ export interface Load {
   finish(): Promise<LoadReport>;
 }
 
-/** Starts wrk at a system's HTTP port and waits until all its connections are there. */
-export async function startLoad({ trafficPort, adminPort }: SeedFiles, host: string): Promise<Load> {
+/** Starts wrk at a system's HTTP port, where so many connections are open, and waits until all of its own are there. */
+export async function startLoad(
+  { trafficPort, adminPort }: SeedFiles,
+  host: string,
+  openBefore = 0,
+): Promise<Load> {
   const { wrk } = await requirePeers();
-  const before = await downstream(adminPort, trafficPort);
+  // What an earlier test has closed may still be open at Envoy.
+  const before = await until("the other connections are gone", async () => {
+    const now = await downstream(adminPort, trafficPort);
+    return now.active === openBefore ? now : undefined;
+  });
   // A request may take as long as a busy machine needs: how long is not what a load is for.
   const flags = ["-t1", `-c${loadConnections}`, "-d600s", "--timeout", "30s", "-H", `Host: ${host}`];
   const program = startProgram(wrk, [...flags, `http://127.0.0.1:${trafficPort}/`]);
@@ -35,6 +43,9 @@ export async function startLoad({ trafficPort, adminPort }: SeedFiles, host: str
     const isComplete =
       now.total === before.total + loadConnections + 1 && now.destroyed === before.destroyed + 1;
     return isComplete ? now : undefined;
+  }).catch(async (error) => {
+    await program.stop();
+    throw error;
   });
   return {
     connections,

@@ -1,41 +1,25 @@
 import assert from "node:assert/strict";
 import { Agent } from "node:http";
 import { after, before, test } from "node:test";
-import { type Program, startWasmline } from "../peers/program.ts";
 import { get } from "../peers/request.ts";
 import { layOutSeed, type SeedFiles } from "../peers/seed-system.ts";
+import { createSeparateRoles, type SeparateRoles } from "../peers/separate-roles.ts";
 import { until } from "../peers/until.ts";
 import { downstream, startLoad } from "./load.ts";
 import { ecdsStatus, getJson, listenerChanges } from "./status.ts";
 
-type Role = "registry" | "core" | "discovery" | "agent";
-
 let files: SeedFiles;
-const running = new Map<Role, Program>();
-
-/** Starts a role as a process of its own. */
-function start(role: Role): void {
-  const flags = {
-    registry: flagsNamed("--port-offset", "--layout"),
-    core: ["-f", files.dir, ...flagsNamed("--port-offset")],
-    discovery: flagsNamed("--port-offset"),
-    agent: flagsNamed("--port-offset", "--data-dir", "--envoy-path", "--concurrency", "--registry-mirror"),
-  }[role];
-  running.set(role, startWasmline([role, ...flags]));
-}
-
-function flagsNamed(...names: readonly string[]): string[] {
-  return files.flags.flatMap((flag, index) => (names.includes(flag) ? [flag, files.flags[index + 1]!] : []));
-}
+let roles: SeparateRoles;
 
 before(async () => {
   files = await layOutSeed();
   await files.edit("chain.yaml", (text) => text.replace("fields: [", "sampling: 0\n    fields: ["));
-  for (const role of ["agent", "discovery", "core", "registry"] as const) start(role);
+  roles = createSeparateRoles(files);
+  for (const role of ["agent", "discovery", "core", "registry"] as const) roles.start(role);
   await until("traffic is served", async () => (await answer()) === "value1", 60_000);
 });
 after(async () => {
-  for (const role of ["agent", "discovery", "core", "registry"] as const) await running.get(role)?.stop();
+  await roles.close();
   await files.close();
 });
 
@@ -55,12 +39,12 @@ for (const role of ["core", "discovery"] as const) {
       const listeners = await listenerChanges(files.adminPort);
       const load = await startLoad(files, "other.com");
       const previous = await answer(own);
-      const status = await running.get(role)!.stop(signal);
+      const status = await roles.stop(role, signal);
       assert.equal(status, signal === "SIGTERM" ? 0 : null);
       const meanwhile = `without-${role}-${signal}`;
       await setAnswer(meanwhile);
       assert.equal(await answer(own), previous);
-      start(role);
+      roles.start(role);
       await until("the edit is in effect", async () => (await answer(own)) === meanwhile);
       const afterwards = `with-${role}-${signal}`;
       await setAnswer(afterwards);

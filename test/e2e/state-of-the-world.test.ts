@@ -76,7 +76,27 @@ test("an edit to an image that is missing: the last good module stays, and the o
   const status = await ecdsStatus(system.offset, "custom-response");
   assert.equal(status?.state, "ERROR");
   assert.match(status.error, /higress-system\.custom-response: .*9\.9\.9/);
+  for (const other of ["wasm-transformer", "wasm-keyauth", "easy-logger"])
+    assert.equal((await ecdsStatus(system.offset, other))?.state, "SYNCED", other);
   await tag("9.9.9", "1.0.0");
   await setKey1("repaired");
   await until("the repaired file is in effect", async () => (await key1()) === "repaired");
+});
+
+test("a configuration that the plugin refuses: its own reason is shown, the last good one stays", async () => {
+  await system.edit("custom-response.yaml", (text) => text.replace("key2=value2", "key2"));
+  const status = await until("the refusal", async () => {
+    const now = await ecdsStatus(system.offset, "custom-response");
+    return now?.state === "ERROR" ? now : undefined;
+  });
+  const reason =
+    /Unable to create Wasm plugin higress-system\.custom-response: .*expected to be "name=value"/;
+  assert.match(status.error, reason);
+  assert.match((await moduleStatus(system.offset, "custom-response"))?.error ?? "", reason);
+  assert.equal(await key1(), "repaired");
+  await system.edit("custom-response.yaml", (text) => text.replace(/key2$/m, "key2=value2"));
+  await until(
+    "the repaired file is in effect",
+    async () => (await ecdsStatus(system.offset, "custom-response"))?.state === "SYNCED",
+  );
 });

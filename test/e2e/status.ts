@@ -16,6 +16,8 @@ export interface ModuleStatus {
   readonly error: string;
   readonly attempts: number;
   readonly adaptedFrom?: string;
+  readonly adapted?: readonly string[];
+  readonly lastTrap?: { readonly at: string; readonly reason: string };
 }
 
 /** The body of a page as JSON; fails on any status but 200. */

@@ -13,6 +13,8 @@ export interface DockerRegistryOptions {
   readonly token?: string;
   /** Speaks TLS, with the certificate and the key in these files. */
   readonly tls?: { readonly certificate: string; readonly key: string };
+  /** Serves what another one has. */
+  readonly contentOf?: DockerRegistry;
 }
 
 export interface DockerRegistry {
@@ -20,6 +22,11 @@ export interface DockerRegistry {
   readonly host: string;
   /** Where it keeps its blobs. */
   readonly directory: string;
+  /** Kills it; what it keeps stays. */
+  kill(): Promise<void>;
+  /** Starts it at the same address with what it kept, by the same options or others. Only after `kill`. */
+  restart(options?: DockerRegistryOptions): Promise<void>;
+  /** Ends it, and removes what it kept. */
   stop(): Promise<void>;
 }
 
@@ -29,19 +36,29 @@ export const testerHtpasswd = "tester:$2a$05$abcdefghijklmnopqrstuutXu9KzOt.1yBo
 /** Starts Debian's docker-registry on a free port of loopback, with an empty directory of its own. */
 export async function startDockerRegistry(options: DockerRegistryOptions = {}): Promise<DockerRegistry> {
   const directory = await mkdtemp(join(tmpdir(), "docker-registry-"));
-  const file = join(directory, "config.yml");
-  if (options.htpasswd !== undefined) await writeFile(join(directory, "htpasswd"), `${options.htpasswd}\n`);
-  await writeFile(file, configOf(directory, options));
-  const child = spawn("docker-registry", ["serve", file], { stdio: ["ignore", "ignore", "pipe"] });
-  const host = await untilListening(child);
+  let child: ChildProcess;
+  const start = async (address: string, { htpasswd, ...settings }: DockerRegistryOptions) => {
+    const file = join(directory, "config.yml");
+    if (htpasswd !== undefined) await writeFile(join(directory, "htpasswd"), `${htpasswd}\n`);
+    await writeFile(file, configOf(directory, address, { htpasswd, ...settings }));
+    child = spawn("docker-registry", ["serve", file], { stdio: ["ignore", "ignore", "pipe"] });
+    return untilListening(child);
+  };
+  const end = async (signal: NodeJS.Signals) => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    child.kill(signal);
+    await once(child, "exit");
+  };
+  const host = await start("127.0.0.1:0", options);
   return {
     host,
     directory,
+    kill: () => end("SIGKILL"),
+    async restart(changed = options) {
+      await start(host, changed);
+    },
     async stop() {
-      if (child.exitCode === null && child.signalCode === null) {
-        child.kill("SIGTERM");
-        await once(child, "exit");
-      }
+      await end("SIGTERM");
       await rm(directory, { recursive: true, force: true });
     },
   };
@@ -53,15 +70,19 @@ export async function runSkopeo(...args: readonly string[]): Promise<string> {
   return stdout;
 }
 
-function configOf(directory: string, { htpasswd, token, tls }: DockerRegistryOptions): string {
+function configOf(
+  directory: string,
+  address: string,
+  { htpasswd, token, tls, contentOf }: DockerRegistryOptions,
+): string {
   const auth =
     htpasswd === undefined ? "" : `  htpasswd:\n    realm: test\n    path: ${directory}/htpasswd\n`;
   const bearer = token === undefined ? "" : `  token:\n${token}`;
   return [
     "version: 0.1",
     "log:\n  level: info\n  accesslog:\n    disabled: true",
-    `storage:\n  filesystem:\n    rootdirectory: ${directory}/data`,
-    `http:\n  addr: 127.0.0.1:0`,
+    `storage:\n  filesystem:\n    rootdirectory: ${contentOf?.directory ?? directory}/data`,
+    `http:\n  addr: ${address}`,
     tls ? `  tls:\n    certificate: ${tls.certificate}\n    key: ${tls.key}` : "",
     auth || bearer ? `auth:\n${auth}${bearer}` : "",
   ].join("\n");

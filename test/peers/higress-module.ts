@@ -1,4 +1,4 @@
-import { section, text } from "./hand-made-module.ts";
+import { readSize, section, text } from "./hand-made-module.ts";
 
 const stock = Buffer.from(text("proxy_abi_version_0_2_1"));
 const higress = Buffer.from(text("proxy_abi_version_0_2_100"));
@@ -19,12 +19,4 @@ export function markedForHigress(bytes: Uint8Array): Uint8Array {
     at = start + length;
   }
   return Buffer.concat([bytes.subarray(0, 8), ...sections.map((each) => Uint8Array.from(each))]);
-}
-
-/** An unsigned LEB128, and where it ends. */
-function readSize(bytes: Uint8Array, at: number): readonly [number, number] {
-  const next = bytes[at]!;
-  if (next < 0x80) return [next, at + 1];
-  const [rest, end] = readSize(bytes, at + 1);
-  return [(next & 0x7f) + rest * 0x80, end];
 }

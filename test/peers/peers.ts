@@ -20,10 +20,12 @@ export interface Peers {
   readonly skopeo: string;
   readonly wrk: string;
   readonly openssl: string;
+  readonly redisServer: string;
 }
 
 /** Debian's packages; each holds the command of its name. */
-const packages = ["docker-registry", "skopeo", "wrk", "openssl"] as const;
+const packages = ["docker-registry", "skopeo", "wrk", "openssl", "redis-server"] as const;
+const daemons = ["docker-registry", "redis-server"];
 const aptTimeoutMs = 15 * 60_000;
 const policyFile = "/usr/sbin/policy-rc.d";
 
@@ -45,13 +47,14 @@ async function findOrInstall(log: Log): Promise<Peers> {
     const still = await missingPackages();
     if (still.length > 0) throw absent(still, "they were installed, and yet their commands are not in PATH");
   }
-  const [dockerRegistry, skopeo, wrk, openssl] = await Promise.all(packages.map(requireCommand));
+  const [dockerRegistry, skopeo, wrk, openssl, redisServer] = await Promise.all(packages.map(requireCommand));
   return {
     envoy: await requireEnvoy(log),
     dockerRegistry: dockerRegistry!,
     skopeo: skopeo!,
     wrk: wrk!,
     openssl: openssl!,
+    redisServer: redisServer!,
   };
 }
 
@@ -111,9 +114,9 @@ async function installPackages(names: readonly string[], log: Log): Promise<void
   } finally {
     await restorePolicy();
   }
-  // The package would have its registry started at the next boot.
-  if (names.includes("docker-registry") && (await findCommand("systemctl")))
-    await runCommand("systemctl", ["disable", "docker-registry"]);
+  // These packages would have their daemons started at the next boot.
+  for (const name of daemons.filter((daemon) => names.includes(daemon)))
+    if (await findCommand("systemctl")) await runCommand("systemctl", ["disable", name]);
 }
 
 /** Debian asks policy-rc.d before a package starts its daemon. One that is there already is its administrator's will. */
@@ -123,7 +126,7 @@ async function forbidDaemons(): Promise<() => Promise<void>> {
     return () => rm(policyFile, { force: true });
   } catch (error) {
     await access(policyFile).catch(() => {
-      throw SystemError.from(error, "disk", `keeping docker-registry from being started by ${policyFile}`);
+      throw SystemError.from(error, "disk", `keeping daemons from being started by ${policyFile}`);
     });
     return async () => {};
   }

@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { create, fromBinary } from "@bufbuild/protobuf";
 import { anyPack, anyUnpack, StringValueSchema } from "@bufbuild/protobuf/wkt";
-import type { FetchModule } from "../../src/agent/resolve-module.ts";
+import type { FetchModule, ModuleAdaptation } from "../../src/agent/resolve-module.ts";
 import { TypedExtensionConfigSchema } from "../../src/gen/envoy/config/core/v3/extension_pb.ts";
 import { HttpUriSchema } from "../../src/gen/envoy/config/core/v3/http_uri_pb.ts";
 import { RBACSchema } from "../../src/gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.ts";
@@ -64,8 +64,8 @@ export interface Fetch {
   readonly url: string;
   readonly signal: AbortSignal;
   /** Ends it with a file, and lets what follows from that happen. */
-  succeed(path?: string): Promise<void>;
-  fail(message?: string): Promise<void>;
+  succeed(path?: string, adaptation?: ModuleAdaptation): Promise<void>;
+  fail(failure?: string | Error): Promise<void>;
 }
 
 /** Fetches modules when the test says so. `fetches` holds all that were asked for, in order. */
@@ -73,12 +73,15 @@ export function createFetches(): { readonly fetchModule: FetchModule; readonly f
   const fetches: Fetch[] = [];
   const fetchModule: FetchModule = ({ resource, url }, signal) =>
     new Promise((resolve, reject) => {
-      const succeed = (path = `/modules/${url.split("/").at(-1)}.wasm`) => {
-        resolve({ path });
+      const succeed = (
+        path = `/modules/${url.split("/").at(-1)}.wasm`,
+        adaptation: ModuleAdaptation = {},
+      ) => {
+        resolve({ path, ...adaptation });
         return nextTurn();
       };
-      const fail = (message = "no such image") => {
-        reject(new Error(message));
+      const fail = (failure: string | Error = "no such image") => {
+        reject(typeof failure === "string" ? new Error(failure) : failure);
         return nextTurn();
       };
       fetches.push({ resource, url, signal, succeed, fail });

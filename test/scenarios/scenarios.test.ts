@@ -7,6 +7,7 @@ import { suite, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { load } from "js-yaml";
 import { gatewayNode } from "../../src/agent/node.ts";
+import { createChainResolver } from "../../src/agent/resolve-chain.ts";
 import { createModuleResolver } from "../../src/agent/resolve-module.ts";
 import { convertFiles, gatewaySnapshot, istioYaml, snapshotJson, toYaml } from "../../src/cli/translate.ts";
 import { defaultConvertOptions } from "../../src/core/convert-options.ts";
@@ -23,10 +24,12 @@ const update = process.argv.includes("--update");
 const root = fileURLToPath(new URL(".", import.meta.url));
 const folders = readdirSync(root, { withFileTypes: true }).filter((entry) => entry.isDirectory());
 
-const resolver = createModuleResolver(async ({ url, resource }) => {
-  if (url.endsWith(":missing")) throw new SystemError("not-found", `there is no ${url}`);
-  return { path: `/modules/${resource}.wasm` };
-}, silentLog);
+const resolver = createChainResolver(
+  createModuleResolver(async ({ url, resource }) => {
+    if (url.endsWith(":missing")) throw new SystemError("not-found", `there is no ${url}`);
+    return { path: `/modules/${resource}.wasm` };
+  }, silentLog),
+);
 
 /** What the agent makes of a resource at the first attempt. */
 function rewrite(resource: XdsResource): Promise<XdsResource> {

@@ -1,0 +1,137 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { after, before, test } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
+import { get } from "../peers/request.ts";
+import { layOutSeed, type SeedFiles } from "../peers/seed-system.ts";
+import { createSeparateRoles, type SeparateRoles } from "../peers/separate-roles.ts";
+import { until } from "../peers/until.ts";
+import { type EcdsStatus, getJson } from "./status.ts";
+
+const victims = ["core", "discovery", "agent", "envoy"] as const;
+type Victim = (typeof victims)[number];
+
+const plugins = ["custom-response", "easy-logger", "wasm-keyauth", "wasm-transformer"];
+
+let files: SeedFiles;
+let roles: SeparateRoles;
+let traffic: ReturnType<typeof startTraffic>;
+
+before(async () => {
+  files = await layOutSeed();
+  await files.edit("chain.yaml", (text) => text.replace("fields: [", "sampling: 0\n    fields: ["));
+  roles = createSeparateRoles(files);
+  for (const role of ["registry", "core", "discovery", "agent"] as const) roles.start(role);
+  await until("traffic is served", async () => (await answer()) === "value1", 60_000);
+  traffic = startTraffic();
+});
+after(async () => {
+  await traffic?.stop();
+  await roles.close();
+  await files.close();
+});
+
+async function answer(): Promise<unknown> {
+  return (await get(files.trafficPort, "/", "other.com")).headers.key1;
+}
+
+function permutations<T>(items: readonly T[]): T[][] {
+  if (items.length === 0) return [[]];
+  return items.flatMap((item) =>
+    permutations(items.filter((other) => other !== item)).map((rest) => [item, ...rest]),
+  );
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
+  } catch {
+    return false;
+  }
+}
+
+/** The Envoy that the agent runs, once it says so. */
+function envoyPid(): Promise<number> {
+  return until("the agent runs an Envoy", async () => {
+    const { envoy } = await getJson<{ envoy?: { phase: string; pid: number } }>(
+      15020 + files.offset,
+      "/debug/modules",
+    );
+    return envoy?.phase === "running" ? envoy.pid : undefined;
+  });
+}
+
+/** One request after the other. What fails where an Envoy lives, or is answered without the plugin, is noted. */
+function startTraffic() {
+  const failures: string[] = [];
+  let stopped = false;
+  let served = 0;
+  /** The Envoy that is being killed: until another one serves, requests may fail. */
+  let dying: number | undefined;
+  async function run(): Promise<void> {
+    while (!stopped) {
+      const mayFail = dying !== undefined;
+      try {
+        const { status, headers } = await get(files.trafficPort, "/", "other.com");
+        served++;
+        if (status !== 200 || headers.key1 === undefined)
+          failures.push(`${status} ${JSON.stringify(headers)}`);
+        if (mayFail && dying !== undefined && !isAlive(dying)) dying = undefined;
+      } catch (error) {
+        if (!mayFail && dying === undefined) failures.push(String(error));
+      }
+      await pause(2);
+    }
+  }
+  const done = run();
+  return {
+    failures,
+    served: () => served,
+    expectOutage: (pid: number) => {
+      dying = pid;
+    },
+    async stop() {
+      stopped = true;
+      await done;
+    },
+  };
+}
+
+/** Kills one hard and starts it again; the agent starts its Envoy again. */
+async function kill(victim: Victim): Promise<void> {
+  if (victim === "core" || victim === "discovery") {
+    await roles.stop(victim, "SIGKILL");
+    return roles.start(victim);
+  }
+  const pid = await envoyPid();
+  traffic.expectOutage(pid);
+  if (victim === "envoy") process.kill(pid, "SIGKILL");
+  else await roles.stop("agent", "SIGKILL");
+  await until("Envoy is gone", () => !isAlive(pid));
+  if (victim === "agent") roles.start("agent");
+}
+
+async function allSynced(): Promise<boolean> {
+  const gateways = await getJson<{ plugins: EcdsStatus[] }[]>(15014 + files.offset, "/debug/ecdsz");
+  const states = gateways[0]?.plugins ?? [];
+  return (
+    gateways.length === 1 &&
+    plugins.every((plugin) =>
+      states.some(({ name, state }) => name === `higress-system.${plugin}` && state === "SYNCED"),
+    )
+  );
+}
+
+for (const [index, order] of permutations(victims).entries())
+  test(`killed one after the other: ${order.join(", ")}`, async () => {
+    const { length: before } = traffic.failures;
+    const servedBefore = traffic.served();
+    for (const victim of order) await kill(victim);
+    await until("all is in effect", allSynced, 60_000);
+    const value = `order-${index}`;
+    await files.edit("custom-response.yaml", (text) => text.replace(/key1=[\w-]+/, `key1=${value}`));
+    await until("an edit is in effect", async () => (await answer()) === value);
+    await until("discovery knows", allSynced);
+    assert.deepEqual(traffic.failures.slice(before), []);
+    assert.ok(traffic.served() > servedBefore);
+  });

@@ -1,0 +1,19 @@
+import { execFileSync } from "node:child_process";
+import { join } from "node:path";
+
+/** Files of a certificate and its key, in PEM. */
+export interface CertificateFiles {
+  readonly certificate: string;
+  readonly key: string;
+}
+
+/** Makes a certificate for 127.0.0.1 that is its own authority, in a directory. */
+export function makeCertificate(directory: string, name: string): CertificateFiles {
+  const key = join(directory, `${name}.key`);
+  const certificate = join(directory, `${name}.pem`);
+  const subject = ["-subj", `/CN=${name}`, "-addext", "subjectAltName=IP:127.0.0.1"];
+  const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+  const flags = ["-x509", ...curve, "-keyout", key, "-out", certificate, "-days", "2", ...subject];
+  execFileSync("openssl", ["req", ...flags], { stdio: "pipe" });
+  return { key, certificate };
+}
