@@ -6,6 +6,7 @@ export type SystemErrorCode =
   | "module-invalid"
   | "network"
   | "not-found"
+  | "plugin-start"
   | "reference-invalid"
   | "registry"
   | "timeout"

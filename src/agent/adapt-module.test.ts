@@ -6,8 +6,8 @@ import { assembleModule, body } from "../../test/peers/assemble-module.ts";
 import { handMadeModule, text } from "../../test/peers/hand-made-module.ts";
 import { markedForHigress } from "../../test/peers/higress-module.ts";
 import { readByV8 } from "../../test/peers/read-by-v8.ts";
+import { readModule } from "../wasm/read-module.ts";
 import { adaptationTarget, adaptModule } from "./adapt-module.ts";
-import { readModule } from "./read-module.ts";
 
 const plugins = fileURLToPath(new URL("../../build/plugins/", import.meta.url));
 const higress = "proxy_abi_version_0_2_100";

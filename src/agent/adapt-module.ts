@@ -6,10 +6,10 @@ import {
   type StockMarker,
   stockImports,
   stockMarkers,
-} from "./envoy-imports.ts";
-import { applyEdits, type Edit, encodeNumber, resized } from "./module-edits.ts";
+} from "../wasm/envoy-imports.ts";
+import { applyEdits, type Edit, encodeNumber, resized } from "../wasm/module-edits.ts";
+import { type ModuleInterface, readModule } from "../wasm/read-module.ts";
 import { asksForOldNames, withPropertyNames } from "./property-names.ts";
-import { type ModuleInterface, readModule } from "./read-module.ts";
 
 /** Whose Envoy a gateway is: what modules may import there, and which ABIs it knows. */
 export type GatewayAbi = "stock" | "higress";

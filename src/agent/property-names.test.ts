@@ -4,8 +4,8 @@ import fc from "fast-check";
 import { assembleModule, body, number } from "../../test/peers/assemble-module.ts";
 import { section, text } from "../../test/peers/hand-made-module.ts";
 import { type Instance, runWasm } from "../../test/peers/run-wasm.ts";
+import { readModule } from "../wasm/read-module.ts";
 import { asksForOldNames, withPropertyNames } from "./property-names.ts";
-import { readModule } from "./read-module.ts";
 
 const i32 = 0x7f;
 const pathAt = 1000;

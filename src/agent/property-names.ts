@@ -1,7 +1,7 @@
-import { importName } from "./envoy-imports.ts";
-import { encodeNumber, encodeSigned } from "./module-edits.ts";
-import type { ModuleInterface } from "./read-module.ts";
-import { wrapImport } from "./wrap-import.ts";
+import { importName } from "../wasm/envoy-imports.ts";
+import { encodeNumber, encodeSigned } from "../wasm/module-edits.ts";
+import type { ModuleInterface } from "../wasm/read-module.ts";
+import { wrapImport } from "../wasm/wrap-import.ts";
 
 const getProperty = "env.proxy_get_property";
 /** Properties that Envoy has had below `xds` only since 1.33, and Higress' SDKs ask for without it. */

@@ -132,7 +132,7 @@ export function hostFunctions(version: AbiVersion): ReadonlySet<string> {
 /** The modules by which a guest may import WASI preview 1. */
 export const wasiModules = ["wasi_snapshot_preview1", "wasi_unstable"] as const;
 
-/** WASI preview 1, all of it. */
+/** WASI preview 1 as Envoy has it: all of it but `proc_raise`. */
 export const wasiFunctions: readonly string[] = words(`
   args_get args_sizes_get environ_get environ_sizes_get clock_res_get clock_time_get
   fd_advise fd_allocate fd_close fd_datasync fd_fdstat_get fd_fdstat_set_flags fd_fdstat_set_rights
@@ -140,15 +140,18 @@ export const wasiFunctions: readonly string[] = words(`
   fd_pwrite fd_read fd_readdir fd_renumber fd_seek fd_sync fd_tell fd_write
   path_create_directory path_filestat_get path_filestat_set_times path_link path_open path_readlink
   path_remove_directory path_rename path_symlink path_unlink_file
-  poll_oneoff proc_exit proc_raise random_get sched_yield sock_accept sock_recv sock_send sock_shutdown`);
+  poll_oneoff proc_exit random_get sched_yield sock_accept sock_recv sock_send sock_shutdown`);
 
 /** The guest's exports that the host calls; each may be missing. Their parameters are numbers only. */
-export const callbackNames = proxy(`
-  on_context_create on_vm_start validate_configuration on_configure on_tick on_queue_ready on_foreign_function
-  on_done on_log on_delete
-  on_request_headers on_request_body on_request_trailers on_request_metadata
-  on_response_headers on_response_body on_response_trailers on_response_metadata
-  on_http_call_response on_grpc_receive_initial_metadata on_grpc_receive on_grpc_receive_trailing_metadata
-  on_grpc_close on_redis_call_response
-  on_new_connection on_downstream_data on_upstream_data
-  on_downstream_connection_close on_upstream_connection_close`);
+export const callbackNames: readonly string[] = [
+  "envoy_on_resolve_dns",
+  ...proxy(`
+    on_context_create on_vm_start validate_configuration on_configure on_tick on_queue_ready on_foreign_function
+    on_done on_log on_delete
+    on_request_headers on_request_body on_request_trailers on_request_metadata
+    on_response_headers on_response_body on_response_trailers on_response_metadata
+    on_http_call_response on_grpc_receive_initial_metadata on_grpc_receive on_grpc_receive_trailing_metadata
+    on_grpc_close on_redis_call_response
+    on_new_connection on_downstream_data on_upstream_data
+    on_downstream_connection_close on_upstream_connection_close`),
+];

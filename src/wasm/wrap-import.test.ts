@@ -9,8 +9,8 @@ import { text } from "../../test/peers/hand-made-module.ts";
 import { tracePlugin } from "../../test/peers/plugin-trace.ts";
 import { runWasm } from "../../test/peers/run-wasm.ts";
 import { importName } from "./envoy-imports.ts";
+import { UnknownInstruction } from "./instructions.ts";
 import { readModule } from "./read-module.ts";
-import { UnknownInstruction } from "./wasm-instructions.ts";
 import { wrapImport } from "./wrap-import.ts";
 
 const plugins = fileURLToPath(new URL("../../build/plugins/", import.meta.url));

@@ -31,6 +31,7 @@ export interface ModuleInterface {
   readonly imports: readonly ModuleImport[];
   readonly exports: readonly ModuleExport[];
   readonly exportSection: ModuleSection | undefined;
+  readonly memorySection: ModuleSection | undefined;
   /** All of them, in order. */
   readonly sections: readonly ModuleSection[];
 }
@@ -52,6 +53,7 @@ export function readModule(bytes: Uint8Array, what: string): ModuleInterface {
     imports: imports ? readEntries(reader, imports, readImport) : [],
     exports: exportSection ? readEntries(reader, exportSection, readExport) : [],
     exportSection,
+    memorySection: findSection(reader, sections, sectionIds.memory),
     sections,
   };
 }
@@ -120,8 +122,31 @@ function skipValueType(reader: ModuleReader): void {
 }
 
 function skipLimits(reader: ModuleReader): void {
+  readMemoryLimits(reader);
+}
+
+/** What a module says of a memory of its own, in pages of 64 KiB. */
+export interface MemoryLimits {
+  readonly flags: number;
+  readonly initial: number;
+  readonly maximum: number | undefined;
+}
+
+/**
+ * Reads the limits of the memories that a module defines.
+ * @throws SystemError `module-invalid`
+ */
+export function readMemories(
+  bytes: Uint8Array,
+  section: ModuleSection,
+  what: string,
+): readonly MemoryLimits[] {
+  return readEntries(createModuleReader(bytes, what), section, readMemoryLimits);
+}
+
+function readMemoryLimits(reader: ModuleReader): MemoryLimits {
   const flags = reader.byte();
   const bits = flags & 4 ? 64 : 32;
-  reader.unsigned(bits);
-  if (flags & 1) reader.unsigned(bits);
+  const initial = reader.unsigned(bits);
+  return { flags, initial, maximum: flags & 1 ? reader.unsigned(bits) : undefined };
 }

@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { assembleModule, body, number } from "../../test/peers/assemble-module.ts";
 import { text } from "../../test/peers/hand-made-module.ts";
 import { isValidWasm } from "../../test/peers/run-wasm.ts";
-import { UnknownInstruction, walkConstant, walkInstructions } from "./wasm-instructions.ts";
+import { UnknownInstruction, walkConstant, walkInstructions } from "./instructions.ts";
 
 // Off in the V8 of Node 20, on in Envoy's.
 for (const name of ["relaxed-simd", "typed-funcref"]) setFlagsFromString(`--experimental-wasm-${name}`);

@@ -1,8 +1,5 @@
 import { SystemError } from "../system-error.ts";
 import { importName } from "./envoy-imports.ts";
-import { applyEdits, type Edit, encodeNumber, resized } from "./module-edits.ts";
-import { type ModuleSection, sectionIds } from "./module-reader.ts";
-import type { ModuleInterface } from "./read-module.ts";
 import {
   readNumber,
   skipNumber,
@@ -10,7 +7,10 @@ import {
   UnknownInstruction,
   walkConstant,
   walkInstructions,
-} from "./wasm-instructions.ts";
+} from "./instructions.ts";
+import { applyEdits, type Edit, encodeNumber, resized } from "./module-edits.ts";
+import { type ModuleSection, sectionIds } from "./module-reader.ts";
+import type { ModuleInterface } from "./read-module.ts";
 
 /** A function that takes the place of an import: what its entry in the code section says behind its length. */
 export type CreateWrapper = (importIndex: number) => Uint8Array;

@@ -14,6 +14,7 @@ export const sectionIds = {
   import: 2,
   function: 3,
   table: 4,
+  memory: 5,
   global: 6,
   export: 7,
   element: 9,

@@ -1,0 +1,52 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type CaseResult, formatReport } from "./report.ts";
+
+const results: readonly CaseResult[] = [
+  { file: "a.yaml", name: "fine", ok: true, failures: [], line: 3, durationMs: 1 },
+  {
+    file: "a.yaml",
+    name: 'a "quoted" <name> & \u0001',
+    ok: false,
+    failures: [{ path: "local.status", expected: 401, actual: undefined }],
+    line: 9,
+    durationMs: 2,
+  },
+];
+
+test("text: a line for each case, differences below it, the sum at the end", () => {
+  assert.equal(
+    formatReport(results, "text"),
+    `ok   a.yaml:3 fine
+FAIL a.yaml:9 a "quoted" <name> & \u0001
+     local.status
+       expected 401
+       actual   nothing
+1 passed, 1 failed
+`,
+  );
+});
+
+test("json: what programs read", () => {
+  assert.deepEqual(JSON.parse(formatReport(results, "json")), {
+    passed: 1,
+    failed: 1,
+    cases: [
+      { file: "a.yaml", name: "fine", ok: true, failures: [] },
+      {
+        file: "a.yaml",
+        name: results[1]!.name,
+        ok: false,
+        failures: [{ path: "local.status", expected: 401, actual: null }],
+      },
+    ],
+  });
+});
+
+test("junit: a suite for each file, and nothing that is no XML", () => {
+  const xml = formatReport(results, "junit");
+  assert.match(xml, /<testsuite name="a\.yaml" tests="2" failures="1" time="0\.003">/);
+  assert.match(xml, /name="a &quot;quoted&quot; &lt;name&gt; &amp; \ufffd"/);
+  assert.match(xml, /<failure message="local\.status">/);
+  assert(!xml.includes("\u0001"));
+});

@@ -1,0 +1,87 @@
+import type { Failure } from "./compare-outcome.ts";
+
+/** What came of one case, for a report. */
+export interface CaseResult {
+  readonly file: string;
+  readonly name: string;
+  readonly ok: boolean;
+  readonly failures: readonly Failure[];
+  /** Where the case stands in its file, from 1. */
+  readonly line: number;
+  readonly durationMs: number;
+}
+
+export type ReportFormat = "text" | "json" | "junit";
+
+/** Prints results. `json` is `{passed, failed, cases: [{file, name, ok, failures: [{path, expected, actual}]}]}`. */
+export function formatReport(results: readonly CaseResult[], format: ReportFormat): string {
+  return { text: formatText, json: formatJson, junit: formatJunit }[format](results);
+}
+
+function count(results: readonly CaseResult[]): { readonly passed: number; readonly failed: number } {
+  const passed = results.filter(({ ok }) => ok).length;
+  return { passed, failed: results.length - passed };
+}
+
+function formatText(results: readonly CaseResult[]): string {
+  const { passed, failed } = count(results);
+  const lines = results.flatMap(({ file, line, name, ok, failures }) => [
+    `${ok ? "ok  " : "FAIL"} ${file}:${line} ${name}`,
+    ...failures.flatMap(describeFailure),
+  ]);
+  return [...lines, `${passed} passed, ${failed} failed`, ""].join("\n");
+}
+
+function describeFailure({ path, expected, actual }: Failure): string[] {
+  return [`     ${path}`, `       expected ${oneLine(expected)}`, `       actual   ${oneLine(actual)}`];
+}
+
+function oneLine(value: unknown): string {
+  return value === undefined ? "nothing" : JSON.stringify(value);
+}
+
+function formatJson(results: readonly CaseResult[]): string {
+  const cases = results.map(({ file, name, ok, failures }) => ({
+    file,
+    name,
+    ok,
+    failures: failures.map(({ path, expected, actual }) => ({ path, expected, actual: actual ?? null })),
+  }));
+  return `${JSON.stringify({ ...count(results), cases }, null, 2)}\n`;
+}
+
+/** JUnit's XML, as CI systems read it: a suite for each file. */
+function formatJunit(results: readonly CaseResult[]): string {
+  const files = [...new Set(results.map(({ file }) => file))];
+  const suites = files.map((file) =>
+    formatSuite(
+      file,
+      results.filter((result) => result.file === file),
+    ),
+  );
+  return `<?xml version="1.0" encoding="UTF-8"?>\n<testsuites>\n${suites.join("")}</testsuites>\n`;
+}
+
+function formatSuite(file: string, results: readonly CaseResult[]): string {
+  const { failed } = count(results);
+  const seconds = results.reduce((sum, { durationMs }) => sum + durationMs, 0) / 1000;
+  const cases = results.map(({ name, durationMs, failures }) => {
+    const text = failures.flatMap(describeFailure).join("\n");
+    const failure =
+      failures.length === 0
+        ? ""
+        : `<failure message="${escapeXml(failures.map(({ path }) => path).join(", "))}">${escapeXml(text)}</failure>`;
+    const attributes = `classname="${escapeXml(file)}" name="${escapeXml(name)}" time="${(durationMs / 1000).toFixed(3)}"`;
+    return `    <testcase ${attributes}>${failure}</testcase>\n`;
+  });
+  const attributes = `name="${escapeXml(file)}" tests="${results.length}" failures="${failed}" time="${seconds.toFixed(3)}"`;
+  return `  <testsuite ${attributes}>\n${cases.join("")}  </testsuite>\n`;
+}
+
+/** XML has no way to write most control characters. */
+function escapeXml(text: string): string {
+  const names: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
+  return text
+    .replace(/[&<>"]/g, (character) => names[character]!)
+    .replace(/[^\t\n\r\x20-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/gu, "\ufffd");
+}

@@ -1,0 +1,113 @@
+import { deserializeMap, serializeMap } from "./header-map-codec.ts";
+
+/** One header line. Strings are Latin-1: a character is a byte. */
+export type HeaderLine = readonly [name: string, value: string];
+
+const colon = 0x3a;
+
+/**
+ * Headers of which Envoy keeps one line: what is added comes behind a comma. Not all that Envoy has, and none that
+ * means something else in requests than in responses.
+ */
+const joined: ReadonlySet<string> = new Set(
+  `:authority :method :path :scheme :status accept accept-encoding authorization cache-control connection content-length
+  content-type date etag grpc-message grpc-status grpc-timeout keep-alive location origin proxy-connection referer server te
+  transfer-encoding upgrade user-agent vary via x-forwarded-for x-forwarded-host x-forwarded-proto x-request-id`.split(
+    /\s+/,
+  ),
+);
+
+/** Header or trailer lines in their order. Names are lower-case. `host` is `:authority`, where there is one. */
+export class HeaderMap {
+  /** A guest has written something that may be no header: whoever sends the map on looks at it. */
+  isSuspect = false;
+  /** What guests have written into it so far, in bytes. */
+  writtenBytes = 0;
+  private list: HeaderLine[];
+  private serialized: Uint8Array | undefined;
+
+  /** Takes the lines over; their names must be lower-case. */
+  constructor(lines: HeaderLine[] = []) {
+    this.list = lines;
+  }
+
+  /** A map of lines whose names may be written in any case. */
+  static from(lines: Iterable<HeaderLine>): HeaderMap {
+    return new HeaderMap(Array.from(lines, ([name, value]) => [name.toLowerCase(), value] as const));
+  }
+
+  get lines(): readonly HeaderLine[] {
+    return this.list;
+  }
+
+  get size(): number {
+    return this.list.length;
+  }
+
+  /** Names and values together, in bytes. */
+  get byteSize(): number {
+    let total = 0;
+    for (const line of this.list) total += line[0].length + line[1].length;
+    return total;
+  }
+
+  /** The first value of a name. */
+  get(name: string): string | undefined {
+    const at = this.find(this.nameOf(name));
+    return at < 0 ? undefined : this.list[at]![1];
+  }
+
+  /** Adds a line at the end, or to the one line that there may be; a pseudo-header, behind the others of its kind. */
+  add(name: string, value: string): void {
+    this.serialized = undefined;
+    const { list } = this;
+    const real = this.nameOf(name);
+    const at = joined.has(real) ? this.find(real) : -1;
+    if (at >= 0) list[at] = [real, `${list[at]![1]},${value}`];
+    else if (real.charCodeAt(0) !== colon) list.push([real, value]);
+    else list.splice(list.findLastIndex((line) => line[0].charCodeAt(0) === colon) + 1, 0, [real, value]);
+  }
+
+  /** One value in place of all that the name has. As in Envoy it comes to the end. */
+  replace(name: string, value: string): void {
+    const real = this.nameOf(name);
+    this.remove(real);
+    this.add(real, value);
+  }
+
+  remove(name: string): void {
+    this.serialized = undefined;
+    const { list } = this;
+    const real = this.nameOf(name);
+    let kept = 0;
+    for (let i = 0; i < list.length; i++) if (list[i]![0] !== real) list[kept++] = list[i]!;
+    list.length = kept;
+  }
+
+  setLines(lines: Iterable<HeaderLine>): void {
+    this.serialized = undefined;
+    this.list = [];
+    for (const [name, value] of lines) this.add(name.toLowerCase(), value);
+  }
+
+  /** The map as guests read it; kept until the map changes. */
+  serialize(): Uint8Array {
+    this.serialized ??= serializeMap(this.list);
+    return this.serialized;
+  }
+
+  private nameOf(name: string): string {
+    return name === "host" && this.find(":authority") >= 0 ? ":authority" : name;
+  }
+
+  private find(name: string): number {
+    const { list } = this;
+    for (let i = 0; i < list.length; i++) if (list[i]![0] === name) return i;
+    return -1;
+  }
+}
+
+/** The lines of a map as guests write it; none if it is broken, as proxy-wasm-cpp-host takes it. */
+export function readLines(bytes: Uint8Array): HeaderLine[] {
+  return deserializeMap(bytes) ?? [];
+}

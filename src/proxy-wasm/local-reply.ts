@@ -1,0 +1,59 @@
+import type { LocalResponse } from "./context.ts";
+import { HeaderMap } from "./header-map.ts";
+
+/** A response as it is sent: headers, and a body that may be empty. */
+export interface Reply {
+  readonly headers: HeaderMap;
+  readonly body: Uint8Array;
+}
+
+const none = new Uint8Array(0);
+
+/** gRPC's status for an HTTP status, by gRPC's own table. */
+const grpcStatusOf: ReadonlyMap<number, number> = new Map([
+  [400, 13],
+  [401, 16],
+  [403, 7],
+  [404, 12],
+  [429, 14],
+  [502, 14],
+  [503, 14],
+  [504, 14],
+]);
+const grpcUnknown = 2;
+
+/** What Envoy makes of a local response: headers as given, length and type of the body set; for gRPC, no body but trailers. */
+export function buildReply(response: LocalResponse, request: HeaderMap | undefined): Reply {
+  if (request?.get("content-type")?.startsWith("application/grpc")) return buildGrpcReply(response);
+  const headers = HeaderMap.from([[":status", String(response.status)], ...response.headers]);
+  if (response.body.length === 0) {
+    headers.remove("content-length");
+    headers.remove("content-type");
+    return { headers, body: none };
+  }
+  headers.replace("content-length", String(response.body.length));
+  if (headers.get("content-type") === undefined) headers.add("content-type", "text/plain");
+  return { headers, body: request?.get(":method") === "HEAD" ? none : response.body };
+}
+
+function buildGrpcReply({ status, grpcStatus, headers: given, body }: LocalResponse): Reply {
+  const headers = HeaderMap.from([[":status", "200"], ...given]);
+  headers.replace("content-type", "application/grpc");
+  headers.remove("content-length");
+  if (headers.get("grpc-status") === undefined)
+    headers.add("grpc-status", String(grpcStatus ?? grpcStatusOf.get(status) ?? grpcUnknown));
+  if (body.length > 0) headers.replace("grpc-message", percentEncode(body));
+  return { headers, body: none };
+}
+
+/** gRPC's encoding of messages: printable ASCII as it is, except the percent sign. */
+function percentEncode(bytes: Uint8Array): string {
+  let text = "";
+  for (const byte of bytes)
+    text += byte >= 0x20 && byte <= 0x7e && byte !== 0x25 ? String.fromCharCode(byte) : `%${hex(byte)}`;
+  return text;
+}
+
+function hex(byte: number): string {
+  return byte.toString(16).toUpperCase().padStart(2, "0");
+}
