@@ -4,6 +4,7 @@ import type { HeaderLine, HeaderMap } from "./header-map.ts";
 import type { FilterCallbacks, FilterFactory, HttpFilter } from "./http-filter.ts";
 import type { PropertyValue } from "./property-values.ts";
 import type { Direction } from "./stream-host.ts";
+import type { PropertyView } from "./stream-properties.ts";
 
 /** A filter in its chain: what it can do there. */
 export class ChainLink implements FilterCallbacks {
@@ -59,8 +60,8 @@ export class ChainLink implements FilterCallbacks {
     return this.chain[direction].trailers;
   }
 
-  property(path: readonly string[]): PropertyValue | undefined {
-    return this.chain.property(path);
+  property(path: readonly string[], view: PropertyView): PropertyValue | undefined {
+    return this.chain.property(path, view);
   }
 
   upstreamHosts(): readonly HeaderLine[] | undefined {

@@ -8,7 +8,7 @@ import { Iteration, type IterationOwner } from "./iteration.ts";
 import { buildReply } from "./local-reply.ts";
 import type { PropertyValue } from "./property-values.ts";
 import type { Direction, StreamHost } from "./stream-host.ts";
-import { findStreamProperty } from "./stream-properties.ts";
+import { findStreamProperty, type PropertyView } from "./stream-properties.ts";
 
 export interface FilterChainOptions {
   /** What a filter may hold of a body before the stream fails; 1 MiB if it is left out. */
@@ -38,6 +38,8 @@ export class FilterChain implements IterationOwner {
   private readonly filters: readonly HttpFilter[];
   private lastDetails: string | undefined;
   private responseSent = false;
+  /** What a filter injects may end a body before it ends by itself. */
+  private readonly ended = { request: false, response: false };
   private callbacks = 0;
   private pending: (() => void) | undefined;
   private over = false;
@@ -114,8 +116,8 @@ export class FilterChain implements IterationOwner {
     for (const filter of this.filters) filter.onDestroy?.();
   }
 
-  property(path: readonly string[]): PropertyValue | undefined {
-    return findStreamProperty(path, this);
+  property(path: readonly string[], view: PropertyView): PropertyValue | undefined {
+    return findStreamProperty(path, view, this);
   }
 
   private reply(response: LocalResponse): void {
@@ -186,17 +188,20 @@ export class FilterChain implements IterationOwner {
 
   /** Filters have left headers that nobody could send on. */
   private refuseHeaders(direction: Direction, fault: string): void {
+    this[direction].abort();
     const details = `filter_removed_required_${direction}_headers{${fault.replace(/\s/g, "_")}}`;
     this.sendLocalResponse(plainResponse(direction === "request" ? 503 : 502, fault, details));
   }
 
   sendData(direction: Direction, body: Body, endOfStream: boolean): void {
+    if (this.ended[direction]) return;
+    this.ended[direction] = endOfStream;
     this.bodyBytes[direction] += body.length;
     this.host.sendData(direction, body.take(), endOfStream);
   }
 
   sendTrailers(direction: Direction, trailers: HeaderMap): void {
-    this.host.sendTrailers(direction, trailers);
+    if (!this.ended[direction]) this.host.sendTrailers(direction, trailers);
   }
 
   onOverflow(direction: Direction): void {

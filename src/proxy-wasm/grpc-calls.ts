@@ -1,7 +1,7 @@
 import { BufferType, Status } from "./abi.ts";
 import { type HeaderLine, HeaderMap } from "./header-map.ts";
 import type { GrpcCall, GrpcEvents, GrpcMethod, GrpcStream } from "./outside.ts";
-import { type Begun, createPendingCalls } from "./pending-calls.ts";
+import { type Begun, CallKind, createPendingCalls, kindOf } from "./pending-calls.ts";
 import type { PluginContext } from "./plugin-context.ts";
 
 /** The gRPC calls and streams of a plugin, and the metadata that it reads just now. */
@@ -9,15 +9,16 @@ export type GrpcCalls = ReturnType<typeof createGrpcCalls>;
 
 type Metadata = "initialMetadata" | "trailingMetadata";
 
-/** A token says what it is for: odd is a call, even a stream. */
-const isCall = (token: number) => token % 2 === 1;
+const isCall = (token: number) => kindOf(token) === CallKind.GrpcCall;
+const isStream = (token: number) => kindOf(token) === CallKind.GrpcStream;
+/** Of a stream whose other side has ended, while the guest is told so. */
+const endedStream: GrpcStream = { send() {}, close() {}, cancel() {} };
 
 export function createGrpcCalls(root: PluginContext) {
   const { vm } = root;
   const { guest } = vm;
   const pending = createPendingCalls(vm);
   const streams = new Map<number, GrpcStream>();
-  let last = 0;
   const calls = {
     initialMetadata: undefined as HeaderMap | undefined,
     trailingMetadata: undefined as HeaderMap | undefined,
@@ -30,19 +31,13 @@ export function createGrpcCalls(root: PluginContext) {
   };
   return calls;
 
-  function nextToken(parity: 0 | 1): number {
-    do last = (last + 1) >>> 0;
-    while (last === 0 || last % 2 !== parity || pending.has(last));
-    return last;
-  }
-
   function call(call: GrpcCall): Begun {
-    const token = nextToken(1);
+    const token = vm.nextToken(CallKind.GrpcCall);
     return pending.begin(token, Status.ParseFailure, () => vm.outside.grpcCall(call, eventsOf(token)));
   }
 
   function stream(method: GrpcMethod): Begun {
-    const token = nextToken(0);
+    const token = vm.nextToken(CallKind.GrpcStream);
     return pending.begin(token, Status.ParseFailure, () => {
       const stream = vm.outside.grpcStream(method, eventsOf(token));
       if (typeof stream === "string") return stream;
@@ -51,17 +46,14 @@ export function createGrpcCalls(root: PluginContext) {
     });
   }
 
+  /** Of a call the guest learns what it gave, or why it gave nothing; of a stream all that comes. */
   function eventsOf(token: number): GrpcEvents {
+    const streamed = (action: () => void) => isStream(token) && pending.continue(token, action);
     return {
-      initialMetadata: (lines) => pending.continue(token, () => onMetadata(token, "initialMetadata", lines)),
+      initialMetadata: (lines) => void streamed(() => onMetadata(token, "initialMetadata", lines)),
       message: (bytes) => pending.continue(token, () => onMessage(token, bytes)),
-      trailingMetadata: (lines) =>
-        pending.continue(token, () => onMetadata(token, "trailingMetadata", lines)),
-      close: (status, text) =>
-        pending.settle(token, () => {
-          streams.delete(token);
-          onClose(token, status, text);
-        }),
+      trailingMetadata: (lines) => void streamed(() => onMetadata(token, "trailingMetadata", lines)),
+      close: (status, text) => pending.settle(token, () => onClose(token, status, text)),
     };
   }
 
@@ -89,20 +81,22 @@ export function createGrpcCalls(root: PluginContext) {
 
   function onClose(token: number, status: number, text: string): void {
     const callback = guest.proxy_on_grpc_close;
-    if (!callback) return;
-    root.calls.withStatus(status, text, () => vm.call(root, callback, root.id, token, status));
+    if (streams.has(token)) streams.set(token, endedStream);
+    if (callback) root.calls.withStatus(status, text, () => vm.call(root, callback, root.id, token, status));
+    streams.delete(token);
   }
 
   function send(token: number, message: Uint8Array, endOfStream: boolean): Status {
-    if (isCall(token)) return Status.BadArgument;
+    if (!isStream(token)) return Status.BadArgument;
     const stream = streams.get(token);
     stream?.send(message, endOfStream);
     return stream ? Status.Ok : Status.NotFound;
   }
 
   function cancel(token: number): Status {
-    streams.delete(token);
-    return pending.cancel(token) ? Status.Ok : Status.NotFound;
+    if (!isCall(token) && !isStream(token)) return Status.BadArgument;
+    const known = streams.delete(token);
+    return pending.cancel(token) || known ? Status.Ok : Status.NotFound;
   }
 
   /** Ends the sending side of a stream; of a call, there is nothing left but to cancel it. */

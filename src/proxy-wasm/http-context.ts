@@ -154,6 +154,7 @@ export class HttpContext extends Context implements HttpFilter {
       vm.call(this, vm.guest.proxy_on_context_create, this.id, this.root.id);
   }
 
+  // Unlike Envoy 1.40: what fails open lets the very stream pass in which it traps; there that one gets a 503.
   /** The stream fails once, and its response passes; what fails open goes on as if the plugin were not there. */
   private fail<T>(open: T, closed: T): T {
     if (this.failed || this.root.settings.failOpen) return open;
@@ -223,7 +224,12 @@ export class HttpContext extends Context implements HttpFilter {
   }
 
   override property(path: readonly string[]): PropertyValue | undefined {
-    return super.property(path) ?? this.callbacks.property(path);
+    const view = {
+      request: this.readableMap(MapType.RequestHeaders),
+      response: this.readableMap(MapType.ResponseHeaders),
+      responseTrailers: this.readableMap(MapType.ResponseTrailers),
+    };
+    return super.property(path) ?? this.callbacks.property(path, view);
   }
 
   override setProperty(path: string, value: Uint8Array): Status {

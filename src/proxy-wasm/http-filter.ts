@@ -4,6 +4,7 @@ import type { LocalResponse } from "./context.ts";
 import type { HeaderLine, HeaderMap } from "./header-map.ts";
 import type { PropertyValue } from "./property-values.ts";
 import type { Direction } from "./stream-host.ts";
+import type { PropertyView } from "./stream-properties.ts";
 
 /** A link of a filter chain, for one stream. Plugins' contexts are such; a gateway may have others of its own. */
 export interface HttpFilter {
@@ -33,7 +34,8 @@ export interface FilterCallbacks {
   /** As they are now, whatever the phase. */
   headers(direction: Direction): HeaderMap | undefined;
   trailers(direction: Direction): HeaderMap | undefined;
-  property(path: readonly string[]): PropertyValue | undefined;
+  /** What is known of the stream; of its headers, what the view has. */
+  property(path: readonly string[], view: PropertyView): PropertyValue | undefined;
   /** What plugins have set for each other, `wasm.` before the name, and what they have set for others. */
   readonly state: Map<string, Uint8Array>;
   upstreamHosts(): readonly HeaderLine[] | undefined;

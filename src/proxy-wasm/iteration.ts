@@ -37,6 +37,8 @@ interface Gate {
   trailersHeld: boolean;
   running: boolean;
   resumeWanted: boolean;
+  /** Parts of a body that the filter sends on from within a callback. */
+  injected: { readonly bytes: Uint8Array; readonly end: boolean }[];
 }
 
 /** One direction of a stream on its way through the filters, with Envoy's rules for stopping, holding and going on. */
@@ -110,8 +112,17 @@ export class Iteration {
     const at = this.gates.findIndex((gate) => gate.filter === filter);
     const gate = this.gates[at];
     if (!gate || this.aborted || !this.headers) return;
-    this.passHeaders(at, gate, false);
-    this.dataFrom(at + 1, new Body(bytes), end);
+    gate.injected.push({ bytes, end });
+    if (!gate.running) this.sendInjected(at, gate);
+  }
+
+  private sendInjected(at: number, gate: Gate): void {
+    const parts = gate.injected;
+    gate.injected = [];
+    for (const { bytes, end } of parts) {
+      this.passHeaders(at, gate, false);
+      if (!this.aborted) this.dataFrom(at + 1, new Body(bytes), end);
+    }
   }
 
   private headersFrom(first: number, end: boolean): void {
@@ -125,7 +136,13 @@ export class Iteration {
       if (action !== HeadersAction.Continue && action !== HeadersAction.ContinueAndEndStream) {
         gate.stop = action === HeadersAction.StopIteration ? "one" : "all";
         gate.watermark = action === HeadersAction.StopAllIterationAndWatermark;
+        this.sendInjected(at, gate);
         this.releaseIfWanted(at, gate);
+        return;
+      }
+      if (gate.injected.length > 0) {
+        this.sendInjected(at, gate);
+        if (end && !this.aborted) this.dataFrom(at + 1, new Body(), true);
         return;
       }
       gate.headersPassed = true;
@@ -165,7 +182,9 @@ export class Iteration {
   private askAboutData(gate: Gate, body: Body, end: boolean): BodyAction | undefined {
     this.enter(gate);
     const action = gate.filter.onData(this.direction, body, end);
-    return this.leave(gate) ? undefined : action;
+    if (this.leave(gate)) return undefined;
+    this.sendInjected(this.gates.indexOf(gate), gate);
+    return this.aborted ? undefined : action;
   }
 
   /** A filter that had stopped lets a body pass: with it, all that was held. */
@@ -289,6 +308,7 @@ function createGate(filter: HttpFilter): Gate {
     trailersHeld: false,
     running: false,
     resumeWanted: false,
+    injected: [],
   };
 }
 

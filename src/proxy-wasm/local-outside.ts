@@ -47,7 +47,7 @@ export function createLocalOutside(options: LocalOutsideOptions = {}): Outside {
     httpCall(call, done) {
       const { httpCall } = options;
       return httpCall && hasUpstream(call.upstream)
-        ? answer(() => httpCall(call), done, setTimeoutOf(call.timeoutMs))
+        ? answer(() => httpCall(call), done, setTimeoutOf(call.timeoutMs), timedOut)
         : "unknown-upstream";
     },
     grpcCall: (call, events) => options.grpcCall?.(call, deferred(events)) ?? "unknown-upstream",
@@ -67,11 +67,23 @@ export function createLocalOutside(options: LocalOutsideOptions = {}): Outside {
   };
 }
 
-/** Runs a function and reports what it gave, later and once; undefined if it threw or took too long. */
+/** What Envoy's router answers for an upstream that takes too long. */
+const timedOut: HttpAnswer = {
+  headers: [
+    [":status", "504"],
+    ["content-length", "24"],
+    ["content-type", "text/plain"],
+  ],
+  body: Buffer.from("upstream request timeout"),
+  trailers: [],
+};
+
+/** Runs a function and reports what it gave, later and once; undefined if it threw, `late` if it took too long. */
 function answer<T>(
   run: () => T | undefined | Promise<T | undefined>,
   done: (value: T | undefined) => void,
   startTimeout: (expire: () => void) => Cancel = () => () => {},
+  late?: T,
 ): Cancel {
   let open = true;
   const finish = (value: T | undefined) => {
@@ -79,7 +91,7 @@ function answer<T>(
     close();
     done(value);
   };
-  const cancelTimeout = startTimeout(() => finish(undefined));
+  const cancelTimeout = startTimeout(() => finish(late));
   const close = () => {
     open = false;
     cancelTimeout();

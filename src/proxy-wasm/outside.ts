@@ -92,7 +92,10 @@ export interface Outside {
   /** What plugins may write to the log, at the least. */
   logLevel(): LogLevel;
   log(record: LogRecord): void;
-  /** Undefined stands for a call that failed or took too long. */
+  /**
+   * As Envoy's router, an upstream that cannot be reached answers 503 and one that takes too long 504, with the reason as
+   * body. Undefined stands for a call that was given up without any answer.
+   */
   httpCall(call: HttpCall, done: (answer: HttpAnswer | undefined) => void): Cancel | CallRefusal;
   grpcCall(call: GrpcCall, events: GrpcEvents): Cancel | CallRefusal;
   grpcStream(method: GrpcMethod, events: GrpcEvents): GrpcStream | CallRefusal;

@@ -5,6 +5,14 @@ import type { Vm } from "./vm.ts";
 /** A token that was given to the guest, or why there is none. */
 export type Begun = { readonly token: number } | { readonly status: Status };
 
+/** What a token is for: it says so in its two lowest bits, as in Envoy. */
+export const CallKind = { Http: 0, GrpcCall: 1, GrpcStream: 2, Other: 3 } as const;
+export type CallKind = (typeof CallKind)[keyof typeof CallKind];
+
+export function kindOf(token: number): CallKind {
+  return (token & 3) as CallKind;
+}
+
 /** Calls of one kind that are under way, by the token that the guest knows them by. */
 export interface PendingCalls {
   has(token: number): boolean;
@@ -26,8 +34,8 @@ export function createPendingCalls(vm: Vm): PendingCalls {
   return {
     has: (token) => pending.has(token),
     forget: (token) => void pending.delete(token),
-    continue: (token, action) => vm.afterCall(() => pending.has(token) && action()),
-    settle: (token, action) => vm.afterCall(() => pending.delete(token) && action()),
+    continue: (token, action) => vm.afterCall(() => pending.has(token) && vm.holdActions(action)),
+    settle: (token, action) => vm.afterCall(() => pending.delete(token) && vm.holdActions(action)),
     begin(token, unknownUpstream, start) {
       if (pending.size >= maxCalls) return { status: Status.InternalFailure };
       const cancel = start();

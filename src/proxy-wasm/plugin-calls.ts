@@ -2,7 +2,7 @@ import { BufferType, Status } from "./abi.ts";
 import { ConstantBuffer, type GuestBuffer } from "./body.ts";
 import { HeaderMap } from "./header-map.ts";
 import type { HttpAnswer, HttpCall } from "./outside.ts";
-import { type Begun, createPendingCalls } from "./pending-calls.ts";
+import { type Begun, CallKind, createPendingCalls } from "./pending-calls.ts";
 import type { PluginContext } from "./plugin-context.ts";
 
 /** The calls of a plugin by HTTP, Redis and DNS, and the answer that it reads just now. */
@@ -20,7 +20,6 @@ export function createCalls(root: PluginContext) {
   const { guest, outside } = vm;
   const pending = createPendingCalls(vm);
   const buffers = new Map<BufferType, GuestBuffer>();
-  let last = 0;
   const calls = {
     headers: undefined as HeaderMap | undefined,
     trailers: undefined as HeaderMap | undefined,
@@ -37,14 +36,8 @@ export function createCalls(root: PluginContext) {
   };
   return calls;
 
-  function nextToken(): number {
-    do last = (last + 1) >>> 0;
-    while (last === 0 || pending.has(last));
-    return last;
-  }
-
   function http(call: HttpCall): Begun {
-    const token = nextToken();
+    const token = vm.nextToken(CallKind.Http);
     const done = (answer: HttpAnswer | undefined) => pending.settle(token, () => onHttpAnswer(token, answer));
     return pending.begin(token, Status.BadArgument, () => outside.httpCall(call, done));
   }
@@ -67,7 +60,7 @@ export function createCalls(root: PluginContext) {
   }
 
   function redis(upstream: string, query: Uint8Array): Begun {
-    const token = nextToken();
+    const token = vm.nextToken(CallKind.Other);
     const done = (answer: Uint8Array | undefined) =>
       pending.settle(token, () => onRedisAnswer(token, answer));
     return pending.begin(token, Status.BadArgument, () => outside.redisCall(upstream, query, done));
@@ -83,7 +76,7 @@ export function createCalls(root: PluginContext) {
   }
 
   function dns(name: string): Begun {
-    const token = nextToken();
+    const token = vm.nextToken(CallKind.Other);
     const done = (addresses: readonly Address[]) => pending.settle(token, () => onDns(token, addresses));
     return pending.begin(token, Status.BadArgument, () => outside.resolveDns(name, done));
   }

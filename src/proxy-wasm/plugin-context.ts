@@ -134,10 +134,9 @@ export class PluginContext extends Context {
     const { vm } = this;
     const callback = vm.guest.proxy_on_foreign_function;
     if (!callback) return;
+    const run = () => vm.call(this, callback, this.id, id, argument.length);
     vm.afterCall(() =>
-      this.calls.withBuffer(BufferType.ForeignArguments, argument, () =>
-        vm.call(this, callback, this.id, id, argument.length),
-      ),
+      vm.holdActions(() => this.calls.withBuffer(BufferType.ForeignArguments, argument, run)),
     );
   }
 

@@ -2,28 +2,45 @@ import type { FilterChain } from "./filter-chain.ts";
 import type { HeaderMap } from "./header-map.ts";
 import { canonicalPath } from "./property-names.ts";
 import type { PropertyValue } from "./property-values.ts";
+import type { Direction } from "./stream-host.ts";
+
+/** What of a stream's headers its properties are read off: a plugin has them in their phase only. */
+export interface PropertyView {
+  readonly request: HeaderMap | undefined;
+  readonly response: HeaderMap | undefined;
+  readonly responseTrailers: HeaderMap | undefined;
+}
 
 /**
  * A property of a stream: what its host knows, what can be read off its headers, what a plugin has set. Old and new names
- * mean the same.
+ * mean the same, unless a plugin has set the old one.
  */
-export function findStreamProperty(path: readonly string[], chain: FilterChain): PropertyValue | undefined {
-  return findKnown(canonicalPath(path), chain) ?? findState(path, chain);
+export function findStreamProperty(
+  path: readonly string[],
+  view: PropertyView,
+  chain: FilterChain,
+): PropertyValue | undefined {
+  const canonical = canonicalPath(path);
+  if (canonical === path) return findKnown(path, view, chain) ?? findState(path, chain);
+  return findState(path, chain) ?? findKnown(canonical, view, chain);
 }
 
-function findKnown(path: readonly string[], chain: FilterChain): PropertyValue | undefined {
-  const value = chain.host.property(path) ?? fromHeaders(path, chain);
+function findKnown(
+  path: readonly string[],
+  view: PropertyView,
+  chain: FilterChain,
+): PropertyValue | undefined {
+  const value = chain.host.property(path) ?? fromHeaders(path, view, chain);
   if (value !== undefined || path.length < 2) return value;
   const parent = chain.host.property(path.slice(0, -1));
   return parent === undefined ? undefined : itemOf(parent, path.at(-1)!);
 }
 
-/** What plugins have set, as `name` or as `filter_state.wasm.name`. */
-function findState(path: readonly string[], chain: FilterChain): PropertyValue | undefined {
-  const own = chain.state.get(`wasm.${path.join("\0")}`);
-  if (own || path.length < 2) return own;
+/** What plugins have set, as `name` or as `filter_state.wasm.name`. As in Envoy a name is one part. */
+function findState(path: readonly string[], { state }: FilterChain): PropertyValue | undefined {
+  if (path.length === 1) return state.get(`wasm.${path[0]}`);
   const isState = path[0] === "filter_state" || path[0] === "upstream_filter_state";
-  return isState ? chain.state.get(path.slice(1).join("\0")) : undefined;
+  return isState && path.length === 2 ? state.get(path[1]!) : undefined;
 }
 
 /** A part of a map, by its name, or of a list, by its number. */
@@ -33,84 +50,91 @@ function itemOf(value: PropertyValue, name: string): PropertyValue | undefined {
   return "list" in value && /^\d+$/.test(name) ? value.list[Number(name)] : undefined;
 }
 
-type Reader = (chain: FilterChain) => PropertyValue | undefined;
+type Reader = (view: PropertyView, chain: FilterChain) => PropertyValue | undefined;
 
 const requestHeader =
   (name: string): Reader =>
-  (chain) =>
-    chain.request.headers?.get(name);
+  ({ request }) =>
+    request?.get(name);
 
 /** What Envoy reads off the headers itself. */
 const readers: ReadonlyMap<string, Reader> = new Map<string, Reader>([
   ["request.path", requestHeader(":path")],
-  ["request.url_path", (chain) => chain.request.headers?.get(":path")?.replace(/\?.*$/s, "")],
-  ["request.query", (chain) => chain.request.headers?.get(":path")?.replace(/^[^?]*\??/s, "")],
+  ["request.url_path", ({ request }) => request?.get(":path")?.replace(/\?.*$/s, "")],
+  ["request.query", ({ request }) => request?.get(":path")?.replace(/^[^?]*\??/s, "")],
   ["request.host", requestHeader(":authority")],
   ["request.scheme", requestHeader(":scheme")],
   ["request.method", requestHeader(":method")],
   ["request.referer", requestHeader("referer")],
   ["request.useragent", requestHeader("user-agent")],
   ["request.id", requestHeader("x-request-id")],
-  ["request.headers", (chain) => mapOf(chain.request.headers)],
-  ["request.headers_bytes", (chain) => sizeOf(chain.request.headers)],
+  ["request.headers", ({ request }) => mapOf(request)],
+  ["request.headers_bytes", ({ request }) => integer(request?.byteSize ?? 0)],
   ["request.size", requestSize],
-  [
-    "request.total_size",
-    (chain) => total(chain.bodyBytes.request, chain.request.headers, chain.request.trailers),
-  ],
+  ["request.total_size", (_view, chain) => totalOf("request", chain)],
   ["response.code", responseCode],
-  ["response.code_details", (chain) => chain.details],
-  ["response.headers", (chain) => mapOf(chain.response.headers)],
-  ["response.headers_bytes", (chain) => sizeOf(chain.response.headers)],
-  ["response.trailers", (chain) => mapOf(chain.response.trailers)],
-  ["response.grpc_status", grpcStatus],
-  ["response.size", (chain) => integer(chain.bodyBytes.response)],
   [
-    "response.total_size",
-    (chain) => total(chain.bodyBytes.response, chain.response.headers, chain.response.trailers),
+    "response.code_details",
+    (_view, { details, response }) => details ?? (response.headers && "via_upstream"),
   ],
+  ["response.flags", () => integer(0)],
+  ["response.headers", ({ response }) => mapOf(response)],
+  ["response.headers_bytes", ({ response }) => integer(response?.byteSize ?? 0)],
+  ["response.trailers", ({ responseTrailers }) => mapOf(responseTrailers)],
+  ["response.grpc_status", grpcStatus],
+  ["response.size", (_view, chain) => integer(chain.bodyBytes.response)],
+  ["response.total_size", (_view, chain) => totalOf("response", chain)],
 ]);
 
-function fromHeaders(path: readonly string[], chain: FilterChain): PropertyValue | undefined {
-  if (path.length === 2) return readers.get(`${path[0]}.${path[1]}`)?.(chain);
-  return path.length === 3 ? lineOf(path, chain) : undefined;
+function fromHeaders(
+  path: readonly string[],
+  view: PropertyView,
+  chain: FilterChain,
+): PropertyValue | undefined {
+  if (path.length === 2) return readers.get(`${path[0]}.${path[1]}`)?.(view, chain);
+  return path.length === 3 ? valuesOf(mapNamed(path, view), path[2]!.toLowerCase()) : undefined;
 }
 
-function lineOf([of, kind, name]: readonly string[], { request, response }: FilterChain): string | undefined {
-  if (kind === "headers" && of === "request") return request.headers?.get(name!.toLowerCase());
+function mapNamed([of, kind]: readonly string[], view: PropertyView): HeaderMap | undefined {
+  if (of === "request") return kind === "headers" ? view.request : undefined;
   if (of !== "response") return undefined;
-  const map = kind === "headers" ? response.headers : kind === "trailers" ? response.trailers : undefined;
-  return map?.get(name!.toLowerCase());
+  if (kind === "headers") return view.response;
+  return kind === "trailers" ? view.responseTrailers : undefined;
 }
 
-function mapOf(map: HeaderMap | undefined): PropertyValue | undefined {
-  return map && { map: map.lines };
+/** All values of a name, with commas between them. */
+function valuesOf(map: HeaderMap | undefined, name: string): string | undefined {
+  const values = map?.lines.filter((line) => line[0] === name).map((line) => line[1]) ?? [];
+  return values.length === 0 ? undefined : values.join(",");
 }
 
-function sizeOf(map: HeaderMap | undefined): PropertyValue | undefined {
-  return map && integer(map.byteSize);
+function mapOf(map: HeaderMap | undefined): PropertyValue {
+  const names = new Set(map?.lines.map(([name]) => name));
+  return { map: Array.from(names, (name) => [name, valuesOf(map, name)!] as const) };
 }
 
 function integer(value: number): PropertyValue {
   return { int: BigInt(value) };
 }
 
-function total(body: number, headers: HeaderMap | undefined, trailers: HeaderMap | undefined): PropertyValue {
-  return integer(body + (headers?.byteSize ?? 0) + (trailers?.byteSize ?? 0));
+/** Headers, body and trailers together, as they are now. */
+function totalOf(direction: Direction, chain: FilterChain): PropertyValue {
+  const { headers, trailers } = chain[direction];
+  return integer(chain.bodyBytes[direction] + (headers?.byteSize ?? 0) + (trailers?.byteSize ?? 0));
 }
 
 /** What the request says of its body, as Envoy: the length that it announces, or what has passed. */
-function requestSize(chain: FilterChain): PropertyValue {
-  const announced = chain.request.headers?.get("content-length");
+function requestSize({ request }: PropertyView, chain: FilterChain): PropertyValue {
+  const announced = request?.get("content-length");
   return integer(announced && /^\d{1,15}$/.test(announced) ? Number(announced) : chain.bodyBytes.request);
 }
 
-function responseCode(chain: FilterChain): PropertyValue | undefined {
-  const status = chain.response.headers?.get(":status");
+function responseCode(_view: PropertyView, { response }: FilterChain): PropertyValue | undefined {
+  const status = response.headers?.get(":status");
   return status && /^\d{3}$/.test(status) ? integer(Number(status)) : undefined;
 }
 
-function grpcStatus({ response }: FilterChain): PropertyValue | undefined {
+function grpcStatus(_view: PropertyView, { response }: FilterChain): PropertyValue | undefined {
   const status = response.trailers?.get("grpc-status") ?? response.headers?.get("grpc-status");
   return status && /^\d{1,2}$/.test(status) ? integer(Number(status)) : undefined;
 }

@@ -5,6 +5,7 @@ import { createHostFunctions } from "./hostcalls/host-functions.ts";
 import { GuestMemory } from "./memory.ts";
 import { allocatorNames, type PluginModule } from "./module.ts";
 import type { Outside } from "./outside.ts";
+import type { CallKind } from "./pending-calls.ts";
 import { ProcExit, wasiImports } from "./wasi.ts";
 import { type WasmFunction, type WasmInstance, type WasmMemory, wasm } from "./web-assembly.ts";
 
@@ -28,6 +29,7 @@ export type Guest = Readonly<Record<string, WasmFunction | undefined>>;
 
 const stackFrames = 8;
 const maxActions = 10_000;
+const maxCallNumber = 2 ** 30 - 1;
 
 /** An instance of a module, with the contexts in it. When the guest traps it is lost, and nothing else is. */
 export class Vm {
@@ -45,8 +47,10 @@ export class Vm {
   private current: Context | undefined;
   private effective: Context | undefined;
   private running = false;
+  private holds = 0;
   private actions: (() => void)[] = [];
   private lastId = 0;
+  private lastCall = 0;
 
   /**
    * Instantiates and starts the guest.
@@ -82,6 +86,12 @@ export class Vm {
     return this.lastId;
   }
 
+  /** A token for a call that the guest makes. */
+  nextToken(kind: CallKind): number {
+    this.lastCall = (this.lastCall % maxCallNumber) + 1;
+    return ((this.lastCall << 2) | kind) >>> 0;
+  }
+
   /**
    * Calls the guest for a context, and then does what had to wait until the guest returned. Gives 0 when the Vm is or
    * gets lost.
@@ -103,8 +113,16 @@ export class Vm {
     this.effective = undefined;
     this.running = false;
     if (this.failure) this.notifyFailure();
-    else if (this.actions.length > 0) this.runActions();
+    else if (this.actions.length > 0 && this.holds === 0) this.runActions();
     return result >>> 0;
+  }
+
+  /** Calls the guest with something that only this callback may see: what had to wait is done when it is gone. */
+  holdActions(run: () => void): void {
+    this.holds++;
+    run();
+    this.holds--;
+    if (!this.failure && this.holds === 0 && !this.running) this.runActions();
   }
 
   /** The context that a host function is for. */

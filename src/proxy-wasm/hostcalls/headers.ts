@@ -26,10 +26,12 @@ function readers(vm: Vm) {
       const { context, memory } = vm;
       if (!memory.has(nameAt, nameSize)) return Status.InvalidMemoryAccess;
       const map = context.readableMap(type as MapType);
-      if (map === undefined) return context.missingMapStatus;
-      const value = map.get(memory.name(nameAt, nameSize));
+      const value = map?.get(memory.name(nameAt, nameSize));
       if (value !== undefined) return memory.giveText(value, valueAt, sizeAt);
-      return vm.module.abi === "0.1.0" ? memory.giveText("", valueAt, sizeAt) : Status.NotFound;
+      const status = map ? Status.NotFound : context.missingMapStatus;
+      // ABI 0.1.0 does not tell what is missing from what is empty.
+      if (status !== Status.NotFound || vm.module.abi !== "0.1.0") return status;
+      return memory.giveText("", valueAt, sizeAt);
     },
     proxy_get_header_map_pairs(type: number, mapAt: number, sizeAt: number): Status {
       if (type >>> 0 > lastMap) return Status.BadArgument;

@@ -166,7 +166,7 @@ test("properties come by old and new names, from headers, from the host and from
       },
     },
   );
-  assert.equal(joined, "A r A r A c A /a?b A /a A b A 1 A web A guest A root B B A A yes A yes A yes");
+  assert.equal(joined, "A r A r A c A /a?b A /a A b A 1,2 A web A guest A root B D A A yes A yes A yes");
 });
 
 test("properties that are numbers are eight bytes", async () => {
@@ -179,6 +179,33 @@ test("properties that are numbers are eight bytes", async () => {
     },
   });
   assert.deepEqual(logs, ["A", "\xc8\0\0\0\0\0\0\0", "A", "\0\0\x02\0\0\0\0\0"]);
+});
+
+test("what is read off headers is there in their phase, and while the stream is logged", async () => {
+  const get = show("get_property", "request\0path", ...value);
+  const { joined } = await run({
+    callbacks: { on_request_headers: [get], on_response_headers: [get], on_log: [get] },
+  });
+  assert.equal(joined, "A /a?b B A /a?b");
+});
+
+test("a name that a plugin has set is what it set, and structures cannot be read", async () => {
+  const { joined } = await run(
+    inRequest(
+      call("set_property", "route_name", "mine"),
+      show("get_property", "route_name", ...value),
+      show("get_property", "xds\0route_name", ...value),
+      show("get_property", "request", ...value),
+      show("get_property", "", ...value),
+      call("set_property", "a\0b", "two parts"),
+      show("get_property", "a\0b", ...value),
+      call("set_property", "empty", ""),
+      show("get_property", "empty", ...value),
+      show("get_property", "response\0headers", ...value),
+    ),
+    { properties: { "xds.route_name": "r" } },
+  );
+  assert.equal(joined, "A mine A r D D B A A \0\0\0\0");
 });
 
 test("a property that is declared read-only is set once", async () => {
@@ -261,14 +288,15 @@ test("a call answers in the plugin's context, and only there", async () => {
   assert.ok(stream.response!.complete);
 });
 
-test("a call that fails is known by its status", async () => {
+test("a call that is given up is known by its status, and one that takes too long by its answer", async () => {
   const headers =
     "\x03\0\0\0\x05\0\0\0\x01\0\0\0\x07\0\0\0\x03\0\0\0\x0a\0\0\0\x01\0\0\0:path\0/\0:method\0GET\0:authority\0a\0";
-  for (const httpCall of [
-    () => undefined,
-    () => Promise.reject(new Error("no")),
-    () => new Promise<undefined>(() => {}),
-  ]) {
+  const cases = [
+    [() => undefined, "A reset B failed"],
+    [() => Promise.reject(new Error("no")), "A reset B failed"],
+    [() => new Promise<undefined>(() => {}), "A A upstream  failed"],
+  ] as const;
+  for (const [httpCall, expected] of cases) {
     const { joined } = await run(
       {
         callbacks: {
@@ -282,7 +310,7 @@ test("a call that fails is known by its status", async () => {
       },
       { until: "failed", outside: { httpCall } },
     );
-    assert.equal(joined, "A reset B failed");
+    assert.equal(joined, expected);
   }
 });
 
@@ -301,7 +329,7 @@ test("gRPC: a call answers once, a stream until it is closed", async () => {
     show("grpc_send", { at: 68 }, "x", 0),
     show("grpc_send", 998, "x", 0),
     show("grpc_close", { at: 68 }),
-    show("grpc_cancel", 999),
+    show("grpc_cancel", 997),
     { give: 1 },
   ];
   const { joined } = await run(
@@ -382,7 +410,7 @@ test("metrics count, rise and fall, and are recorded", async () => {
       show("record_metric", { at: 72 }, 3n),
       show("increment_metric", { at: 72 }, 1n),
       show("get_metric", { at: 72 }, 80),
-      show("get_metric", 999, 80),
+      show("get_metric", 996, 80),
       show("get_metric", { at: 64 }, 80),
     ),
     { outside: { stores } },
