@@ -63,7 +63,7 @@ async function runCase(stage: Stage, file: CaseFile, test: Case, id: string): Pr
   stage.records = [];
   const setter = test.properties ? [await startPropertySetter(stage, test.properties)] : [];
   const { plugin, error } = await start(stage, file, test, id);
-  const said = () => guestLines(stage, id);
+  const said = () => guestLines(stage, id, plugin !== undefined);
   const heard = (text: string) =>
     until(`a line with ${text}`, () => said().some(({ message }) => message.includes(text)));
   const streams: StreamResult[] = [];
@@ -81,7 +81,7 @@ async function runCase(stage: Stage, file: CaseFile, test: Case, id: string): Pr
     calls: called.take(),
     logs: test.untilEnd ? said() : logs,
     metrics,
-    trapped: /trapped in/.test(error ?? "") || stage.records.some(({ ofHost }) => ofHost),
+    trapped: / trapped in | does not start: /.test(error ?? "") || stage.records.some(({ ofHost }) => ofHost),
   };
 }
 
@@ -133,11 +133,10 @@ async function keepVm(stage: Stage, file: CaseFile): Promise<void> {
 
 const levels = ["trace", "debug", "info", "warn", "error", "critical"] as const;
 
-/** What the guest of a case wrote; not what it wrote when it was only tried. */
-function guestLines({ records }: Stage, id: string): LogResult[] {
+/** What the guest of a case wrote; not what it wrote when it was only tried, unless it did not get further. */
+function guestLines({ records }: Stage, id: string, started: boolean): LogResult[] {
   return records
-    .filter(({ plugin, ofHost, ofCanary }) => plugin !== "property-setter" && !ofHost && !ofCanary)
-    .filter(({ plugin }) => plugin === id || plugin.endsWith(".wasm"))
+    .filter(({ plugin, ofHost, ofCanary }) => plugin === id && !ofHost && !(started && ofCanary))
     .map(({ level, message }) => ({ level: levels[level], message }));
 }
 
@@ -145,6 +144,8 @@ function guestLines({ records }: Stage, id: string): LogResult[] {
 function readMetrics({ outside }: Stage, before: Readonly<Record<string, number>> = {}) {
   const values = outside.stores.metrics
     .snapshot()
-    .flatMap((each) => (each.kind === MetricKind.Histogram ? [] : [[each.name, Number(each.value)] as const]));
+    .flatMap((each) =>
+      each.kind === MetricKind.Histogram ? [] : [[each.name, Number(each.value)] as const],
+    );
   return Object.fromEntries(values.filter(([name, value]) => before[name] !== value));
 }

@@ -125,12 +125,21 @@ function localAnswer(status: number, text: string): HttpAnswer {
   return { headers, body: Buffer.from(text), trailers: [] };
 }
 
-function respond({ timeoutMs }: HttpCall, answer: HttpAnswer | undefined, done: (answer: HttpAnswer) => void) {
+function respond(
+  { timeoutMs }: HttpCall,
+  answer: HttpAnswer | undefined,
+  done: (answer: HttpAnswer) => void,
+) {
   if (answer) return later(() => done(answer));
   return timeoutMs === undefined ? () => {} : later(() => done(localAnswer(504, tooLate)), timeoutMs);
 }
 
-function later(run: () => void, ms = 1): () => void {
+/** Before anything that comes by a network, or after so many ms. */
+function later(run: () => void, ms?: number): () => void {
+  if (ms === undefined) {
+    const immediate = setImmediate(run);
+    return () => clearImmediate(immediate);
+  }
   const timer = setTimeout(run, ms);
   return () => clearTimeout(timer);
 }
@@ -144,7 +153,11 @@ function upstreamOf({ upstream }: GrpcMethod, known: ReadonlySet<string>): strin
   return known.has(inner) ? inner : undefined;
 }
 
-function grpcHeaders(upstream: string, { service, method, metadata }: GrpcMethod, timeoutMs?: number): Line[] {
+function grpcHeaders(
+  upstream: string,
+  { service, method, metadata }: GrpcMethod,
+  timeoutMs?: number,
+): Line[] {
   return [
     [":method", "POST"],
     [":path", `/${service}/${method}`],

@@ -45,6 +45,7 @@ const ofStream: Readonly<Record<string, (facts: StreamFacts) => PropertyValue | 
   "upstream.transport_failure_reason": ({ isSent }) => (isSent ? "" : undefined),
   "upstream.request_attempt_count": ({ isSent }) => int(isSent ? 1 : 0),
   "upstream.cx_pool_ready_duration": ({ isSent }) => (isSent ? { durationNs: 1n } : undefined),
+  "upstream.locality": ({ isSent }) => (isSent ? empty : undefined),
   "upstream.num_endpoints": () => int(1),
   "xds.cluster_name": ({ cluster }) => cluster,
   "xds.route_name": ({ route }) => route,

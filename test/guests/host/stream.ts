@@ -65,8 +65,7 @@ class CaseStream implements StreamHost {
   async run(): Promise<void> {
     const { chain } = this;
     const request = requestOf(this.test);
-    const headers = HeaderMap.from(request.headers);
-    this.route = routeOf(headers);
+    this.route = routeOf(asReceived(request.headers));
     await Promise.race([this.ended, this.play("request", request)]);
     await this.ended;
     this.isOver = true;
@@ -81,13 +80,13 @@ class CaseStream implements StreamHost {
     const chunks: Uint8Array[] = toChunks(message.body);
     const wasCut = "reset" in message && message.reset === true;
     if (endAlone) chunks.push(new Uint8Array(0));
-    steps.headers(HeaderMap.from(message.headers), chunks.length === 0 && !trailers && !wasCut);
+    steps.headers(asReceived(message.headers), chunks.length === 0 && !trailers && !wasCut);
     for (const [i, chunk] of chunks.entries()) {
       await setImmediate();
       steps.data(chunk, i === chunks.length - 1 && !trailers && !wasCut);
     }
     await setImmediate();
-    if (trailers) steps.trailers(HeaderMap.from(trailers));
+    if (trailers) steps.trailers(asReceived(trailers));
     if (wasCut) chain.reset("upstream_reset_after_response_started{remote_reset}");
   }
 
@@ -100,7 +99,8 @@ class CaseStream implements StreamHost {
     return {
       ...(request ? { request: withoutProxyHeaders(received(request), named) } : {}),
       ...(response ? { response: withoutProxyHeaders(received(response)) } : {}),
-      local: response !== undefined && !/^(via_upstream$|upstream_reset_after_response_started)/.test(details),
+      local:
+        response !== undefined && !/^(via_upstream$|upstream_reset_after_response_started)/.test(details),
       details,
       ...(cut ? { cut } : {}),
       ...(this.route?.cluster === "other" ? { rerouted: true } : {}),
@@ -111,8 +111,15 @@ class CaseStream implements StreamHost {
 
   sendHeaders(direction: Direction, headers: HeaderMap, endOfStream: boolean): void {
     if (direction === "request" && !this.findUpstream(headers)) return;
-    const { lines } = headers;
-    this.arrived[direction] = { headers: lines, body: Buffer.alloc(0), trailers: [], complete: false };
+    // As Envoy, after the filters: they find it when the stream is logged.
+    if (direction === "response" && headers.get("date") === undefined)
+      headers.add("date", new Date().toUTCString());
+    this.arrived[direction] = {
+      headers: headers.lines,
+      body: Buffer.alloc(0),
+      trailers: [],
+      complete: false,
+    };
     if (direction === "request" && this.test.response?.early) this.answer();
     if (endOfStream) this.complete(direction);
   }
@@ -197,8 +204,15 @@ function routeOf(headers: HeaderMap): Route | undefined {
   return { name: "test-route", cluster: "upstream" };
 }
 
+/** As the other side has it: HTTP/2 leaves out values that begin or end with a blank. */
 function received({ headers, body, trailers }: Arrived): Received {
-  return { headers, body: showBytes(body), trailers };
+  return { headers: headers.filter(([, value]) => value.trim() === value), body: showBytes(body), trailers };
+}
+
+/** Lines as they arrive from Node's HTTP/2: those of a name together. */
+function asReceived(lines: readonly HeaderLine[]): HeaderMap {
+  const names = new Set(lines.map(([name]) => name));
+  return HeaderMap.from(Array.from(names).flatMap((name) => lines.filter((line) => line[0] === name)));
 }
 
 function requestSteps(chain: FilterChain) {
