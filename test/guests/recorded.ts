@@ -36,6 +36,6 @@ export async function readRecorded(cases: CaseFile): Promise<RecordedResults> {
 
 /** Writes what Envoy did in the cases of a file. */
 export async function writeRecorded(cases: CaseFile, results: RecordedResults): Promise<void> {
-  const intro = `# What Envoy did in the cases of cases/${basename(cases.file)}. Written by: node --import tsx test/guests/envoy.test.ts --update\n`;
+  const intro = `# What Envoy did in the cases of cases/${basename(cases.file)}. Written by: node --import tsx test/guests/differential.test.ts --update\n`;
   await writeFile(recordFile(cases), intro + dump(results, { flowLevel: 4, lineWidth: -1, noRefs: true }));
 }
