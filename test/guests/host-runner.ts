@@ -39,7 +39,17 @@ interface Stage {
 export function createHostRunner(): HostRunner {
   const called = createCalledUpstreams();
   const local = createLocalOutside({ logLevel: 0, log: (record) => void stage.records.push(record) });
-  const outside: Outside = { ...local, ...called.outside, property: nodeProperty };
+  // What a case leaves behind, as a plugin that holds up its end, ends with the runner.
+  const timers = new Set<NodeJS.Timeout>();
+  const setTimer = (ms: number, fire: () => void) => {
+    const timer = setTimeout(fire, ms);
+    timers.add(timer);
+    return () => {
+      timers.delete(timer);
+      clearTimeout(timer);
+    };
+  };
+  const outside: Outside = { ...local, ...called.outside, setTimer, property: nodeProperty };
   const stage: Stage = {
     host: createPluginHost(outside),
     outside,
@@ -51,7 +61,10 @@ export function createHostRunner(): HostRunner {
   let count = 0;
   return {
     run: (file, test) => runCase(stage, file, test, `case-${++count}`),
-    close: () => stage.kept?.close(),
+    close() {
+      stage.kept?.close();
+      for (const timer of timers) clearTimeout(timer);
+    },
   };
 }
 
@@ -64,12 +77,12 @@ async function runCase(stage: Stage, file: CaseFile, test: Case, id: string): Pr
   const setter = test.properties ? [await startPropertySetter(stage, test.properties)] : [];
   const { plugin, error } = await start(stage, file, test, id);
   const said = () => guestLines(stage, id, plugin !== undefined);
-  const heard = (text: string) =>
-    until(`a line with ${text}`, () => said().some(({ message }) => message.includes(text)));
+  const hasSaid = (text: string) => said().some(({ message }) => message.includes(text));
+  const heard = (text: string) => until(`a line with ${text}`, () => hasSaid(text));
   const streams: StreamResult[] = [];
   if (plugin)
     for (const each of [test, ...(test.then ?? [])])
-      streams.push(await runStream([...setter, plugin], each, heard));
+      streams.push(await runStream([...setter, plugin], each, hasSaid));
   if (test.until) await heard(test.until);
   const metrics = readMetrics(stage, metricsBefore);
   const logs = said();
@@ -128,7 +141,7 @@ async function keepVm(stage: Stage, file: CaseFile): Promise<void> {
   const { plugin, error } = await start(stage, file, { name: "keeper", config: "keeper" }, `keeper-${vm}`);
   if (!plugin) throw new Error(error);
   stage.kept = plugin;
-  await runStream([plugin], {}, () => new Promise(() => {}));
+  await runStream([plugin], {}, () => false);
 }
 
 const levels = ["trace", "debug", "info", "warn", "error", "critical"] as const;

@@ -17,10 +17,11 @@ export function toRecorded(result: CaseResult): RecordedResult {
   return { ...result, logs: result.logs.map(recordedLine) };
 }
 
-/** A date is another one at each run, and so is the time that an upstream took. */
+/** A date is another one at each run, and so is the time that an upstream took; a queue's number is by those before it. */
 function recordedLine({ level, message }: LogResult): string {
   return `${level} ${message}`
     .replace(/\b(x-envoy-upstream-service-time(?:: |=))\d+/g, "$1MS")
+    .replace(/^(info on_queue_ready \d+) \d+$/, "$1 QUEUE")
     .replace(/\b(date(?:: |=))\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT/g, "$1DATE");
 }
 

@@ -26,18 +26,18 @@ interface Route {
   readonly cluster: string;
 }
 
-/** Resolves when the guest has said this. */
-export type Heard = (text: string) => Promise<unknown>;
+/** Whether the guest has said this. */
+export type HasSaid = (text: string) => boolean;
 
 /** Sends a case's request through filters, with a client, routes and an upstream as `envoy/config.ts` has them. */
 export async function runStream(
   filters: readonly FilterFactory[],
   test: StreamCase,
-  heard: Heard,
+  hasSaid: HasSaid,
 ): Promise<StreamResult> {
   const stream = new CaseStream(filters, test);
   const { cancelAt } = test.request ?? {};
-  if (cancelAt) void heard(cancelAt).then(() => stream.chain.reset("http2.remote_reset"));
+  if (cancelAt) void stream.cancelWhen(() => hasSaid(cancelAt));
   await stream.run();
   return stream.result();
 }
@@ -70,6 +70,12 @@ class CaseStream implements StreamHost {
     await this.ended;
     this.isOver = true;
     chain.end();
+  }
+
+  /** The client gives up then, unless the stream is over. */
+  async cancelWhen(isTime: () => boolean): Promise<void> {
+    while (!isTime() && !this.isOver) await setImmediate();
+    if (!this.isOver) this.chain.reset("http2.remote_reset");
   }
 
   /** Sends a message part by part, each in a turn of its own. */
