@@ -93,6 +93,8 @@ export interface MessageExpectation {
 
 /** One stream through the plugin. */
 export interface StreamCase {
+  /** Sent again and again until the proxy does not answer by itself; the last of it counts. */
+  readonly untilServed?: boolean;
   readonly request?: RequestMessage;
   /** Left out: status 200 and nothing else. */
   readonly response?: ResponseMessage;

@@ -12,6 +12,7 @@ import { guestLine } from "./envoy/log-lines.ts";
 import { readMetrics } from "./envoy/metrics.ts";
 import { answerCall, answerWith, startUpstream, type Upstream } from "./envoy/upstreams.ts";
 import { withoutProxyHeaders } from "./proxy-headers.ts";
+import { runServed } from "./run-served.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -109,7 +110,8 @@ async function runCase(stage: Stage, file: CaseFile, test: Case, count: number):
   const port = await startedPort(envoy, run.id);
   const streams: StreamResult[] = [];
   if (port !== undefined)
-    for (const each of [test, ...(test.then ?? [])]) streams.push(await runStream(stage, run, port, each));
+    for (const each of [test, ...(test.then ?? [])])
+      streams.push(await runServed(each, () => runStream(stage, run, port, each)));
   const said = () => guestLog(envoy, run, port !== undefined);
   if (test.until)
     await until(`a line with ${test.until}`, () =>

@@ -16,6 +16,7 @@ import type { CaseResult, LogResult, StreamResult } from "./case-result.ts";
 import { type CalledUpstreams, createCalledUpstreams } from "./host/calls.ts";
 import { nodeProperty } from "./host/properties.ts";
 import { runStream } from "./host/stream.ts";
+import { runServed } from "./run-served.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -82,7 +83,7 @@ async function runCase(stage: Stage, file: CaseFile, test: Case, id: string): Pr
   const streams: StreamResult[] = [];
   if (plugin)
     for (const each of [test, ...(test.then ?? [])])
-      streams.push(await runStream([...setter, plugin], each, hasSaid));
+      streams.push(await runServed(each, () => runStream([...setter, plugin], each, hasSaid)));
   if (test.until) await heard(test.until);
   const metrics = readMetrics(stage, metricsBefore);
   const logs = said();
