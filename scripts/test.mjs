@@ -13,6 +13,7 @@ const node = (...args) => {
 };
 
 node("scripts/build.mjs");
+node("scripts/build-guests.mjs");
 node("--import", "tsx", "test/peers/install-peers.ts");
 
 const folders = ["src", "sdk/test", "plugins", "bench", "test", "examples"];

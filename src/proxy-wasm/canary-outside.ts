@@ -15,7 +15,7 @@ export function createCanaryOutside(outside: Outside): Outside {
     now: () => outside.now(),
     monotonicNow: () => outside.monotonicNow(),
     logLevel: () => outside.logLevel(),
-    log: (record) => outside.log(record),
+    log: (record) => outside.log({ ...record, ofCanary: true }),
     setTimer: () => never,
     httpCall: () => never,
     grpcCall: () => never,

@@ -4,10 +4,11 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import fc from "fast-check";
 import { fuzzRuns } from "../../test/peers/fuzz-budget.ts";
-import { type Argument, guestModule, type Step } from "../../test/peers/guest-module.ts";
+import { guestModule, type Step } from "../../test/peers/guest-module.ts";
 import { createGuestHost } from "../../test/peers/start-guest.ts";
-import { hostFunctions } from "./abi.ts";
+import { type AbiVersion, hostFunctions } from "./abi.ts";
 import { exchange, MemoryStream, type Message } from "./index.ts";
+import { signatureOf } from "./signatures.ts";
 
 const request: Message = {
   headers: [
@@ -82,15 +83,11 @@ test("10,000 new configurations keep no memory", async () => {
   assert.equal(guest.host.vmCount, 0);
 });
 
-/** Host functions that take numbers of 64 bits, by where they stand. */
-const longAt: Readonly<Record<string, number>> = { proxy_increment_metric: 1, proxy_record_metric: 1 };
-const parameterCounts: Readonly<Record<string, number>> = {
-  proxy_http_call: 10,
-  proxy_grpc_call: 12,
-  proxy_grpc_stream: 9,
-  proxy_send_local_response: 8,
-  proxy_redis_init: 7,
-  proxy_call_foreign_function: 6,
+/** Of the functions whose signatures are not the ABI's. */
+const otherSignatures: Readonly<Record<string, string>> = {
+  pthread_equal: "ii",
+  emscripten_notify_memory_growth: "i",
+  envoy_resolve_dns: "iii",
 };
 const numbers = fc.constantFrom(
   0,
@@ -114,50 +111,12 @@ const numbers = fc.constantFrom(
   -65_536,
 );
 
-function anyCall(names: readonly string[]): fc.Arbitrary<Step> {
-  return fc.constantFrom(...names).chain((name) =>
-    fc.array(numbers, { minLength: parameterCounts[name] ?? 5, maxLength: parameterCounts[name] ?? 5 }).map(
-      (all): Step => ({
-        call: name,
-        with: all
-          .slice(0, arityOf(name))
-          .map((value, i): Argument => (longAt[name] === i ? BigInt(value) : value)),
-      }),
-    ),
-  );
-}
-
-const arities: Readonly<Record<number, readonly string[]>> = {
-  0: [
-    "emscripten_notify_memory_growth",
-    "proxy_done",
-    "proxy_clear_route_cache",
-    "proxy_continue_request",
-    "proxy_continue_response",
-  ],
-  1: [
-    "proxy_set_tick_period_milliseconds",
-    "proxy_set_effective_context",
-    "proxy_continue_stream",
-    "proxy_close_stream",
-    "proxy_get_log_level",
-    "proxy_grpc_cancel",
-    "proxy_grpc_close",
-  ],
-  2: [
-    "proxy_get_metric",
-    "proxy_increment_metric",
-    "proxy_record_metric",
-    "proxy_get_header_map_size",
-    "pthread_equal",
-    "proxy_get_upstream_hosts",
-  ],
-  3: ["proxy_log"],
-};
-
-function arityOf(name: string): number {
-  const found = Object.entries(arities).find(([, names]) => names.includes(name));
-  return found ? Number(found[0]) : (parameterCounts[name] ?? 5);
+function anyCall(names: readonly string[], abi: AbiVersion): fc.Arbitrary<Step> {
+  return fc.constantFrom(...names).chain((name) => {
+    const letters = Array.from((signatureOf(name, abi) ?? otherSignatures[name]!).replace(/>.*/, ""));
+    const values = letters.map((letter) => numbers.map((value) => (letter === "I" ? BigInt(value) : value)));
+    return fc.tuple(...values).map((all): Step => ({ call: name, with: all }));
+  });
 }
 
 test("no call that a guest makes, with whatever numbers, takes more than its own Vm", async () => {
@@ -165,7 +124,7 @@ test("no call that a guest makes, with whatever numbers, takes more than its own
     const names = [...hostFunctions(abi)];
     const steps = fc.array(
       fc.oneof(
-        { weight: 20, arbitrary: anyCall(names) },
+        { weight: 20, arbitrary: anyCall(names, abi) },
         { weight: 1, arbitrary: fc.constantFrom<Step>("trap", { give: 1 }, { give: 9 }, { grow: 1 }) },
       ),
       { maxLength: 12 },

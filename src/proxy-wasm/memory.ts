@@ -56,10 +56,9 @@ export class GuestMemory {
     return text;
   }
 
-  /** Bytes as people read them: UTF-8, or what is none as Latin-1. */
+  /** Bytes as people read them. */
   message(at: number, size: number): string {
-    const text = this.fresh().toString("utf8", at >>> 0, (at >>> 0) + (size >>> 0));
-    return text.includes("\ufffd") ? this.text(at, size) : text;
+    return showText(this.fresh().subarray(at >>> 0, (at >>> 0) + (size >>> 0)));
   }
 
   /** A copy. */
@@ -137,4 +136,10 @@ export class GuestMemory {
     this.bytes = Buffer.from(buffer) as Bytes;
     this.view = new DataView(buffer);
   }
+}
+
+/** UTF-8, or what is none as Latin-1. */
+export function showText(bytes: Buffer): string {
+  const text = bytes.toString("utf8");
+  return text.includes("\ufffd") ? bytes.toString("latin1") : text;
 }

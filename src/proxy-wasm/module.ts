@@ -1,8 +1,10 @@
 import { createHash } from "node:crypto";
 import { errorText, SystemError } from "../system-error.ts";
+import { readFunctionTypes } from "../wasm/function-types.ts";
 import { type ModuleInterface, readModule } from "../wasm/read-module.ts";
 import { type AbiVersion, abiMarkers, hostFunctions, wasiFunctions, wasiModules } from "./abi.ts";
 import { limitMemory } from "./limit-memory.ts";
+import { signatureOf } from "./signatures.ts";
 import { type CompiledModule, wasm } from "./web-assembly.ts";
 
 /** A compiled plugin, ready to be instantiated in any thread. */
@@ -39,6 +41,7 @@ export async function compileModule(
   const abi = findAbi(parts, name);
   const memoryName = checkExports(parts, name);
   checkImports(parts, abi, name);
+  checkSignatures(bytes, parts, abi, name);
   const limited = limitMemory(bytes, parts, maxMemoryBytes, name);
   try {
     const compiled = await wasm.compile(limited);
@@ -94,4 +97,34 @@ function checkImports({ imports }: ModuleInterface, abi: AbiVersion, name: strin
 function isOffered(module: string, name: string, offered: ReadonlySet<string>): boolean {
   if (module === "env") return offered.has(name);
   return wasiModules.some((known) => known === module) && wasiFunctions.includes(name);
+}
+
+/** V8 would call across wrong signatures from here, and not in Envoy: what is missing would be 0, what is too many be lost. */
+function checkSignatures(bytes: Uint8Array, parts: ModuleInterface, abi: AbiVersion, name: string): void {
+  const types = readFunctionTypes(bytes, parts, name);
+  const functions = [
+    ...parts.imports.flatMap((each) =>
+      each.module === "env" ? [{ name: each.name, found: types.ofType(each.type!) }] : [],
+    ),
+    ...parts.exports.flatMap((each) =>
+      each.kind === "function" ? [{ name: each.name, found: types.ofFunction(each.index) }] : [],
+    ),
+  ];
+  for (const { name: of, found } of functions) {
+    const expected = signatureOf(of, abi);
+    if (found === undefined || expected === undefined || found === expected) continue;
+    throw new SystemError(
+      "module-invalid",
+      `${name}: ${of} has the wrong signature: found ${show(found)}, expected ${show(expected)}; build it with an SDK for ABI ${abi}`,
+    );
+  }
+}
+
+const typeNames: Readonly<Record<string, string>> = { i: "i32", I: "i64", f: "f32", F: "f64" };
+
+function show(signature: string): string {
+  const [parameters = "", results = ""] = signature
+    .split(">")
+    .map((types) => Array.from(types, (type) => typeNames[type]).join(", "));
+  return `(${parameters}) -> (${results})`;
 }

@@ -11,6 +11,8 @@ export interface LogRecord {
   readonly message: string;
   /** True for what the host says of the plugin; else the plugin wrote it. */
   readonly ofHost: boolean;
+  /** The plugin was only tried when this was written, in a Vm that is gone by now. */
+  readonly ofCanary?: true;
   readonly plugin: string;
   readonly rootId: string;
   readonly vmId: string;

@@ -19,6 +19,7 @@ export function createCalls(root: PluginContext) {
   const { vm } = root;
   const { guest, outside } = vm;
   const pending = createPendingCalls(vm);
+  const pendingNames = createPendingCalls(vm);
   const buffers = new Map<BufferType, GuestBuffer>();
   const calls = {
     headers: undefined as HeaderMap | undefined,
@@ -32,7 +33,10 @@ export function createCalls(root: PluginContext) {
     dns,
     withBuffer,
     withStatus,
-    cancelAll: () => pending.cancelAll(),
+    cancelAll() {
+      pending.cancelAll();
+      pendingNames.cancelAll();
+    },
   };
   return calls;
 
@@ -76,16 +80,18 @@ export function createCalls(root: PluginContext) {
   }
 
   function dns(name: string): Begun {
-    const token = vm.nextToken(CallKind.Other);
-    const done = (addresses: readonly Address[]) => pending.settle(token, () => onDns(token, addresses));
-    return pending.begin(token, Status.BadArgument, () => outside.resolveDns(name, done));
+    const token = vm.nextNameToken();
+    const done = (addresses: readonly Address[]) => pendingNames.settle(token, () => onDns(token, addresses));
+    return pendingNames.begin(token, Status.BadArgument, () => outside.resolveDns(name, done));
   }
 
   function onDns(token: number, addresses: readonly Address[]): void {
     const callback = guest.envoy_on_resolve_dns;
     if (!callback) return;
-    const bytes = addresses.length === 0 ? nothing : encodeAddresses(addresses);
-    withBuffer(BufferType.CallBody, bytes, () => vm.call(root, callback, root.id, token, bytes.length));
+    const bytes = encodeAddresses(addresses);
+    withBuffer(BufferType.ForeignArguments, bytes, () =>
+      vm.call(root, callback, root.id, token, bytes.length),
+    );
   }
 
   /** Lets the guest read this while something runs. */
@@ -104,6 +110,7 @@ export function createCalls(root: PluginContext) {
   }
 }
 
+// Unlike Envoy: a count of none can be read; there a guest is told of its four bytes and finds nothing.
 /** As Envoy: the count, each time to live, each address with a NUL behind it. */
 function encodeAddresses(addresses: readonly Address[]): Uint8Array {
   const numbers = Uint32Array.of(addresses.length, ...addresses.map(({ ttlSeconds }) => ttlSeconds));

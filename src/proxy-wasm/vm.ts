@@ -53,6 +53,7 @@ export class Vm {
   private actions: (() => void)[] = [];
   private lastId = 0;
   private lastCall = 0;
+  private lastName = 1;
 
   /**
    * Instantiates and starts the guest.
@@ -92,6 +93,12 @@ export class Vm {
   nextToken(kind: CallKind): number {
     this.lastCall = (this.lastCall % maxCallNumber) + 1;
     return ((this.lastCall << 2) | kind) >>> 0;
+  }
+
+  /** A token for a name that the guest has resolved: as in Envoy they are counted by themselves, from 2. */
+  nextNameToken(): number {
+    this.lastName = (this.lastName % maxCallNumber) + 1;
+    return this.lastName;
   }
 
   /**

@@ -1,5 +1,6 @@
 import { randomFillSync } from "node:crypto";
 import { wasiFunctions } from "./abi.ts";
+import { showText } from "./memory.ts";
 
 /** What a guest's WASI calls reach. */
 export interface WasiEnvironment {
@@ -175,9 +176,10 @@ function gatherBytes(memory: DataView, at: number, count: number): Buffer | unde
   return Buffer.concat(parts, total);
 }
 
+/** A line without its end. */
 function textOf(bytes: Buffer): string {
   const newline = bytes[bytes.length - 1] === 10;
-  return bytes.toString("utf8", 0, newline ? bytes.length - 1 : bytes.length);
+  return showText(newline ? bytes.subarray(0, -1) : bytes);
 }
 
 /** Strings one after the other, and a pointer to each. */

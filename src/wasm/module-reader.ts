@@ -11,6 +11,7 @@ export interface ModuleSection {
 
 /** The ids of the sections that somebody here looks into. */
 export const sectionIds = {
+  type: 1,
   import: 2,
   function: 3,
   table: 4,

@@ -21,6 +21,8 @@ export interface ModuleImport {
 export interface ModuleExport {
   readonly name: string;
   readonly kind: ExternKind;
+  /** Its number among what the module has of that kind, imports first. */
+  readonly index: number;
   /** Where the name with its length stands in the module, from its first byte to behind its last. */
   readonly start: number;
   readonly end: number;
@@ -77,8 +79,7 @@ function readExport(reader: ModuleReader): ModuleExport {
   const name = reader.name();
   const end = reader.at;
   const kind = readKind(reader);
-  reader.unsigned();
-  return { name, kind, start, end };
+  return { name, kind, index: reader.unsigned(), start, end };
 }
 
 function readImport(reader: ModuleReader): ModuleImport {

@@ -66,6 +66,11 @@ const parameterCounts: Readonly<Record<string, number>> = {
   on_downstream_connection_close: 2,
   on_upstream_connection_close: 2,
 };
+/** The first ABI tells headers callbacks nothing of the end of the stream. */
+function parameterCountOf(name: string, abi: string): number {
+  return abi === "0.1.0" && /_headers$/.test(name) ? 2 : (parameterCounts[name] ?? 1);
+}
+
 const withResult =
   /^on_(vm_start|configure|done|new_connection|(request|response)_(headers|body|trailers)|(down|up)stream_data)$/;
 
@@ -76,7 +81,7 @@ export function guestModule({ abi = "0.2.1", callbacks, maxPages, start }: Guest
   const imports = [{ name: "proxy_log", type: typeOf(types, "iii", true) }];
   const bodies: { name: string; parameters: number; steps: readonly Step[] }[] = [];
   for (const [name, steps] of Object.entries(callbacks))
-    bodies.push({ name, parameters: parameterCounts[name] ?? 1, steps });
+    bodies.push({ name, parameters: parameterCountOf(name, abi), steps });
   if (start) bodies.push({ name: "_initialize", parameters: 0, steps: start });
   for (const { steps } of bodies)
     for (const step of steps)

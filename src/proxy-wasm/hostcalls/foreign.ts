@@ -51,14 +51,15 @@ function give({ memory }: Vm, result: Uint8Array, resultAt: number, sizeAt: numb
   return sizeAt === 0 ? Status.Ok : memory.setUint32(sizeAt, result.length);
 }
 
+// Unlike Envoy: which names mean something is the gateway's affair, so any may be set; there, those of its own factories.
 /** `{path: 1, value: 2, span: 3}`: state under its own name, for other filters and for access logs. */
 function setFilterState(vm: Vm, argument: Uint8Array): Answer {
   const fields = readFields(argument);
   if (!fields) return Status.BadArgument;
+  const name = textField(fields, 1);
+  if (name === "") return Status.NotFound;
   const value = fields.get(2);
-  return (
-    vm.context.setFilterState(textField(fields, 1), value instanceof Uint8Array ? value : nothing) || nothing
-  );
+  return vm.context.setFilterState(name, value instanceof Uint8Array ? value : nothing) || nothing;
 }
 
 /** `{name: 1, readonly: 2, type: 3, schema: 4, span: 5}`: how a property of this plugin's streams may be set. */

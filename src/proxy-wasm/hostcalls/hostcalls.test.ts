@@ -484,7 +484,7 @@ test("names are resolved, and come with their time to live", async () => {
       },
     },
   });
-  const read: Step = { call: "proxy_get_buffer_bytes", with: [4, 0, 100, "OUT", "OUT_SIZE"] };
+  const read: Step = { call: "proxy_get_buffer_bytes", with: [8, 0, 100, "OUT", "OUT_SIZE"] };
   await host.start({
     callbacks: {
       on_configure: [{ show: "envoy_resolve_dns", with: ["name", 64] }],

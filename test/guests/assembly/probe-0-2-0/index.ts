@@ -1,0 +1,15 @@
+import { Arguments } from "../probe/arguments";
+import { proxy_close_stream, proxy_continue_stream } from "../probe/abi";
+import { Out, Outcome, perform } from "../probe/hostcalls";
+import { usePerform } from "../probe/script";
+
+export * from "../probe/callbacks";
+export * from "../probe/callbacks-0-2";
+
+export function proxy_abi_version_0_2_0(): void {}
+
+usePerform((name: string, a: Arguments): Outcome => {
+  if (name == "continue_stream") return new Outcome(proxy_continue_stream(a.at(0)), Out.None);
+  if (name == "close_stream") return new Outcome(proxy_close_stream(a.at(0)), Out.None);
+  return perform(name, a);
+});

@@ -1,0 +1,18 @@
+;; Every way to start at once: the letters of those that were called, in their order, are logged with the configuration.
+(module
+  (import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (global $count (mut i32) (i32.const 0))
+  (func $note (param i32)
+    (i32.store8 (i32.add (i32.const 64) (global.get $count)) (local.get 0))
+    (global.set $count (i32.add (global.get $count) (i32.const 1))))
+  (func $section (call $note (i32.const 97)))
+  (start $section)
+  (func (export "_initialize") (call $note (i32.const 105)))
+  (func (export "_start") (call $note (i32.const 115)))
+  (func (export "main") (param i32 i32) (result i32) (call $note (i32.const 109)) (i32.const 0))
+  (func (export "proxy_abi_version_0_2_1"))
+  (func (export "malloc") (param i32) (result i32) (i32.const 1024))
+  (func (export "proxy_on_configure") (param i32 i32) (result i32)
+    (drop (call $log (i32.const 2) (i32.const 64) (global.get $count)))
+    (i32.const 1)))
