@@ -1,7 +1,7 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
-import { adaptModule } from "../../src/agent/adapt-module.ts";
+import { adaptModule } from "../../src/wasm/adapt-module.ts";
 import { until } from "../peers/until.ts";
 import { type Case, type CaseFile, type RequestMessage, requestOf, type StreamCase } from "./case-file.ts";
 import type { CallResult, CaseResult, StreamResult } from "./case-result.ts";
