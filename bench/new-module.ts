@@ -9,11 +9,11 @@ import { fileURLToPath } from "node:url";
 import { writePluginImage } from "../src/oci/image-layout.ts";
 import { downstream, startLoad } from "../test/e2e/load.ts";
 import { listenerChanges } from "../test/e2e/status.ts";
+import { buildGuest } from "../test/guests/build-guests.ts";
 import { startWasmline } from "../test/peers/program.ts";
 import { get } from "../test/peers/request.ts";
 import { layOutSeed } from "../test/peers/seed-system.ts";
 import { distribution } from "./distribution.ts";
-import { buildGoModule } from "./guests/go-module.ts";
 
 const [modules = 3, configurations = 20] = process.argv.slice(2).map(Number);
 const registry = "higress-registry.cn-hangzhou.cr.aliyuncs.com/plugins";
@@ -24,7 +24,7 @@ const files = await layOutSeed();
 // A line for each request of a load would be a load of its own.
 await files.edit("chain.yaml", (text) => text.replace("fields: [", "sampling: 0\n    fields: ["));
 const layout = join(files.dataDir, "..", "images");
-const go = await buildGoModule();
+const go = await readFile(await buildGuest("go-header"));
 const publish = (tag: string, wasm: Uint8Array) =>
   writePluginImage(layout, { repository: "plugins/marker", tag, wasm });
 await publish("small", await readFile(transformer));

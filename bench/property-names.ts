@@ -13,8 +13,8 @@ import { adaptModule } from "../src/wasm/adapt-module.ts";
 import { applyEdits, encodeNumber, resized } from "../src/wasm/module-edits.ts";
 import { readModule } from "../src/wasm/read-module.ts";
 import { rbacTypeUrl, wasmTypeUrl } from "../src/xds/type-urls.ts";
+import { buildGuest } from "../test/guests/build-guests.ts";
 import { assembleModule, body, number } from "../test/peers/assemble-module.ts";
-import { buildGoGuest } from "../test/peers/go.ts";
 import { text } from "../test/peers/hand-made-module.ts";
 import { requirePeers } from "../test/peers/peers.ts";
 import { freePort } from "../test/peers/ports.ts";
@@ -49,7 +49,7 @@ const { envoy: envoyPath, wrk } = await requirePeers();
 const directory = await mkdtemp(join(tmpdir(), "wasmline-names-"));
 const upstream = createServer((_, response) => response.end("hello\n"));
 await new Promise<void>((resolve) => upstream.listen(0, "127.0.0.1", resolve));
-const goModule = await readFile(await buildGoGuest("go-rules"));
+const goModule = await readFile(await buildGuest("go-rules"));
 const files = {
   marked: await save("marked", withMarker(goModule)),
   adapted: await save("adapted", adaptModule(goModule, "go-rules", "stock").bytes),

@@ -13,7 +13,7 @@ const node = (...args) => {
 };
 
 node("scripts/build.mjs");
-node("scripts/build-guests.mjs");
+node("--import", "tsx", "test/guests/build-guests.ts");
 node("--import", "tsx", "test/peers/install-peers.ts");
 
 const folders = ["src", "sdk/test", "plugins", "bench", "test", "examples"];

@@ -120,6 +120,7 @@ export class FilterChain implements IterationOwner {
     return findStreamProperty(path, view, this);
   }
 
+  // Unlike Envoy: nothing goes to the upstream any more, even if the filter has continued the request in the same callback.
   private reply(response: LocalResponse): void {
     this.request.abort();
     // As Envoy: the first of several is sent, under the last one's name.

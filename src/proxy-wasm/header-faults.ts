@@ -1,6 +1,7 @@
 import type { HeaderMap } from "./header-map.ts";
 import type { Direction } from "./stream-host.ts";
 
+// Unlike Envoy: pseudo headers that are none are refused here, by their names; there a codec finds them, and says nothing of them.
 const token = /^(?::(?:authority|method|path|protocol|scheme|status)|[!#$%&'*+.^_`|~0-9a-z-]+)$/;
 const breaking = /[\0\r\n]/;
 

@@ -69,6 +69,7 @@ function findAbi({ exports }: ModuleInterface, name: string): AbiVersion {
   );
 }
 
+// Unlike Envoy: a module without a memory is refused; it could be given nothing.
 /** The name of the memory. Envoy takes it whatever its name. */
 function checkExports({ exports }: ModuleInterface, name: string): string {
   const memory = exports.find(({ kind }) => kind === "memory");

@@ -3,8 +3,8 @@ import { readdir, readFile } from "node:fs/promises";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
+import { buildGuest } from "../../test/guests/build-guests.ts";
 import { assembleModule, body, number, type Sections } from "../../test/peers/assemble-module.ts";
-import { buildGoGuest } from "../../test/peers/go.ts";
 import { text } from "../../test/peers/hand-made-module.ts";
 import { tracePlugin } from "../../test/peers/plugin-trace.ts";
 import { runWasm } from "../../test/peers/run-wasm.ts";
@@ -148,7 +148,7 @@ test("plugins with a wrapper around an import, whichever it is, do the same", as
 });
 
 test("so does a plugin in Go, with all that its runtime is made of", async () => {
-  const bytes = await readFile(await buildGoGuest("go-rules"));
+  const bytes = await readFile(await buildGuest("go-rules"));
   fc.assert(fc.property(fc.constant(bytes), fc.nat(), fc.nat(), hasSameTrace), { numRuns: 10 });
 });
 

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { after, before, suite, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { writePluginImage } from "../../src/oci/image-layout.ts";
-import { buildGoGuest } from "../peers/go.ts";
+import { buildGuest } from "../guests/build-guests.ts";
 import { type Program, startWasmline } from "../peers/program.ts";
 import { get } from "../peers/request.ts";
 import { layOutSeed, type SeedFiles } from "../peers/seed-system.ts";
@@ -32,7 +32,7 @@ async function ruleFor(path: string, host = "go.com", to?: string): Promise<unkn
 for (const chain of ["listener", "dynamic"])
   suite(`with --chain=${chain}`, () => {
     before(async () => {
-      const [goRules, transform] = await Promise.all([buildGoGuest("go-rules"), readFile(transformer)]);
+      const [goRules, transform] = await Promise.all([buildGuest("go-rules"), readFile(transformer)]);
       files = await layOutSeed();
       for (const name of ["chain.yaml", "custom-response.yaml"]) await rm(join(files.dir, name));
       const layout = join(files.dataDir, "..", "images");

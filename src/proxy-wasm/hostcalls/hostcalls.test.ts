@@ -422,6 +422,31 @@ test("metrics count, rise and fall, and are recorded", async () => {
   );
 });
 
+test("Higress' switches limit what is held of bodies", async () => {
+  const limit = (of: string, bytes: string) => call("set_property", `set_${of}coder_buffer_limit`, bytes);
+  const held = async (of: string, bytes: string) => {
+    const { stream } = await run(
+      {
+        callbacks: {
+          on_request_headers: [limit(of, bytes)],
+          on_request_body: [{ give: 1 }],
+          on_response_body: [{ give: 1 }],
+        },
+      },
+      {
+        request: of === "de" ? { ...request, body: "12345" } : request,
+        response: { ...response, body: "12345" },
+      },
+    );
+    return stream.details;
+  };
+  assert.equal(await held("de", "4"), "request_payload_too_large");
+  assert.equal(await held("de", "5"), undefined);
+  assert.equal(await held("en", "4"), "response_payload_too_large");
+  assert.equal(await held("en", "5"), undefined);
+  assert.equal(await held("de", "four"), undefined);
+});
+
 test("Higress' Redis, upstream hosts and injected bodies", async () => {
   const { joined, stream } = await run(
     {
