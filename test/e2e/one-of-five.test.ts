@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readFile, rm, writeFile } from "node:fs/promises";
+import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { compileModule } from "../../sdk/test/modules.ts";
@@ -8,6 +8,7 @@ import { createRegistryServer } from "../../src/oci/registry-server.ts";
 import { handMadeModule } from "../peers/hand-made-module.ts";
 import { freePort } from "../peers/ports.ts";
 import { type Program, startWasmline } from "../peers/program.ts";
+import { replaceFile } from "../peers/replace-file.ts";
 import { type Answer, get } from "../peers/request.ts";
 import { layOutSeed, type SeedFiles } from "../peers/seed-system.ts";
 import { until } from "../peers/until.ts";
@@ -108,7 +109,7 @@ async function put(name: string, change: Change = {}): Promise<void> {
   };
   const metadata = { name, namespace: "higress-system" };
   const plugin = { apiVersion: "extensions.higress.io/v1alpha1", kind: "WasmPlugin", metadata, spec };
-  await writeFile(join(files.dir, `${name}.yaml`), JSON.stringify(plugin));
+  await replaceFile(join(files.dir, `${name}.yaml`), JSON.stringify(plugin));
 }
 
 async function remove(name: string): Promise<void> {

@@ -6,7 +6,7 @@ import { join, resolve } from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
 import { writePluginImage } from "../../src/oci/image-layout.ts";
-import { buildGoGuest } from "../peers/go.ts";
+import { buildGuest } from "../guests/build-guests.ts";
 import { type GuestOptions, guestModule } from "../peers/guest-module.ts";
 import { freePortOffset } from "../peers/ports.ts";
 import { startWasmline, wasmlineProgram } from "../peers/program.ts";
@@ -190,7 +190,7 @@ test("inspect: our plugins and Go's", async () => {
   assert.match(ours.stdout, /\nABI +0\.2\.1\n/);
   assert.match(ours.stdout, /\nlanguage +AssemblyScript/);
   assert.match(ours.stdout, /\nstock Envoy +loads it\n/);
-  const go = JSON.parse((await run("inspect", await buildGoGuest("go-rules"), "-o", "json")).stdout);
+  const go = JSON.parse((await run("inspect", await buildGuest("go-rules"), "-o", "json")).stdout);
   assert.deepEqual(go.abi, ["0.2.100"]);
   assert.equal(go.language.name, "Go");
   assert.equal(go.sdk.name, "Higress' wasm-go");

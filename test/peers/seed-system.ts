@@ -1,4 +1,4 @@
-import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, readFile, rm } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { requirePeers } from "./peers.ts";
 import { freePortOffset } from "./ports.ts";
 import { type Program, startWasmline } from "./program.ts";
+import { replaceFile } from "./replace-file.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -37,7 +38,7 @@ export async function layOutSeed(): Promise<SeedFiles> {
   await new Promise<void>((resolve) => upstream.listen(0, "127.0.0.1", resolve));
   const { port } = upstream.address() as AddressInfo;
   const edit = async (name: string, change: (text: string) => string) =>
-    writeFile(join(dir, name), change(await readFile(join(dir, name), "utf8")));
+    replaceFile(join(dir, name), change(await readFile(join(dir, name), "utf8")));
   await edit("services.yaml", (text) => text.replaceAll("port: 8081", `port: ${port}`));
   const offset = await freePortOffset();
   const dataDir = join(base, "data");
