@@ -70,6 +70,11 @@ export function createEnvoyLine(line: EnvoyLineOptions): EnvoyLine {
 
   const readBaseId = async () => (await readFile(baseIdPath, "utf8").catch(() => "")).trim();
 
+  async function removeSharedMemory(): Promise<void> {
+    const baseId = await readBaseId();
+    if (isBaseId(baseId)) await rm(sharedMemory(baseId), { force: true }).catch(() => {});
+  }
+
   async function start(options: StartEnvoyOptions, epoch: Epoch | undefined): Promise<LineEnvoy> {
     return { ...(await startEnvoy({ ...options, epoch })), epoch: epoch?.number ?? 0, options };
   }
@@ -160,6 +165,8 @@ export function createEnvoyLine(line: EnvoyLineOptions): EnvoyLine {
 
   return {
     async begin(options) {
+      // An agent that was killed could not do it.
+      await removeSharedMemory();
       await rm(baseIdPath, { force: true });
       if (await canShareMemory()) {
         const first = await start(options, { number: 0, baseIdPath, predecessorSeconds: 0 });
@@ -190,7 +197,7 @@ export function createEnvoyLine(line: EnvoyLineOptions): EnvoyLine {
       // It has nobody any more who would end it.
       if (signal.aborted) killDraining();
       else signal.addEventListener("abort", killDraining, { once: true });
-      await rm(sharedMemory(await readBaseId()), { force: true }).catch(() => {});
+      await removeSharedMemory();
     },
   };
 }
@@ -215,6 +222,10 @@ function isServing(found: Found, epoch: number): boolean {
 
 const memoryDirectory = "/dev/shm";
 
+function isBaseId(text: string): boolean {
+  return /^\d+$/.test(text);
+}
+
 /** Where Envoy keeps what the Envoys of a base id share; it makes room for ten ids. */
 function sharedMemory(baseId: string): string {
   return `${memoryDirectory}/envoy_shared_memory_${baseId}0`;
@@ -232,7 +243,7 @@ async function canShareMemory(): Promise<boolean> {
  * a function that puts the memory back as it is now, as a new file: whoever has the old one mapped keeps it.
  */
 async function saveSharedMemory(baseId: string): Promise<() => Promise<void>> {
-  if (!/^\d+$/.test(baseId))
+  if (!isBaseId(baseId))
     throw new SystemError(
       "envoy",
       `the Envoy that runs was started without hot restart; make ${memoryDirectory} writable and restart the agent`,

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import {
   chmodSync,
+  existsSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -121,6 +122,26 @@ async function startGateway(t: TestContext, takeOverMs = 30_000): Promise<Gatewa
     },
   };
 }
+
+test("what an agent that was killed left in memory is removed", async (t) => {
+  const own = mkdtempSync(join(dir, "killed-"));
+  const baseId = String(1e10 + Math.floor(Math.random() * 1e9));
+  const memory = `/dev/shm/envoy_shared_memory_${baseId}0`;
+  writeFileSync(memory, "");
+  t.after(() => rmSync(memory, { force: true }));
+  writeFileSync(join(own, "envoy-base-id"), baseId);
+  const stop = new AbortController();
+  const running = createWatchable<EnvoyState>();
+  const done = runEnvoy({
+    ...{ envoyPath: envoy, bootstrap: answering(await freePort(), await freePort()), dataDir: own },
+    ...{ concurrency: 1, log: silentLog, drainMs: 0, signal: stop.signal },
+    onState: (value) => running.set(value),
+  });
+  await firstValue(running, ({ phase }) => phase === "running");
+  stop.abort();
+  await done;
+  assert.equal(existsSync(memory), false);
+});
 
 /** Load with keep-alive and without; what failed of it. */
 async function underLoad(

@@ -42,8 +42,8 @@ for (const form of ["incremental", "state-of-the-world"] as const) {
     );
 
     const own = new Agent({ keepAlive: true, maxSockets: 1 });
-    assert.equal(await answer(own), "value1");
     const load = await startLoad(files, "other.com");
+    assert.equal(await answer(own), "value1");
     const listeners = await listenerChanges(files.adminPort);
     roles.start("discovery");
     await until("the edit is in effect", async () => (await answer(own)) === "edited");

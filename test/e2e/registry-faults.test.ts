@@ -142,7 +142,7 @@ for (const [what, { tag, begin, error, heal }] of Object.entries(faults)) {
     const answer = async () => (await get(files.trafficPort, "/", "other.com", own)).headers.key1;
     const listeners = await listenerChanges(files.adminPort);
     const served = await answer();
-    const load = await startLoad(files, "other.com");
+    const load = await startLoad(files, "other.com", 1);
     await begin();
     await editTo(tag);
     const failed = await until("it was tried twice", async () => {

@@ -3,10 +3,13 @@ import { createServer } from "node:net";
 /** Ports of all roles, as the interface page lists them; `up` adds the offset to each. */
 const rolePorts = [5080, 8080, 8443, 8888, 15000, 15010, 15014, 15020, 15051];
 
+/** Above these ports Linux takes those of connections, at any moment. */
+const maxOffset = 32_767 - Math.max(...rolePorts);
+
 /** An offset at which every role's port is free on 127.0.0.1. */
 export async function freePortOffset(): Promise<number> {
   for (let attempt = 0; attempt < 50; attempt++) {
-    const offset = 1000 + Math.floor(Math.random() * 40_000);
+    const offset = 1000 + Math.floor(Math.random() * (maxOffset - 1000));
     const free = await Promise.all(rolePorts.map((port) => isFree(port + offset)));
     if (free.every(Boolean)) return offset;
   }
