@@ -1,3 +1,7 @@
+import type { CorsPolicy } from "../gen/envoy/config/route/v3/route_components_pb.ts";
+import type { HTTPFault } from "../gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts";
+import type { LocalRateLimit } from "../gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.ts";
+import type { RBACPerRoute } from "../gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.ts";
 import type { HeaderMap } from "../proxy-wasm/header-map.ts";
 import type { Format } from "./format.ts";
 import type { FilterConfig } from "./gateway-config.ts";
@@ -46,11 +50,19 @@ export type PerFilter = ReadonlyMap<string, PerFilterConfig>;
 
 export type PerFilterConfig =
   | { readonly kind: "disabled" }
-  | { readonly kind: "config"; readonly config: FilterConfig }
-  /** Of a type that is not known here and was marked optional. */
-  | { readonly kind: "unknown"; readonly typeUrl: string };
+  | { readonly kind: "cors"; readonly config: CorsPolicy }
+  | { readonly kind: "rbac"; readonly config: RBACPerRoute }
+  | { readonly kind: "local_ratelimit"; readonly config: LocalRateLimit }
+  | { readonly kind: "fault"; readonly config: HTTPFault }
+  /** In place of the filters of the chain. */
+  | { readonly kind: "chain"; readonly filters: readonly FilterConfig[] };
 
-export type RouteAction = ForwardAction | RedirectAction | DirectResponseAction;
+export type RouteAction = ForwardAction | RedirectAction | DirectResponseAction | HttpsAction;
+
+/** 301 to the same URL with https, where a virtual host requires TLS. */
+export interface HttpsAction {
+  readonly kind: "https";
+}
 
 export interface DirectResponseAction {
   readonly kind: "direct";
@@ -61,7 +73,7 @@ export interface DirectResponseAction {
 export interface RedirectAction {
   readonly kind: "redirect";
   readonly status: 301 | 302 | 303 | 307 | 308;
-  readonly https: boolean;
+  /** Empty, 0 or undefined where it stays as the request's. */
   readonly scheme: string;
   readonly host: string;
   readonly port: number;
