@@ -85,8 +85,7 @@ function compileRoute(route: RouteMessage, maxBody: number, dropParameters: bool
   };
 }
 
-/** A path without everything from the first `;` on. */
+/** A path without what follows a `;` in each of its segments. */
 function withoutParameters(path: string): string {
-  const at = path.indexOf(";");
-  return at < 0 ? path : path.slice(0, at);
+  return path.includes(";") ? path.replaceAll(/;[^/]*/g, "") : path;
 }

@@ -20,8 +20,11 @@ export function compileRegex(source: string): Regex {
   return {
     test: (text) => compiled.matches(fromHeader(text)),
     replacer: (substitution) => {
-      const replacement = javaReplacement(substitution, compiled.groupCount());
-      return (text) => toHeader(compiled.matcher(fromHeader(text)).replaceAll(replacement));
+      const parts = readSubstitution(substitution, compiled.groupCount());
+      return (text) => {
+        const characters = fromHeader(text);
+        return toHeader(replaceAll(compiled.matcher(characters), characters, parts));
+      };
     },
   };
 }
@@ -34,17 +37,37 @@ function compile(source: string): RE2JS {
   }
 }
 
-/** RE2's substitution in the form that the library takes, which has `$1` for `\1`. */
-function javaReplacement(substitution: string, groups: number): string {
-  return substitution.replaceAll(/\\([0-9\\])|\\|\$/g, (found, escaped: string | undefined) => {
-    if (found === "$") return "\\$";
-    if (escaped === undefined)
-      return refuse("substitution", "invalid escape: a backslash precedes a digit or another backslash");
-    if (escaped === "\\") return "\\\\";
-    if (Number(escaped) > groups)
-      return refuse("substitution", `\\${escaped} is not a group of the expression`);
-    return `\${${escaped}}`;
-  });
+type Matcher = ReturnType<RE2JS["matcher"]>;
+
+/** A substitution, taken apart: text, and numbers of groups. */
+function readSubstitution(substitution: string, groups: number): (string | number)[] {
+  const parts: (string | number)[] = [];
+  for (const [found] of substitution.matchAll(/\\[\s\S]?|[^\\]+/g)) {
+    if (!found.startsWith("\\")) parts.push(found);
+    else if (found === "\\\\") parts.push("\\");
+    else if (!/^\\[0-9]$/.test(found))
+      refuse("substitution", "invalid escape: a backslash precedes a digit or another backslash");
+    else if (Number(found[1]) > groups)
+      refuse("substitution", `${found} is not a group: the expression has ${groups}`);
+    else parts.push(Number(found[1]));
+  }
+  return parts;
+}
+
+/** As RE2 replaces: an empty match right behind another match is none. */
+function replaceAll(matcher: Matcher, text: string, parts: readonly (string | number)[]): string {
+  let replaced = "";
+  let end = 0;
+  let hasMatched = false;
+  while (matcher.find()) {
+    const [from, to] = [matcher.start(), matcher.end()];
+    if (hasMatched && from === to && from === end) continue;
+    replaced += text.slice(end, from);
+    for (const part of parts) replaced += typeof part === "string" ? part : (matcher.group(part) ?? "");
+    end = to;
+    hasMatched = true;
+  }
+  return replaced + text.slice(end);
 }
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: all of ASCII is meant.

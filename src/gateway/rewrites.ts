@@ -47,7 +47,8 @@ export function redirectLocation(action: RedirectAction | HttpsAction, headers: 
   const newScheme = action.scheme || scheme;
   const port = action.port === 0 ? "" : `:${action.port}`;
   const newHost = action.host || hostFor(host, scheme, newScheme, port !== "");
-  return `${newScheme}://${newHost}${port}${redirectPath(action, path)}`;
+  const newPath = redirectPath(action, path);
+  return `${newScheme}://${newHost}${port}${newPath.startsWith("/") ? "" : "/"}${newPath}`;
 }
 
 /** The `location` that Envoy adds to a direct response of 201 or 3xx. */
