@@ -6,7 +6,10 @@ import { compileRegexMatcher, compileStringMatcher, type TextTest, textTest } fr
 /** Whether headers are meant. */
 export type HeaderTest = (headers: HeaderMap) => boolean;
 
-/** Compiles Envoy's HeaderMatcher. A header that is not there matches no value, not even an inverted one. */
+/**
+ * Compiles Envoy's HeaderMatcher. Of several lines one has to match, and inverted none may (as of 1.40; before, they were
+ * joined). A header that is not there matches nothing, not even inverted.
+ */
 export function compileHeaderMatcher(matcher: HeaderMatcher): HeaderTest {
   const { headerMatchSpecifier: by, invertMatch, treatMissingHeaderAsEmpty } = matcher;
   if (matcher.name === "") refuse("name", "value length must be at least 1 characters");
@@ -17,8 +20,8 @@ export function compileHeaderMatcher(matcher: HeaderMatcher): HeaderTest {
   }
   const test = valueTest(by);
   return (headers) => {
-    const value = joinedValue(headers, name) ?? (treatMissingHeaderAsEmpty ? "" : undefined);
-    return value !== undefined && test(value) !== invertMatch;
+    const passes = anyValue(headers, name, test) ?? (treatMissingHeaderAsEmpty ? test("") : undefined);
+    return passes !== undefined && passes !== invertMatch;
   };
 }
 
@@ -64,11 +67,10 @@ function rangeTest(start: bigint, end: bigint): TextTest {
   };
 }
 
-/** All values of a header behind each other, as Envoy matches them. */
-export function joinedValue(headers: HeaderMap, name: string): string | undefined {
+/** Whether a value of the name passes; undefined where the name has none. */
+function anyValue(headers: HeaderMap, name: string, test: TextTest): boolean | undefined {
   const real = name === "host" && headers.get(":authority") !== undefined ? ":authority" : name;
-  let joined: string | undefined;
-  for (const line of headers.lines)
-    if (line[0] === real) joined = joined === undefined ? line[1] : `${joined},${line[1]}`;
-  return joined;
+  let passes: boolean | undefined;
+  for (const [key, value] of headers.lines) if (key === real) passes = passes || test(value);
+  return passes;
 }

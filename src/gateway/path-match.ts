@@ -1,14 +1,14 @@
 import type { RouteMatch } from "../gen/envoy/config/route/v3/route_components_pb.ts";
 import { refuse, within } from "./refused-config.ts";
 import { compileRegex, toHeader } from "./regex.ts";
-import { lowerAscii, textTest } from "./string-match.ts";
+import { textTest } from "./string-match.ts";
 
 /** How a route matches paths. */
 export interface PathMatch {
   /** `path` is without query and fragment. */
   matches(path: string): boolean;
-  /** How much of a path a prefix rewrite replaces. */
-  matchedLength(path: string): number;
+  /** How much of a path a prefix rewrite replaces; undefined where it does not begin so, parameters having been left out. */
+  matchedLength(path: string): number | undefined;
 }
 
 /** A path without its query and fragment. */
@@ -21,14 +21,16 @@ export function withoutQuery(path: string): string {
 export function compilePathMatch({ pathSpecifier: by, caseSensitive }: RouteMatch): PathMatch {
   const ignoreCase = caseSensitive === false;
   switch (by.case) {
-    case "prefix": {
-      const length = toHeader(by.value).length;
-      return { matches: textTest("prefix", by.value, ignoreCase), matchedLength: () => length };
-    }
-    case "path": {
-      const length = toHeader(by.value).length;
-      return { matches: textTest("exact", by.value, ignoreCase), matchedLength: () => length };
-    }
+    case "prefix":
+      return {
+        matches: textTest("prefix", by.value, ignoreCase),
+        matchedLength: matchedPrefix(by.value, ignoreCase),
+      };
+    case "path":
+      return {
+        matches: textTest("exact", by.value, ignoreCase),
+        matchedLength: matchedPrefix(by.value, ignoreCase),
+      };
     case "pathSeparatedPrefix":
       return separatedPrefix(by.value, ignoreCase);
     case "safeRegex": {
@@ -48,13 +50,16 @@ function separatedPrefix(value: string, ignoreCase: boolean): PathMatch {
       `value does not match "^[^?#]+[^?#/]$" or does not begin with "/": ${value}`,
     );
   }
-  const literal = ignoreCase ? lowerAscii(toHeader(value)) : toHeader(value);
-  const { length } = literal;
+  const startsSo = textTest("prefix", value, ignoreCase);
+  const { length } = toHeader(value);
   return {
-    matches(path) {
-      const text = ignoreCase ? lowerAscii(path) : path;
-      return text.startsWith(literal) && (text.length === length || text[length] === "/");
-    },
-    matchedLength: () => length,
+    matches: (path) => startsSo(path) && (path.length === length || path[length] === "/"),
+    matchedLength: matchedPrefix(value, ignoreCase),
   };
+}
+
+function matchedPrefix(value: string, ignoreCase: boolean): PathMatch["matchedLength"] {
+  const startsSo = textTest("prefix", value, ignoreCase);
+  const { length } = toHeader(value);
+  return (path) => (startsSo(path) ? length : undefined);
 }

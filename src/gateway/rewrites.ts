@@ -7,7 +7,10 @@ export function rewrittenPath(
   { prefixRewrite, regexRewrite, matchedLength }: ForwardAction | RedirectAction,
   path: string,
 ): string | undefined {
-  if (prefixRewrite !== undefined) return prefixRewrite + path.slice(matchedLength(path));
+  if (prefixRewrite !== undefined) {
+    const length = matchedLength(path);
+    return length === undefined ? undefined : prefixRewrite + path.slice(length);
+  }
   if (!regexRewrite) return undefined;
   const plain = withoutQuery(path);
   return regexRewrite.replace(plain) + path.slice(plain.length);

@@ -82,7 +82,7 @@ export interface RedirectAction {
   readonly regexRewrite: RegexRewrite | undefined;
   readonly stripQuery: boolean;
   /** What a prefix rewrite replaces of a path. */
-  matchedLength(path: string): number;
+  matchedLength(path: string): number | undefined;
 }
 
 export interface ForwardAction {
@@ -95,7 +95,7 @@ export interface ForwardAction {
   readonly clusterNotFoundStatus: 500 | 503 | 404;
   readonly prefixRewrite: string | undefined;
   readonly regexRewrite: RegexRewrite | undefined;
-  matchedLength(path: string): number;
+  matchedLength(path: string): number | undefined;
   readonly hostRewrite: HostRewrite | undefined;
   readonly appendXForwardedHost: boolean;
   /** Milliseconds; 0 for no limit. */
