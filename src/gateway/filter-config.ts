@@ -94,3 +94,12 @@ export function decodeFilters(
     return before && same ? before : decodeFilter(name, typedConfig, before, depth);
   });
 }
+
+/** The types that filters here have. */
+export const filterTypeUrls: ReadonlySet<string> = new Set(
+  Object.keys(decoders).map((name) => `type.googleapis.com/${name}`),
+);
+
+export function isKnownFilter(any: Any): boolean {
+  return decoders[messageName(any)] !== undefined;
+}

@@ -172,7 +172,13 @@ export interface HttpConnection {
 
 /** One place of the HTTP filters, in their order. The last is the router. */
 export type HttpFilterSlot =
-  | { readonly kind: "inline"; readonly name: string; readonly config: FilterConfig }
+  | {
+      readonly kind: "inline";
+      readonly name: string;
+      readonly config: FilterConfig;
+      /** Runs only where a route says so. */
+      readonly disabled: boolean;
+    }
   | {
       readonly kind: "discovery";
       /** Of the filter and of the ECDS resource. */
@@ -181,6 +187,7 @@ export type HttpFilterSlot =
       readonly defaultConfig: FilterConfig | undefined;
       /** The listener does not wait for the resource. */
       readonly applyDefaultWithoutWarming: boolean;
+      readonly disabled: boolean;
     };
 
 /** A filter's configuration, decoded. `kind` follows from the type URL. */
@@ -200,6 +207,8 @@ export type FilterConfig =
 export interface AccessLog {
   readonly to: { readonly kind: "file"; readonly path: string } | { readonly kind: "stdout" | "stderr" };
   readonly format: AccessLogFormat;
+  /** Stands for values that are not there, in text. */
+  readonly missing: string;
 }
 
 export type AccessLogFormat =
@@ -208,6 +217,12 @@ export type AccessLogFormat =
   /** An object a line. A value that is one operator keeps its type. */
   | { readonly kind: "json"; readonly fields: JsonFormat };
 
+/** By name, in the order in which it is written. */
 export interface JsonFormat {
-  readonly [name: string]: Format | string | number | boolean | null | JsonFormat;
+  readonly [name: string]: JsonFormatValue;
 }
+
+export type JsonFormatValue =
+  | { readonly kind: "format"; readonly format: Format }
+  | { readonly kind: "object"; readonly fields: JsonFormat }
+  | { readonly kind: "literal"; readonly value: string | number | boolean | null };
