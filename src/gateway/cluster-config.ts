@@ -78,6 +78,8 @@ export interface OutlierDetection {
   readonly baseEjectionMs: number;
   readonly maxEjectionMs: number;
   readonly maxEjectionPercent: number;
+  /** Whatever the percentage. */
+  readonly alwaysEjectOneHost: boolean;
 }
 
 export interface UpstreamTls {

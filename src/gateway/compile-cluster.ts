@@ -136,6 +136,7 @@ function compileOutlierDetection(from: OutlierMessage): OutlierDetection {
     intervalMs: durationMs(from.interval, 10_000),
     baseEjectionMs,
     maxEjectionMs: durationMs(from.maxEjectionTime, Math.max(300_000, baseEjectionMs)),
+    alwaysEjectOneHost: from.alwaysEjectOneHost ?? false,
     maxEjectionPercent: Math.min(from.maxEjectionPercent ?? 10, 100),
   };
 }

@@ -26,8 +26,8 @@ export function configDump(
     configs: [
       { "@type": `${admin}BootstrapConfigDump`, bootstrap, last_updated: startedAt.toISOString() },
       clustersDump(config),
-      ...(includeEndpoints ? [endpointsDump(received.endpoints)] : []),
       ecdsDump(received.extensionConfigs),
+      ...(includeEndpoints ? [endpointsDump(received.endpoints)] : []),
       listenersDump(config),
       {
         "@type": `${admin}RoutesConfigDump`,

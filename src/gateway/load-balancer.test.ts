@@ -136,20 +136,27 @@ test("no response is a failure; what is no error of the server is none", () => {
   assert.equal(balancer.hosts.get("127.0.0.1:2")?.ejections, 0);
 });
 
-test("not more hosts are left out than the percentage, but one in any case", () => {
-  const cluster = clusterOf([{}, {}, {}], {
-    outlier_detection: { consecutive_5xx: 1, max_ejection_percent: 10 },
-  });
-  const balancer = createBalancer(cluster, undefined, { now: () => 0 });
-  for (const { endpoints } of cluster.endpoints.localities) balancer.report(endpoints[0]!, 500);
-  assert.deepEqual(
-    [...balancer.hosts.values()].map(({ ejections }) => ejections),
-    [1, 0, 0],
-  );
+test("not more hosts are left out than the percentage, unless one may be in any case", () => {
+  for (const [limits, expected] of ejectionLimits) assert.deepEqual(ejectionsUnder(limits), expected);
 });
 
+const ejectionLimits = [
+  [{ max_ejection_percent: 10 }, [0, 0, 0]],
+  [{ max_ejection_percent: 10, always_eject_one_host: true }, [1, 0, 0]],
+  [{ max_ejection_percent: 70 }, [1, 1, 0]],
+] as const;
+
+function ejectionsUnder(limits: JsonObject): number[] {
+  const cluster = clusterOf([{}, {}, {}], { outlier_detection: { consecutive_5xx: 1, ...limits } });
+  const balancer = createBalancer(cluster, undefined, { now: () => 0 });
+  for (const { endpoints } of cluster.endpoints.localities) balancer.report(endpoints[0]!, 500);
+  return [...balancer.hosts.values()].map(({ ejections }) => ejections);
+}
+
 test("what is known about a host survives new endpoints", () => {
-  const before = clusterOf([{}, {}], { outlier_detection: { consecutive_5xx: 1 } });
+  const before = clusterOf([{}, {}], {
+    outlier_detection: { consecutive_5xx: 1, always_eject_one_host: true },
+  });
   const balancer = createBalancer(before, undefined, { now: () => 0 });
   balancer.report(before.endpoints.localities[0]!.endpoints[0]!, 500);
   const next = createBalancer(clusterOf([{}, {}, {}]), balancer, { now: () => 0 });

@@ -17,7 +17,10 @@ export interface HostState {
   ejections: number;
 }
 
-/** A host's requests fail: it gets no more for a while. As Envoy's consecutive failures; success rates are not looked at. */
+/**
+ * A host's requests fail: it gets no more for a while. As Envoy's consecutive failures; success rates are not looked at.
+ * Unlike Envoy: a host is back when its time is over and not at the next interval, so nothing has to run meanwhile.
+ */
 export function observeOutcome(
   host: HostState,
   all: Iterable<HostState>,
@@ -45,10 +48,13 @@ function isDue(count: number, limit: number, enforcing: number, random: () => nu
   return limit > 0 && count >= limit && random() * 100 < enforcing;
 }
 
-/** One host may go in any case, more up to the percentage. */
-function mayEject(all: readonly HostState[], { maxEjectionPercent }: OutlierDetection, now: number): boolean {
+function mayEject(
+  all: readonly HostState[],
+  { maxEjectionPercent, alwaysEjectOneHost }: OutlierDetection,
+  now: number,
+): boolean {
   const ejected = all.filter(({ ejectedUntil }) => ejectedUntil > now).length;
-  return ejected === 0 || ((ejected + 1) * 100) / all.length <= maxEjectionPercent;
+  return (ejected === 0 && alwaysEjectOneHost) || ((ejected + 1) * 100) / all.length <= maxEjectionPercent;
 }
 
 function eject(host: HostState, { baseEjectionMs, maxEjectionMs }: OutlierDetection, now: number): void {
