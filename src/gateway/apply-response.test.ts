@@ -261,7 +261,7 @@ test("a dump has Envoy's sections, and no private key", () => {
   };
   assert.deepEqual(
     configs.map((section) => String(section["@type"]).replace("type.googleapis.com/envoy.admin.v3.", "")),
-    "BootstrapConfigDump ClustersConfigDump EcdsConfigDump EndpointsConfigDump ListenersConfigDump RoutesConfigDump SecretsConfigDump".split(
+    "BootstrapConfigDump ClustersConfigDump EcdsConfigDump EndpointsConfigDump ListenersConfigDump ScopedRoutesConfigDump RoutesConfigDump SecretsConfigDump".split(
       " ",
     ),
   );

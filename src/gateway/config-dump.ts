@@ -29,6 +29,7 @@ export function configDump(
       ecdsDump(received.extensionConfigs),
       ...(includeEndpoints ? [endpointsDump(received.endpoints)] : []),
       listenersDump(config),
+      { "@type": `${admin}ScopedRoutesConfigDump` },
       {
         "@type": `${admin}RoutesConfigDump`,
         ...list("dynamic_route_configs", dumps(received.routes, "route_config")),
@@ -73,7 +74,11 @@ function listenersDump({ received: { listeners }, warmingListeners }: GatewayCon
 function endpointsDump(endpoints: ReceivedType<unknown>): JsonObject {
   return {
     "@type": `${admin}EndpointsConfigDump`,
-    ...list("dynamic_endpoint_configs", dumps(endpoints, "endpoint_config")),
+    ...list(
+      "dynamic_endpoint_configs",
+      // Envoy says no version here.
+      dumps(endpoints, "endpoint_config").map(({ version_info: _, ...entry }) => entry),
+    ),
   };
 }
 
