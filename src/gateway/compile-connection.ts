@@ -1,0 +1,134 @@
+import {
+  HttpConnectionManager_CodecType as CodecType,
+  HttpConnectionManager_PathWithEscapedSlashesAction as EscapedSlashes,
+  HttpConnectionManager_ForwardClientCertDetails as ForwardClientCert,
+  type HttpConnectionManager,
+  HttpConnectionManager_ServerHeaderTransformation as ServerHeader,
+} from "../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
+import { compileAccessLog } from "./compile-access-log.ts";
+import { compileHttpFilters } from "./compile-filters.ts";
+import { compileRoutes } from "./compile-routes.ts";
+import { requireAds } from "./config-source.ts";
+import { durationMs } from "./duration.ts";
+import type { HttpConnection } from "./gateway-config.ts";
+import { refuse, within, withinEach } from "./refused-config.ts";
+
+const codecs: Readonly<Record<CodecType, HttpConnection["codec"] | undefined>> = {
+  [CodecType.AUTO]: "auto",
+  [CodecType.HTTP1]: "http1",
+  [CodecType.HTTP2]: "http2",
+  [CodecType.HTTP3]: undefined,
+};
+
+const escapedSlashes: Readonly<Record<EscapedSlashes, HttpConnection["escapedSlashes"]>> = {
+  [EscapedSlashes.IMPLEMENTATION_SPECIFIC_DEFAULT]: "keep",
+  [EscapedSlashes.KEEP_UNCHANGED]: "keep",
+  [EscapedSlashes.REJECT_REQUEST]: "reject",
+  [EscapedSlashes.UNESCAPE_AND_REDIRECT]: "unescape-redirect",
+  [EscapedSlashes.UNESCAPE_AND_FORWARD]: "unescape-forward",
+};
+
+const serverHeaders: Readonly<Record<ServerHeader, HttpConnection["serverHeader"]>> = {
+  [ServerHeader.OVERWRITE]: "overwrite",
+  [ServerHeader.APPEND_IF_ABSENT]: "append-if-absent",
+  [ServerHeader.PASS_THROUGH]: "pass-through",
+};
+
+const forwardClientCert: Readonly<Record<ForwardClientCert, HttpConnection["forwardClientCertificate"]>> = {
+  [ForwardClientCert.SANITIZE]: "sanitize",
+  [ForwardClientCert.FORWARD_ONLY]: "forward-only",
+  [ForwardClientCert.APPEND_FORWARD]: "append",
+  [ForwardClientCert.SANITIZE_SET]: "sanitize-set",
+  [ForwardClientCert.ALWAYS_FORWARD_ONLY]: "always",
+};
+
+/** Compiles an HTTP connection manager, with Envoy's defaults. */
+export function compileConnection(from: HttpConnectionManager): HttpConnection {
+  if (from.statPrefix === "") refuse("stat_prefix", "value length must be at least 1 characters");
+  refuseUnsupported(from);
+  return {
+    statPrefix: from.statPrefix,
+    codec: codecs[from.codecType] ?? refuse("codec_type", "HTTP3 is not supported"),
+    routes: compileRouteSource(from),
+    filters: compileHttpFilters(from.httpFilters),
+    ...headersOf(from),
+    ...limitsOf(from),
+    normalizePath: from.normalizePath ?? false,
+    mergeSlashes: from.mergeSlashes,
+    escapedSlashes: escapedSlashes[from.pathWithEscapedSlashesAction],
+    upgradeTypes: from.upgradeConfigs
+      .filter(({ enabled }) => enabled ?? true)
+      .map(({ upgradeType }) => upgradeType.toLowerCase()),
+    acceptHttp10: from.httpProtocolOptions?.acceptHttp10 ?? false,
+    proxy100Continue: from.proxy100Continue,
+    accessLogs: withinEach("access_log", from.accessLog, compileAccessLog),
+  };
+}
+
+function refuseUnsupported(from: HttpConnectionManager): void {
+  if (from.localReplyConfig) refuse("local_reply_config", "is not supported");
+  if (from.originalIpDetectionExtensions.length > 0)
+    refuse("original_ip_detection_extensions", "is not supported");
+  if (from.earlyHeaderMutationExtensions.length > 0)
+    refuse("early_header_mutation_extensions", "is not supported");
+  if (from.stripMatchingHostPort || from.stripPortMode.value)
+    refuse("strip_matching_host_port", "is not supported");
+  if (from.upgradeConfigs.some(({ filters }) => filters.length > 0))
+    refuse("upgrade_configs", "filters of their own are not supported");
+}
+
+function compileRouteSource({ routeSpecifier: by }: HttpConnectionManager): HttpConnection["routes"] {
+  switch (by.case) {
+    case "rds":
+      return within("rds", () => {
+        requireAds(by.value.configSource);
+        if (by.value.routeConfigName === "")
+          refuse("route_config_name", "value length must be at least 1 characters");
+        return { kind: "name", name: by.value.routeConfigName };
+      });
+    case "routeConfig":
+      return within("route_config", () => ({ kind: "table", table: compileRoutes(by.value) }));
+    default:
+      return refuse("route_specifier", by.case === undefined ? "is required" : `${by.case} is not supported`);
+  }
+}
+
+function headersOf(from: HttpConnectionManager) {
+  const details = from.setCurrentClientCertDetails;
+  return {
+    useRemoteAddress: from.useRemoteAddress ?? false,
+    xffTrustedHops: from.xffNumTrustedHops,
+    skipXffAppend: from.skipXffAppend,
+    serverName: from.serverName || "envoy",
+    serverHeader: serverHeaders[from.serverHeaderTransformation],
+    via: from.via,
+    generateRequestId: from.generateRequestId ?? true,
+    preserveRequestId: from.preserveExternalRequestId,
+    forwardClientCertificate: forwardClientCert[from.forwardClientCertDetails],
+    clientCertificateDetails: {
+      subject: details?.subject ?? false,
+      cert: details?.cert ?? false,
+      chain: details?.chain ?? false,
+      dns: details?.dns ?? false,
+      uri: details?.uri ?? false,
+    },
+  };
+}
+
+function limitsOf(from: HttpConnectionManager) {
+  const common = from.commonHttpProtocolOptions;
+  return {
+    streamIdleTimeoutMs: durationMs(from.streamIdleTimeout, 300_000),
+    requestTimeoutMs: durationMs(from.requestTimeout, 0),
+    requestHeadersTimeoutMs: durationMs(from.requestHeadersTimeout, 0),
+    idleTimeoutMs: durationMs(common?.idleTimeout, 3_600_000),
+    maxConnectionDurationMs: durationMs(common?.maxConnectionDuration, 0),
+    maxStreamDurationMs: durationMs(common?.maxStreamDuration, 0),
+    drainTimeoutMs: durationMs(from.drainTimeout, 5000),
+    delayedCloseTimeoutMs: durationMs(from.delayedCloseTimeout, 1000),
+    maxRequestHeadersKb: from.maxRequestHeadersKb ?? 60,
+    maxHeadersCount: common?.maxHeadersCount ?? 100,
+    maxRequestsPerConnection: common?.maxRequestsPerConnection ?? 0,
+    maxConcurrentStreams: from.http2ProtocolOptions?.maxConcurrentStreams ?? 1024,
+  };
+}

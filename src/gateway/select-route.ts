@@ -1,0 +1,57 @@
+import type { HeaderMap } from "../proxy-wasm/header-map.ts";
+import { withoutQuery } from "./path-match.ts";
+import type {
+  ForwardAction,
+  HttpsAction,
+  RouteRequest,
+  RouteTable,
+  SelectedRoute,
+  VirtualHost,
+} from "./route-table.ts";
+
+const toHttps: HttpsAction = { kind: "https" };
+
+/** Chooses a request's route, as Envoy does; undefined where there is none and the answer is 404. */
+export function selectRoute(table: RouteTable, request: RouteRequest): SelectedRoute | undefined {
+  const { headers } = request;
+  const virtualHost = table.findVirtualHost(headers.get(":authority") ?? "");
+  if (!virtualHost) return undefined;
+  const scheme = headers.get("x-forwarded-proto") ?? headers.get(":scheme");
+  if (!scheme) return undefined;
+  if (scheme !== "https" && requiresTls(virtualHost, headers)) {
+    return { table, virtualHost, route: undefined, action: toHttps, cluster: "", weighted: undefined };
+  }
+  const fullPath = headers.get(":path");
+  if (fullPath === undefined) return undefined;
+  const path = withoutQuery(fullPath);
+  for (const route of virtualHost.routes) {
+    if (!route.matches(request, path)) continue;
+    const { action } = route;
+    const target = action.kind === "forward" ? selectCluster(action, request) : noCluster;
+    return { table, virtualHost, route, action, ...target };
+  }
+  return undefined;
+}
+
+function requiresTls({ requireTls }: VirtualHost, headers: HeaderMap): boolean {
+  if (requireTls === "external-only") return headers.get("x-envoy-internal") !== "true";
+  return requireTls === "all";
+}
+
+type Target = Pick<SelectedRoute, "cluster" | "weighted">;
+
+const noCluster: Target = { cluster: "", weighted: undefined };
+
+function selectCluster({ target }: ForwardAction, { headers, random }: RouteRequest): Target {
+  if (target.kind === "cluster") return { cluster: target.name, weighted: undefined };
+  if (target.kind === "header") return { cluster: headers.get(target.header) ?? "", weighted: undefined };
+  const chosen = random % target.total;
+  let end = 0;
+  for (const weighted of target.clusters) {
+    end += weighted.weight;
+    if (chosen >= end) continue;
+    const cluster = weighted.name ?? headers.get(weighted.header ?? "") ?? "";
+    return { cluster, weighted };
+  }
+  return noCluster;
+}
