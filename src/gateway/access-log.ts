@@ -57,11 +57,11 @@ export function logLine(format: AccessLogFormat, values: FormatValues): string {
 function jsonOf(fields: JsonFormat, values: FormatValues): Record<string, unknown> {
   const made: Record<string, unknown> = {};
   // As Envoy: in the order of their names.
-  for (const name of Object.keys(fields).sort()) made[name] = valueOf(fields[name]!, values);
+  for (const name of Object.keys(fields).sort()) made[name] = fieldValue(fields[name]!, values);
   return made;
 }
 
-function valueOf(field: JsonFormat[string], values: FormatValues): unknown {
+function fieldValue(field: JsonFormat[string], values: FormatValues): unknown {
   if (typeof field !== "object" || field === null) return field;
   if (!isFormat(field)) return jsonOf(field, values);
   const [only, ...more] = field.parts;

@@ -6,7 +6,6 @@ import { cluster, gatewayConfig, slot, wasmFilter } from "../../test/peers/gatew
 import { get } from "../../test/peers/request.ts";
 
 const customResponse = "build/plugins/custom-response.wasm";
-const transformer = "build/plugins/transformer.wasm";
 
 test("a request passes to an upstream and its answer comes back", async (t) => {
   const upstream = await runUpstream(t, (request, response) => {

@@ -167,10 +167,9 @@ export function startGateway(options: GatewayOptions): Gateway {
 
   async function shutDown(): Promise<void> {
     const active = [...listeners.values()];
-    const timer = setTimeout(
-      () => active.forEach((each) => each.destroy()),
-      options.drainMs ?? defaultDrainMs,
-    );
+    const timer = setTimeout(() => {
+      for (const each of active) each.destroy();
+    }, options.drainMs ?? defaultDrainMs);
     await Promise.all(active.map((each) => each.drain()));
     clearTimeout(timer);
     plugins.close();

@@ -5,7 +5,7 @@ export class ProtocolError extends Error {}
 
 const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 /** All that a value may not hold. */
-const forbidden = /[\0-\x08\x0a-\x1f\x7f]/;
+const forbidden = /[^\P{Cc}\t\x80-\x9f]/u;
 /** Names as they are written, lower-case. Bounded: peers write what they want. */
 const known = new Map<string, string>();
 const maxKnown = 2000;

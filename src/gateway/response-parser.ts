@@ -129,8 +129,8 @@ export function createResponseParser(
     const lines: HeaderLine[] = [[":status", match[2]!]];
     if (lineEnd >= 0) readHeaderLines(head, lineEnd + 2, lines, limits.maxHeaders);
     const headers = new HeaderMap(lines);
-    if (status < 200 && status !== 101) return inform(headers);
-    beginBody(status, headers, match[1] === "1");
+    if (status < 200 && status !== 101) inform(headers);
+    else beginBody(status, headers, match[1] === "1");
   }
 
   function inform(headers: HeaderMap): void {

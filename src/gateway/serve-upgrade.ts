@@ -19,7 +19,10 @@ export function serveUpgrade(
   const plan = options.plan();
   const connection = options.connectionOf(socket);
   const read = readRequest(request, plan.http);
-  if ("status" in read) return refuse(socket, read.status, "", options);
+  if ("status" in read) {
+    refuse(socket, read.status, "", options);
+    return;
+  }
   const downstream = new UpgradeDownstream(socket, connection);
   const headers = acceptHeaders({ lines: read.lines, isUpgrade: true, connection }, plan.http);
   downstream.start(new HttpStream(options.world, plan, downstream), headers, head);
