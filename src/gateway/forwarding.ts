@@ -15,9 +15,9 @@ import type { UpstreamConnection, UpstreamEvents, UpstreamReset, UpstreamStream 
 /** Who sends a request upstream: the end of a stream's filters, or a plugin's call. */
 export interface ForwardingOwner {
   onInformational?(headers: HeaderMap): void;
-  onHeaders(headers: HeaderMap, endOfStream: boolean): void;
-  onData(bytes: Uint8Array, endOfStream: boolean): void;
-  onTrailers(trailers: HeaderMap): void;
+  onResponseHeaders(headers: HeaderMap, endOfStream: boolean): void;
+  onResponseData(bytes: Uint8Array, endOfStream: boolean): void;
+  onResponseTrailers(trailers: HeaderMap): void;
   /** No response comes; this is what to say. */
   onFailure(reply: GatewayReply): void;
   /** The rest of the response does not come. */
@@ -134,19 +134,19 @@ export class Forwarding implements UpstreamEvents {
     if (retryPolicy && retriesAfterResponse(retryPolicy, status, headers) && this.retry(endOfStream)) return;
     this.responseBegan = true;
     if (endOfStream) this.finish();
-    this.owner.onHeaders(headers, endOfStream);
+    this.owner.onResponseHeaders(headers, endOfStream);
   }
 
   onData(bytes: Uint8Array, endOfStream: boolean): void {
     if (!this.responseBegan || this.isOver) return;
     if (endOfStream) this.finish();
-    this.owner.onData(bytes, endOfStream);
+    this.owner.onResponseData(bytes, endOfStream);
   }
 
   onTrailers(trailers: HeaderMap): void {
     if (!this.responseBegan || this.isOver) return;
     this.finish();
-    this.owner.onTrailers(trailers);
+    this.owner.onResponseTrailers(trailers);
   }
 
   onDrain(): void {

@@ -78,11 +78,11 @@ function callOverCluster(
     finish({ headers: headers!.lines, body: Buffer.concat(parts), trailers: trailers?.lines ?? [] });
   const forwarding = new Forwarding(
     {
-      onHeaders(received, end) {
+      onResponseHeaders(received, end) {
         headers = received;
         if (end) complete(undefined);
       },
-      onData(bytes, end) {
+      onResponseData(bytes, end) {
         size += bytes.length;
         parts.push(bytes);
         if (end) complete(undefined);
@@ -91,7 +91,7 @@ function callOverCluster(
           finish(undefined);
         }
       },
-      onTrailers: complete,
+      onResponseTrailers: complete,
       onFailure: (reply) =>
         finish({ headers: [[":status", String(reply.status)]], body: reply.body, trailers: [] }),
       onCut: () => finish(undefined),

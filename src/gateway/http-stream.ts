@@ -20,6 +20,7 @@ import type { ForwardAction, PerFilterConfig, RouteTable, SelectedRoute } from "
 import { selectRoute } from "./select-route.ts";
 import { findProperty } from "./stream-properties.ts";
 import { valuesOf } from "./stream-values.ts";
+import type { UpstreamReset } from "./upstream-stream.ts";
 
 /** What a stream runs by: as it was when the stream began. */
 export interface StreamPlan {
@@ -48,7 +49,7 @@ export interface StreamWorld {
 const upgradeStatus = "101";
 
 /** One request and its response on their way through filters, upstream and back. */
-export class HttpStream implements StreamHost, DownstreamEvents {
+export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents {
   readonly plan: StreamPlan;
   readonly downstream: Downstream;
   readonly chain: FilterChain;
@@ -170,30 +171,37 @@ export class HttpStream implements StreamHost, DownstreamEvents {
     return this.forcedEndpoint !== undefined;
   }
 
-  /** What the way upstream calls. */
-  private readonly upstreamSide: ForwardingOwner = {
-    onInformational: (headers) => {
-      if (this.plan.http.proxy100Continue || headers.get(":status") !== "100")
-        this.downstream.sendInformational(headers);
-    },
-    onHeaders: (headers, endOfStream) => this.answered(headers, endOfStream),
-    onData: (bytes, endOfStream) => {
-      if (endOfStream) this.upstreamLastMs = this.elapsedMs;
-      this.chain.responseData(bytes, endOfStream);
-    },
-    onTrailers: (trailers) => {
-      this.upstreamLastMs = this.elapsedMs;
-      this.chain.responseTrailers(trailers);
-    },
-    onFailure: (reply) => this.reply(reply),
-    onCut: (reset) => {
-      this.flags.push(flagOf(reset));
-      this.chain.reset(`upstream_reset_after_response_started{${reset.reason.replace(/ /g, "_")}}`);
-    },
-    onRequestBlocked: (blocked) => this.wait("request", 2, blocked),
-  };
+  // What the way upstream calls:
 
-  private answered(headers: HeaderMap, endOfStream: boolean): void {
+  onInformational(headers: HeaderMap): void {
+    if (this.plan.http.proxy100Continue || headers.get(":status") !== "100")
+      this.downstream.sendInformational(headers);
+  }
+
+  onResponseData(bytes: Uint8Array, endOfStream: boolean): void {
+    if (endOfStream) this.upstreamLastMs = this.elapsedMs;
+    this.chain.responseData(bytes, endOfStream);
+  }
+
+  onResponseTrailers(trailers: HeaderMap): void {
+    this.upstreamLastMs = this.elapsedMs;
+    this.chain.responseTrailers(trailers);
+  }
+
+  onFailure(reply: GatewayReply): void {
+    this.reply(reply);
+  }
+
+  onCut(reset: UpstreamReset): void {
+    this.flags.push(flagOf(reset));
+    this.chain.reset(`upstream_reset_after_response_started{${reset.reason.replace(/ /g, "_")}}`);
+  }
+
+  onRequestBlocked(blocked: boolean): void {
+    this.wait("request", 2, blocked);
+  }
+
+  onResponseHeaders(headers: HeaderMap, endOfStream: boolean): void {
     const now = this.elapsedMs;
     this.upstreamFirstMs = now;
     if (endOfStream) this.upstreamLastMs = now;
@@ -252,7 +260,7 @@ export class HttpStream implements StreamHost, DownstreamEvents {
     endOfStream: boolean,
   ): void {
     editRequest(selected, headers, valuesOf(this));
-    this.forwarding = new Forwarding(this.upstreamSide, {
+    this.forwarding = new Forwarding(this, {
       cluster,
       timeoutMs: this.downstream.isUpgrade ? 0 : action.timeoutMs,
       retryPolicy: action.retryPolicy ?? selected.virtualHost.retryPolicy,

@@ -3,6 +3,11 @@ import { type HeaderLine, HeaderMap } from "../proxy-wasm/header-map.ts";
 import type { Downstream, DownstreamConnection, DownstreamEvents, DownstreamProtocol } from "./downstream.ts";
 
 const none = new Uint8Array(0);
+const smallBytes = 4096;
+// Behind `toString("latin1")`: it works on any Uint8Array.
+const { latin1Slice } = Buffer.prototype as unknown as {
+  latin1Slice(this: Uint8Array, start: number, end: number): string;
+};
 
 /** The client's side of a stream over HTTP/1: a request that Node has read and the response to it. */
 export class Http1Downstream implements Downstream {
@@ -91,8 +96,7 @@ export class Http1Downstream implements Downstream {
   sendData(bytes: Uint8Array, endOfStream: boolean): boolean {
     const { response } = this;
     if (endOfStream) {
-      if (bytes.length > 0) response.end(bytes);
-      else response.end();
+      this.end(bytes);
       return true;
     }
     if (bytes.length === 0 || response.write(bytes)) return true;
@@ -104,6 +108,14 @@ export class Http1Downstream implements Downstream {
       });
     }
     return false;
+  }
+
+  private end(bytes: Uint8Array): void {
+    const { response } = this;
+    if (bytes.length === 0) response.end();
+    // As text it leaves in one write with the head.
+    else if (bytes.length <= smallBytes) response.end(latin1Slice.call(bytes, 0, bytes.length), "latin1");
+    else response.end(bytes);
   }
 
   sendTrailers(trailers: HeaderMap): void {
