@@ -23,6 +23,7 @@ import { withLastGood } from "./last-good-filters.ts";
 import { createPluginRegistry, type PluginRegistry, type WasmFilterConfig } from "./plugin-registry.ts";
 import { type ActiveListener, type PlannedChain, serveListener } from "./serve-listener.ts";
 import { createFilterMaker, planStreams, wasmConfigs } from "./stream-plans.ts";
+import { createContextCache } from "./tls-contexts.ts";
 
 export interface GatewayOptions {
   readonly config: Watchable<GatewayConfig>;
@@ -73,6 +74,7 @@ export function startGateway(options: GatewayOptions): Gateway {
   const world = createWorld(clusters, stats, logs);
   const listeners = new Map<string, ActiveListener>();
   const maker = createFilterMaker(plugins);
+  const contexts = createContextCache();
   let current: GatewayConfig | undefined;
   let latest: GatewayConfig | undefined;
   let applying: Promise<void> = Promise.resolve();
@@ -161,6 +163,7 @@ export function startGateway(options: GatewayOptions): Gateway {
     const all = listener.defaultChain ? [...listener.chains, listener.defaultChain] : listener.chains;
     return all.map((chain) => ({
       chain,
+      secure: chain.tls && contexts.find(chain.tls, config.secrets),
       plan: planStreams(listener, chain.name, chain.http, config, maker),
     }));
   }
