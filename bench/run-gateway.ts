@@ -1,0 +1,32 @@
+// The embedded gateway as a process of its own, for bench/gateway.ts.
+//   node --import tsx bench/run-gateway.ts UPSTREAM_PORT [MODULE CONFIGURATION]...
+// Prints its port. Build before: node scripts/build.mjs
+import { silentLog } from "../src/log.ts";
+import { LogLevel } from "../src/proxy-wasm/index.ts";
+import { createWatchable } from "../src/watchable.ts";
+import { cluster, gatewayConfig, wasmFilter } from "../test/peers/gateway-config.ts";
+
+// What users run: built, and not what tsx makes of the source.
+const built = "../dist/gateway/gateway.js";
+const { startGateway }: typeof import("../src/gateway/gateway.ts") = await import(built);
+
+const [upstreamPort, ...modules] = process.argv.slice(2);
+const filters = [];
+for (let i = 0; i + 1 < modules.length; i += 2) {
+  const config = wasmFilter(`plugin-${i / 2}`, modules[i]!, { configuration: modules[i + 1]! });
+  filters.push({ kind: "inline", name: config.name, config } as const);
+}
+const ended = new AbortController();
+const config = gatewayConfig({ clusters: [cluster("up", [Number(upstreamPort)])], filters });
+const gateway = startGateway({
+  config: createWatchable(config),
+  log: silentLog,
+  signal: ended.signal,
+  pluginLogLevel: LogLevel.Critical,
+});
+process.once("SIGTERM", () => {
+  ended.abort();
+  void gateway.closed.then(() => process.exit());
+});
+await gateway.settled();
+console.log(gateway.listeners.get("test")?.port);

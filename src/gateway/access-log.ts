@@ -1,0 +1,77 @@
+import { createWriteStream, type WriteStream } from "node:fs";
+import { type Format, type FormatValues, formatText } from "./format.ts";
+import type { AccessLog, AccessLogFormat, JsonFormat } from "./gateway-config.ts";
+import type { HttpStream } from "./http-stream.ts";
+import { valuesOf } from "./stream-values.ts";
+
+/** Writes a line for each stream that has ended. */
+export interface AccessLogs {
+  write(stream: HttpStream): void;
+  close(): void;
+}
+
+interface Sink {
+  write(line: string): unknown;
+}
+
+/** What waits for a slow disk; lines beyond it are dropped, as in Envoy. */
+const maxWaitingBytes = 16 * 1024 * 1024;
+
+export function createAccessLogs(): AccessLogs {
+  const files = new Map<string, WriteStream>();
+  return {
+    write(stream) {
+      const { accessLogs } = stream.plan.http;
+      if (accessLogs.length === 0) return;
+      const values = valuesOf(stream);
+      for (const log of accessLogs) sinkOf(log.to).write(logLine(log.format, values));
+    },
+    close() {
+      for (const file of files.values()) file.end();
+      files.clear();
+    },
+  };
+
+  function sinkOf(to: AccessLog["to"]): Sink {
+    if (to.kind === "file") return fileOf(to.path);
+    return to.kind === "stdout" ? process.stdout : process.stderr;
+  }
+
+  function fileOf(path: string): Sink {
+    let file = files.get(path);
+    if (!file) {
+      file = createWriteStream(path, { flags: "a" });
+      file.on("error", () => files.delete(path));
+      files.set(path, file);
+    }
+    return file.writableLength > maxWaitingBytes ? { write() {} } : file;
+  }
+}
+
+/** The line of a stream, with its line break. */
+export function logLine(format: AccessLogFormat, values: FormatValues): string {
+  if (format.kind === "text") return formatText(format.format, values, "-");
+  return `${JSON.stringify(jsonOf(format.fields, values))}\n`;
+}
+
+function jsonOf(fields: JsonFormat, values: FormatValues): Record<string, unknown> {
+  const made: Record<string, unknown> = {};
+  // As Envoy: in the order of their names.
+  for (const name of Object.keys(fields).sort()) made[name] = fieldValue(fields[name]!, values);
+  return made;
+}
+
+function fieldValue(field: JsonFormat[string], values: FormatValues): unknown {
+  if (typeof field !== "object" || field === null) return field;
+  if (!isFormat(field)) return jsonOf(field, values);
+  const [only, ...more] = field.parts;
+  if (more.length > 0 || only === undefined || typeof only === "string")
+    return formatText(field, values, "-");
+  const value = values(only);
+  if (value === undefined) return null;
+  return typeof value === "number" || only.maxLength === undefined ? value : value.slice(0, only.maxLength);
+}
+
+function isFormat(field: JsonFormat | Format): field is Format {
+  return Array.isArray((field as Format).parts);
+}

@@ -1,0 +1,48 @@
+import type { HeaderMap } from "../proxy-wasm/header-map.ts";
+
+/** A client's connection: what all its streams have in common. */
+export interface DownstreamConnection {
+  readonly id: number;
+  readonly localAddress: string;
+  readonly localPort: number;
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly tls: DownstreamTlsState | undefined;
+}
+
+export interface DownstreamTlsState {
+  /** As Envoy says it: `TLSv1.3`. */
+  readonly version: string;
+  readonly serverName: string;
+  /** The client has shown a certificate that was checked. */
+  readonly isMutual: boolean;
+}
+
+export type DownstreamProtocol = "HTTP/1.0" | "HTTP/1.1" | "HTTP/2";
+
+/** The client's side of a stream, whatever its protocol: what a response is written to. */
+export interface Downstream {
+  readonly protocol: DownstreamProtocol;
+  readonly connection: DownstreamConnection;
+  /** The client asks to switch protocols: after a 101 bodies are the other protocol's bytes. */
+  readonly isUpgrade: boolean;
+  sendInformational(headers: HeaderMap): void;
+  sendHeaders(headers: HeaderMap, endOfStream: boolean): void;
+  /** False: wait for the stream's `onDrain`. */
+  sendData(bytes: Uint8Array, endOfStream: boolean): boolean;
+  sendTrailers(trailers: HeaderMap): void;
+  /** The client sees that the response is incomplete. */
+  reset(): void;
+  /** Stops reading the request's body, or goes on. */
+  setPaused(paused: boolean): void;
+}
+
+/** What a client's side tells its stream. */
+export interface DownstreamEvents {
+  onHeaders(headers: HeaderMap, endOfStream: boolean): void;
+  onData(bytes: Uint8Array, endOfStream: boolean): void;
+  onTrailers(trailers: HeaderMap): void;
+  onDrain(): void;
+  /** The client is gone, or has reset the stream. */
+  onClosed(): void;
+}

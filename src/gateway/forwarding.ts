@@ -1,0 +1,297 @@
+import type { HeaderMap } from "../proxy-wasm/header-map.ts";
+import { type ActiveCluster, addressOf } from "./active-clusters.ts";
+import type { Endpoint } from "./cluster-config.ts";
+import {
+  type GatewayReply,
+  noHealthyUpstream,
+  perTryTimeout,
+  requestTimeout,
+  upstreamReset,
+} from "./local-replies.ts";
+import { retriesAfterReset, retriesAfterResponse } from "./retries.ts";
+import type { RetryPolicy } from "./route-table.ts";
+import type { UpstreamConnection, UpstreamEvents, UpstreamReset, UpstreamStream } from "./upstream-stream.ts";
+
+/** Who sends a request upstream: the end of a stream's filters, or a plugin's call. */
+export interface ForwardingOwner {
+  onInformational?(headers: HeaderMap): void;
+  onResponseHeaders(headers: HeaderMap, endOfStream: boolean): void;
+  onResponseData(bytes: Uint8Array, endOfStream: boolean): void;
+  onResponseTrailers(trailers: HeaderMap): void;
+  /** No response comes; this is what to say. */
+  onFailure(reply: GatewayReply): void;
+  /** The rest of the response does not come. */
+  onCut(reset: UpstreamReset): void;
+  /** The request's body may not come faster (true), or may again. */
+  onRequestBlocked(blocked: boolean): void;
+}
+
+export interface ForwardingOptions {
+  readonly cluster: ActiveCluster;
+  /** Milliseconds from the end of the request; 0 for no limit. */
+  readonly timeoutMs: number;
+  readonly retryPolicy: RetryPolicy | undefined;
+  /** What of a body may be kept to send it again. */
+  readonly bufferLimitBytes: number;
+  /** Only this one. */
+  readonly endpoint?: Endpoint | undefined;
+  /** Changes the headers for an endpoint before they are sent to it. */
+  readonly onEndpoint?: ((headers: HeaderMap, endpoint: Endpoint, attempt: number) => void) | undefined;
+}
+
+const empty = new Uint8Array(0);
+
+/** A request on its way to a cluster, with its attempts. */
+export class Forwarding implements UpstreamEvents {
+  /** The last attempt's. */
+  endpoint: Endpoint | undefined;
+  connection: UpstreamConnection | undefined;
+  attempts = 0;
+  private readonly owner: ForwardingOwner;
+  private readonly options: ForwardingOptions;
+  private headers: HeaderMap | undefined;
+  private stream: UpstreamStream | undefined;
+  private callOff: (() => void) | undefined;
+  /** What has come of the request and is to be sent still, or again. */
+  private body: Uint8Array[] = [];
+  private bodyBytes = 0;
+  private trailers: HeaderMap | undefined;
+  private requestEnded = false;
+  private keepsBody: boolean;
+  private tried: Set<Endpoint> | undefined;
+  private timer: NodeJS.Timeout | undefined;
+  private tryTimer: NodeJS.Timeout | undefined;
+  private retryTimer: NodeJS.Timeout | undefined;
+  private responseBegan = false;
+  private isOver = false;
+  private isBlocked = false;
+
+  constructor(owner: ForwardingOwner, options: ForwardingOptions) {
+    this.owner = owner;
+    this.options = options;
+    this.keepsBody = options.retryPolicy !== undefined;
+  }
+
+  // What the owner calls:
+
+  start(headers: HeaderMap, endOfStream: boolean): void {
+    const { use, config } = this.options.cluster;
+    this.headers = headers;
+    if (use.requests >= config.limits.maxRequests) {
+      this.isOver = true;
+      this.owner.onFailure(
+        upstreamReset({ reason: "overflow", transport: undefined, beforeSent: true }, false),
+      );
+      return;
+    }
+    use.requests++;
+    if (endOfStream) this.endRequest();
+    this.attempt();
+  }
+
+  data(bytes: Uint8Array, endOfStream: boolean): void {
+    if (this.isOver) return;
+    if (this.keepsBody) this.keep(bytes);
+    if (endOfStream) this.endRequest();
+    if (!this.stream) {
+      if (!this.keepsBody) this.keep(bytes);
+      this.setBlocked(true);
+    } else if (!this.stream.sendData(bytes, endOfStream)) this.setBlocked(true);
+  }
+
+  sendTrailers(trailers: HeaderMap): void {
+    if (this.isOver) return;
+    this.trailers = trailers;
+    this.endRequest();
+    this.stream?.sendTrailers(trailers);
+  }
+
+  setPaused(paused: boolean): void {
+    this.stream?.setPaused(paused);
+  }
+
+  cancel(): void {
+    if (this.isOver) return;
+    this.finish();
+    this.abandon();
+  }
+
+  // What the connection calls:
+
+  onReady(connection: UpstreamConnection): void {
+    this.connection = connection;
+  }
+
+  onInformational(headers: HeaderMap): void {
+    this.owner.onInformational?.(headers);
+  }
+
+  onHeaders(headers: HeaderMap, endOfStream: boolean): void {
+    clearTimeout(this.tryTimer);
+    const status = Number(headers.get(":status"));
+    this.options.cluster.balancer.report(this.endpoint!, status);
+    const { retryPolicy } = this.options;
+    if (retryPolicy && retriesAfterResponse(retryPolicy, status, headers) && this.retry(endOfStream)) return;
+    this.responseBegan = true;
+    if (endOfStream) this.finish();
+    this.owner.onResponseHeaders(headers, endOfStream);
+  }
+
+  onData(bytes: Uint8Array, endOfStream: boolean): void {
+    if (!this.responseBegan || this.isOver) return;
+    if (endOfStream) this.finish();
+    this.owner.onResponseData(bytes, endOfStream);
+  }
+
+  onTrailers(trailers: HeaderMap): void {
+    if (!this.responseBegan || this.isOver) return;
+    this.finish();
+    this.owner.onResponseTrailers(trailers);
+  }
+
+  onDrain(): void {
+    this.setBlocked(false);
+  }
+
+  onReset(reset: UpstreamReset): void {
+    if (this.isOver) return;
+    this.stream = undefined;
+    clearTimeout(this.tryTimer);
+    if (!this.responseBegan) {
+      if (reset.reason !== "overflow") this.options.cluster.balancer.report(this.endpoint!, undefined);
+      const { retryPolicy } = this.options;
+      if (retryPolicy && retriesAfterReset(retryPolicy, reset) && this.retry(true)) return;
+    }
+    const isRetry = this.attempts > 1;
+    this.finish();
+    if (this.responseBegan) this.owner.onCut(reset);
+    else this.owner.onFailure(upstreamReset(reset, isRetry));
+  }
+
+  private attempt(): void {
+    const { cluster, onEndpoint, retryPolicy } = this.options;
+    this.attempts++;
+    const endpoint = this.options.endpoint ?? cluster.balancer.choose(this.tried);
+    if (!endpoint) {
+      this.finish();
+      this.owner.onFailure(noHealthyUpstream);
+      return;
+    }
+    this.endpoint = endpoint;
+    if (retryPolicy?.avoidPreviousHosts) {
+      this.tried ??= new Set();
+      this.tried.add(endpoint);
+    }
+    onEndpoint?.(this.headers!, endpoint, this.attempts);
+    this.armTryTimer();
+    this.callOff = cluster.poolOf(endpoint).request(this, (stream) => this.send(stream));
+  }
+
+  private send(stream: UpstreamStream): void {
+    this.stream = stream;
+    const hasBody = this.bodyBytes > 0 || !this.requestEnded || this.trailers !== undefined;
+    stream.sendHeaders(this.headers!, !hasBody);
+    if (!hasBody) return;
+    const { body, trailers } = this;
+    const endsWithBody = this.requestEnded && !trailers;
+    let isRoom = true;
+    for (const [i, part] of body.entries())
+      isRoom = stream.sendData(part, endsWithBody && i === body.length - 1);
+    if (endsWithBody && body.length === 0) stream.sendData(empty, true);
+    if (trailers) stream.sendTrailers(trailers);
+    if (!this.keepsBody) this.forgetBody();
+    if (isRoom) this.setBlocked(false);
+  }
+
+  private keep(bytes: Uint8Array): void {
+    this.body.push(bytes);
+    this.bodyBytes += bytes.length;
+    const isTooMuch = this.keepsBody && this.bodyBytes > this.options.bufferLimitBytes;
+    if (!isTooMuch) return;
+    // As Envoy: a request that is too large to be kept is not tried again.
+    this.keepsBody = false;
+    if (this.stream) this.forgetBody();
+  }
+
+  private forgetBody(): void {
+    this.body = [];
+    this.bodyBytes = 0;
+  }
+
+  private setBlocked(blocked: boolean): void {
+    if (blocked === this.isBlocked) return;
+    this.isBlocked = blocked;
+    this.owner.onRequestBlocked(blocked);
+  }
+
+  private endRequest(): void {
+    this.requestEnded = true;
+    const { timeoutMs } = this.options;
+    if (timeoutMs > 0) this.timer = setTimeout(() => this.expire(requestTimeout), timeoutMs);
+  }
+
+  private armTryTimer(): void {
+    const ms = this.options.retryPolicy?.perTryTimeoutMs ?? 0;
+    if (ms > 0) this.tryTimer = setTimeout(() => this.tryExpired(), ms);
+  }
+
+  private tryExpired(): void {
+    const policy = this.options.retryPolicy!;
+    this.options.cluster.balancer.report(this.endpoint!, 504);
+    const isRetriable = policy.on.has("5xx") || policy.on.has("gateway-error") || policy.on.has("reset");
+    if (isRetriable && this.retry(false)) return;
+    this.expire(perTryTimeout);
+  }
+
+  private expire(reply: GatewayReply): void {
+    if (this.isOver) return;
+    const { responseBegan } = this;
+    this.finish();
+    this.abandon();
+    if (responseBegan) this.owner.onCut({ reason: "local reset", transport: undefined, beforeSent: false });
+    else this.owner.onFailure(reply);
+  }
+
+  /** Tries again if it may. `isSettled`: nothing more comes of the attempt before. */
+  private retry(isSettled: boolean): boolean {
+    const { retryPolicy, cluster } = this.options;
+    const { use, config } = cluster;
+    const isExhausted = this.attempts > retryPolicy!.retries || use.retries >= config.limits.maxRetries;
+    if (!this.keepsBody || isExhausted) return false;
+    if (!isSettled) this.abandon();
+    this.stream = undefined;
+    use.retries++;
+    const { baseIntervalMs, maxIntervalMs } = retryPolicy!;
+    const ceiling = Math.min(baseIntervalMs * (2 ** this.attempts - 1), maxIntervalMs);
+    this.retryTimer = setTimeout(
+      () => {
+        this.retryTimer = undefined;
+        use.retries--;
+        this.attempt();
+      },
+      Math.floor(Math.random() * Math.max(1, ceiling)),
+    );
+    return true;
+  }
+
+  private abandon(): void {
+    this.callOff?.();
+    this.stream?.cancel();
+    this.stream = undefined;
+  }
+
+  private finish(): void {
+    this.isOver = true;
+    const { use } = this.options.cluster;
+    use.requests--;
+    if (this.retryTimer !== undefined) use.retries--;
+    clearTimeout(this.timer);
+    clearTimeout(this.tryTimer);
+    clearTimeout(this.retryTimer);
+  }
+
+  /** `ip:port` of the endpoint. */
+  get address(): string | undefined {
+    return this.endpoint && addressOf(this.endpoint);
+  }
+}

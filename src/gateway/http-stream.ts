@@ -1,0 +1,317 @@
+import { FilterChain } from "../proxy-wasm/filter-chain.ts";
+import { HeaderMap } from "../proxy-wasm/header-map.ts";
+import type { Direction, FilterFactory, HeaderLine, PropertyValue, StreamHost } from "../proxy-wasm/index.ts";
+import { type ActiveCluster, type ActiveClusters, addressOf } from "./active-clusters.ts";
+import type { Endpoint } from "./cluster-config.ts";
+import type { Downstream, DownstreamEvents } from "./downstream.ts";
+import { bindFilters, type StreamFilter } from "./filters/native-filter.ts";
+import { Forwarding, type ForwardingOwner } from "./forwarding.ts";
+import type { HttpConnection } from "./gateway-config.ts";
+import {
+  clusterNotFound,
+  flagOf,
+  type GatewayReply,
+  routeNotFound,
+  upgradeRefused,
+} from "./local-replies.ts";
+import { responseLines } from "./response-headers.ts";
+import { editForEndpoint, editRequest, editResponse, routeAnswer } from "./route-effects.ts";
+import type { ForwardAction, PerFilterConfig, RouteTable, SelectedRoute } from "./route-table.ts";
+import { selectRoute } from "./select-route.ts";
+import { findProperty } from "./stream-properties.ts";
+import { valuesOf } from "./stream-values.ts";
+import type { UpstreamReset } from "./upstream-stream.ts";
+
+/** What a stream runs by: as it was when the stream began. */
+export interface StreamPlan {
+  readonly http: HttpConnection;
+  readonly filters: readonly StreamFilter[];
+  /** Some of them know their stream. */
+  readonly hasNative: boolean;
+  readonly bufferLimitBytes: number;
+  readonly table: RouteTable | undefined;
+  readonly names: StreamNames;
+}
+
+/** Where a stream came in. */
+export interface StreamNames {
+  readonly listener: string;
+  readonly filterChain: string;
+}
+
+/** What all streams of a gateway use. */
+export interface StreamWorld {
+  readonly clusters: ActiveClusters;
+  /** After a stream's end. */
+  onStreamEnd(stream: HttpStream): void;
+}
+
+const upgradeStatus = "101";
+
+/** One request and its response on their way through filters, upstream and back. */
+export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents {
+  readonly plan: StreamPlan;
+  readonly downstream: Downstream;
+  readonly chain: FilterChain;
+  readonly startedAt = Date.now();
+  readonly startedMs = performance.now();
+  /** Envoy's response flags. */
+  flags: string[] = [];
+  selected: SelectedRoute | undefined;
+  cluster: ActiveCluster | undefined;
+  forwarding: Forwarding | undefined;
+  /** Milliseconds since the start; undefined while it has not come. */
+  requestEndMs: number | undefined;
+  upstreamFirstMs: number | undefined;
+  upstreamLastMs: number | undefined;
+  downstreamFirstMs: number | undefined;
+  endMs: number | undefined;
+  transportFailure: string | undefined;
+  /** What was written to the client. */
+  sentHeaders: HeaderMap | undefined;
+  readonly sentBytes = { request: 0, response: 0 };
+  private readonly world: StreamWorld;
+  private readonly random = Math.floor(Math.random() * 2 ** 31);
+  private requestHeaders: HeaderMap | undefined;
+  private hasRoute = false;
+  private forcedEndpoint: Endpoint | undefined;
+  /** Why a direction's source waits: bit 1 a filter holds too much, bit 2 the other end takes no more. */
+  private readonly waits = { request: 0, response: 0 };
+  private isOver = false;
+
+  constructor(world: StreamWorld, plan: StreamPlan, downstream: Downstream) {
+    this.world = world;
+    this.plan = plan;
+    this.downstream = downstream;
+    const filters = plan.hasNative ? bindFilters(plan.filters, this) : (plan.filters as FilterFactory[]);
+    this.chain = new FilterChain(filters, this, { bufferLimitBytes: plan.bufferLimitBytes });
+  }
+
+  // What the client's side calls:
+
+  onHeaders(headers: HeaderMap, endOfStream: boolean): void {
+    this.requestHeaders = headers;
+    if (endOfStream) this.requestEndMs = this.elapsedMs;
+    if (this.downstream.isUpgrade && !this.allowsUpgrade(headers)) this.reply(upgradeRefused);
+    else this.chain.requestHeaders(headers, endOfStream);
+  }
+
+  onData(bytes: Uint8Array, endOfStream: boolean): void {
+    if (endOfStream) this.requestEndMs = this.elapsedMs;
+    this.chain.requestData(bytes, endOfStream);
+  }
+
+  onTrailers(trailers: HeaderMap): void {
+    this.requestEndMs = this.elapsedMs;
+    this.chain.requestTrailers(trailers);
+  }
+
+  onDrain(): void {
+    this.wait("response", 2, false);
+  }
+
+  onClosed(): void {
+    if (this.isOver) return;
+    this.flags.push("DC");
+    this.chain.details ??= "downstream_remote_disconnect";
+    this.finish();
+  }
+
+  // What the filter chain calls:
+
+  sendHeaders(direction: Direction, headers: HeaderMap, endOfStream: boolean): void {
+    if (direction === "request") this.forward(headers, endOfStream);
+    else this.respond(headers, endOfStream);
+  }
+
+  sendData(direction: Direction, bytes: Uint8Array, endOfStream: boolean): void {
+    this.sentBytes[direction] += bytes.length;
+    if (direction === "request") {
+      this.forwarding?.data(bytes, endOfStream);
+      return;
+    }
+    if (!this.downstream.sendData(bytes, endOfStream)) this.wait("response", 2, true);
+    if (endOfStream) this.finish();
+  }
+
+  sendTrailers(direction: Direction, trailers: HeaderMap): void {
+    if (direction === "request") {
+      this.forwarding?.sendTrailers(trailers);
+      return;
+    }
+    this.downstream.sendTrailers(trailers);
+    this.finish();
+  }
+
+  reset(): void {
+    this.downstream.reset();
+    this.finish();
+  }
+
+  setPaused(direction: Direction, paused: boolean): void {
+    this.wait(direction, 1, paused);
+  }
+
+  clearRouteCache(): void {
+    this.hasRoute = false;
+  }
+
+  property(path: readonly string[]): PropertyValue | undefined {
+    return findProperty(path, this);
+  }
+
+  upstreamHosts(): readonly HeaderLine[] {
+    this.route();
+    return upstreamHosts(this.cluster);
+  }
+
+  overrideUpstreamHost(address: string): boolean {
+    this.route();
+    this.forcedEndpoint = this.cluster?.findEndpoint(address);
+    return this.forcedEndpoint !== undefined;
+  }
+
+  // What the way upstream calls:
+
+  onInformational(headers: HeaderMap): void {
+    if (this.plan.http.proxy100Continue || headers.get(":status") !== "100")
+      this.downstream.sendInformational(headers);
+  }
+
+  onResponseData(bytes: Uint8Array, endOfStream: boolean): void {
+    if (endOfStream) this.upstreamLastMs = this.elapsedMs;
+    this.chain.responseData(bytes, endOfStream);
+  }
+
+  onResponseTrailers(trailers: HeaderMap): void {
+    this.upstreamLastMs = this.elapsedMs;
+    this.chain.responseTrailers(trailers);
+  }
+
+  onFailure(reply: GatewayReply): void {
+    this.reply(reply);
+  }
+
+  onCut(reset: UpstreamReset): void {
+    this.flags.push(flagOf(reset));
+    this.chain.reset(`upstream_reset_after_response_started{${reset.reason.replace(/ /g, "_")}}`);
+  }
+
+  onRequestBlocked(blocked: boolean): void {
+    this.wait("request", 2, blocked);
+  }
+
+  onResponseHeaders(headers: HeaderMap, endOfStream: boolean): void {
+    const now = this.elapsedMs;
+    this.upstreamFirstMs = now;
+    if (endOfStream) this.upstreamLastMs = now;
+    headers.replace("x-envoy-upstream-service-time", String(Math.round(now - (this.requestEndMs ?? now))));
+    if (this.selected) editResponse(this.selected, headers, valuesOf(this));
+    this.chain.responseHeaders(headers, endOfStream);
+  }
+
+  get elapsedMs(): number {
+    return performance.now() - this.startedMs;
+  }
+
+  /** The route of the request as its headers are now. */
+  route(): SelectedRoute | undefined {
+    const { requestHeaders, plan } = this;
+    if (this.hasRoute || !requestHeaders) return this.selected;
+    this.hasRoute = true;
+    const request = { headers: requestHeaders, random: this.random };
+    this.selected = plan.table && selectRoute(plan.table, request);
+    this.cluster = this.selected && this.world.clusters.find(this.selected.cluster);
+    return this.selected;
+  }
+
+  /** What the route says of a filter: the most specific that says anything. */
+  perFilter(name: string): PerFilterConfig | undefined {
+    const { weighted, route, virtualHost, table } = this.route() ?? {};
+    return (
+      weighted?.perFilter.get(name) ??
+      route?.perFilter.get(name) ??
+      virtualHost?.perFilter.get(name) ??
+      table?.perFilter.get(name)
+    );
+  }
+
+  private allowsUpgrade(headers: HeaderMap): boolean {
+    const type = headers.get("upgrade")?.toLowerCase() ?? "";
+    const action = this.route()?.action;
+    const ofRoute = action?.kind === "forward" ? action.upgrades.get(type) : undefined;
+    return ofRoute ?? this.plan.http.upgradeTypes.includes(type);
+  }
+
+  private forward(headers: HeaderMap, endOfStream: boolean): void {
+    this.requestHeaders = headers;
+    const selected = this.route();
+    if (!selected) this.reply(routeNotFound);
+    else if (selected.action.kind !== "forward") this.reply(routeAnswer(selected, headers, valuesOf(this)));
+    else if (!this.cluster) this.reply(clusterNotFound(selected.action.clusterNotFoundStatus));
+    else this.forwardTo(this.cluster, selected, selected.action, headers, endOfStream);
+  }
+
+  private forwardTo(
+    cluster: ActiveCluster,
+    selected: SelectedRoute,
+    action: ForwardAction,
+    headers: HeaderMap,
+    endOfStream: boolean,
+  ): void {
+    editRequest(selected, headers, valuesOf(this));
+    this.forwarding = new Forwarding(this, {
+      cluster,
+      timeoutMs: this.downstream.isUpgrade ? 0 : action.timeoutMs,
+      retryPolicy: action.retryPolicy ?? selected.virtualHost.retryPolicy,
+      bufferLimitBytes: this.plan.bufferLimitBytes,
+      endpoint: this.forcedEndpoint,
+      onEndpoint: (sent, endpoint, attempt) => editForEndpoint(selected, sent, endpoint, attempt),
+    });
+    this.forwarding.start(headers, endOfStream);
+  }
+
+  private respond(headers: HeaderMap, endOfStream: boolean): void {
+    this.downstreamFirstMs = this.elapsedMs;
+    const status = headers.get(":status")!;
+    const isUpgrade = this.downstream.isUpgrade && status === upgradeStatus;
+    const lines = responseLines(headers, this.plan.http, isUpgrade);
+    lines.unshift([":status", status]);
+    this.sentHeaders = headers;
+    this.downstream.sendHeaders(new HeaderMap(lines), endOfStream);
+    if (endOfStream) this.finish();
+  }
+
+  reply(reply: GatewayReply): void {
+    if (reply.flag !== "") this.flags.push(reply.flag);
+    this.chain.sendLocalResponse(reply);
+  }
+
+  private wait(direction: Direction, reason: 1 | 2, waits: boolean): void {
+    const before = this.waits[direction];
+    const after = waits ? before | reason : before & ~reason;
+    this.waits[direction] = after;
+    if ((before === 0) === (after === 0) || this.isOver) return;
+    if (direction === "request") this.downstream.setPaused(after !== 0);
+    else this.forwarding?.setPaused(after !== 0);
+  }
+
+  private finish(): void {
+    if (this.isOver) return;
+    this.isOver = true;
+    this.endMs = this.elapsedMs;
+    this.forwarding?.cancel();
+    this.chain.end();
+    this.world.onStreamEnd(this);
+  }
+}
+
+/** Higress: the endpoints of a cluster, each with what is known of it. */
+function upstreamHosts(cluster: ActiveCluster | undefined): HeaderLine[] {
+  const localities = cluster?.config.endpoints.localities ?? [];
+  return localities.flatMap(({ endpoints }) =>
+    endpoints.map(
+      (endpoint): HeaderLine => [addressOf(endpoint), JSON.stringify({ weight: endpoint.weight })],
+    ),
+  );
+}

@@ -1,0 +1,152 @@
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:http";
+import { type HeaderLine, HeaderMap } from "../proxy-wasm/header-map.ts";
+import type { Downstream, DownstreamConnection, DownstreamEvents, DownstreamProtocol } from "./downstream.ts";
+
+const none = new Uint8Array(0);
+const smallBytes = 4096;
+// Behind `toString("latin1")`: it works on any Uint8Array.
+const { latin1Slice } = Buffer.prototype as unknown as {
+  latin1Slice(this: Uint8Array, start: number, end: number): string;
+};
+
+/** The client's side of a stream over HTTP/1: a request that Node has read and the response to it. */
+export class Http1Downstream implements Downstream {
+  readonly protocol: DownstreamProtocol;
+  readonly connection: DownstreamConnection;
+  readonly isUpgrade = false;
+  private readonly request: IncomingMessage;
+  private readonly response: ServerResponse;
+  private readonly closesAfter: () => boolean;
+  private waitsForDrain = false;
+  private events: DownstreamEvents | undefined;
+
+  /** `closesAfter` says whether the connection is to end with this response. */
+  constructor(
+    request: IncomingMessage,
+    response: ServerResponse,
+    connection: DownstreamConnection,
+    closesAfter: () => boolean,
+  ) {
+    this.request = request;
+    this.response = response;
+    this.connection = connection;
+    this.closesAfter = closesAfter;
+    this.protocol = request.httpVersionMinor === 1 ? "HTTP/1.1" : "HTTP/1.0";
+  }
+
+  /** Tells the stream what comes from the client. */
+  start(events: DownstreamEvents, headers: HeaderMap, endOfStream: boolean): void {
+    const { request, response } = this;
+    this.events = events;
+    response.on("close", () => events.onClosed());
+    events.onHeaders(headers, endOfStream);
+    if (endOfStream || response.destroyed) return;
+    request.on("data", (bytes: Buffer) => events.onData(bytes, false));
+    request.on("end", () => {
+      if (request.rawTrailers.length > 0) events.onTrailers(new HeaderMap(readLines(request.rawTrailers)));
+      else events.onData(none, true);
+    });
+    // A client that goes away within its request: the response closes with it.
+    request.on("error", () => {});
+  }
+
+  sendInformational(headers: HeaderMap): void {
+    const { socket } = this.response;
+    if (this.protocol === "HTTP/1.0" || !socket || this.response.headersSent) return;
+    const status = headers.get(":status")!;
+    let text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n`;
+    for (const [name, value] of headers.lines) if (!name.startsWith(":")) text += `${name}: ${value}\r\n`;
+    socket.write(`${text}\r\n`, "latin1");
+  }
+
+  sendHeaders(headers: HeaderMap, endOfStream: boolean): void {
+    const { response, request } = this;
+    const flat: string[] = [];
+    let status = 200;
+    let hasLength = false;
+    for (const [name, value] of headers.lines) {
+      if (name === ":status") status = Number(value);
+      else flat.push(name, value);
+      if (name === "content-length") hasLength = true;
+    }
+    const hasBody = request.method !== "HEAD" && status !== 204 && status !== 304;
+    if (!hasLength && hasBody) {
+      if (endOfStream) flat.push("content-length", "0");
+      else if (this.protocol === "HTTP/1.1") flat.push("transfer-encoding", "chunked");
+    }
+    this.keepOrClose(flat, hasBody && !hasLength && !endOfStream);
+    response.sendDate = false;
+    response.writeHead(status, STATUS_CODES[status] ?? "Unknown", flat);
+    if (endOfStream) response.end();
+    else if (!hasBody) response.flushHeaders();
+  }
+
+  /** As Envoy: nothing is said of a connection that stays, but to HTTP/1.0. */
+  private keepOrClose(flat: string[], endsWithConnection: boolean): void {
+    const { response, protocol } = this;
+    const isOld = protocol === "HTTP/1.0";
+    if (this.closesAfter() || !response.shouldKeepAlive || (isOld && endsWithConnection)) {
+      response.shouldKeepAlive = false;
+      flat.push("connection", "close");
+    } else if (isOld) flat.push("connection", "keep-alive");
+    // Otherwise Node would say keep-alive.
+    else response.removeHeader("connection");
+  }
+
+  sendData(bytes: Uint8Array, endOfStream: boolean): boolean {
+    const { response } = this;
+    if (endOfStream) {
+      this.end(bytes);
+      return true;
+    }
+    if (bytes.length === 0 || response.write(bytes)) return true;
+    if (!this.waitsForDrain) {
+      this.waitsForDrain = true;
+      response.once("drain", () => {
+        this.waitsForDrain = false;
+        this.events?.onDrain();
+      });
+    }
+    return false;
+  }
+
+  private end(bytes: Uint8Array): void {
+    const { response } = this;
+    if (bytes.length === 0) response.end();
+    // As text it leaves in one write with the head.
+    else if (bytes.length <= smallBytes) response.end(latin1Slice.call(bytes, 0, bytes.length), "latin1");
+    else response.end(bytes);
+  }
+
+  sendTrailers(trailers: HeaderMap): void {
+    this.response.addTrailers(trailers.lines.map(([name, value]) => [name, value] as [string, string]));
+    this.response.end();
+  }
+
+  reset(): void {
+    this.response.destroy();
+    this.request.destroy();
+  }
+
+  setPaused(paused: boolean): void {
+    if (paused) this.request.pause();
+    else this.request.resume();
+  }
+}
+
+const lowerCase = new Map<string, string>();
+const maxKnown = 2000;
+
+/** Names and values that follow each other, as lines with lower-case names. */
+export function readLines(raw: readonly string[], into: HeaderLine[] = []): HeaderLine[] {
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    const name = raw[i]!;
+    let lower = lowerCase.get(name);
+    if (lower === undefined) {
+      lower = name.toLowerCase();
+      if (lowerCase.size < maxKnown && name.length <= 64) lowerCase.set(name, lower);
+    }
+    into.push([lower, raw[i + 1]!]);
+  }
+  return into;
+}

@@ -1,0 +1,112 @@
+import { readFile, stat } from "node:fs/promises";
+import type { Plugin, PluginHost, PluginModule } from "../proxy-wasm/index.ts";
+import { errorText, SystemError } from "../system-error.ts";
+import { dataBytes } from "./data-source.ts";
+import type { FilterConfig } from "./gateway-config.ts";
+import { codeSource, pluginOptions } from "./wasm-options.ts";
+
+export type WasmFilterConfig = Extract<FilterConfig, { readonly kind: "wasm" }>;
+
+/** The plugins of one thread, by the configuration that made each: the same object is the same plugin. */
+export interface PluginRegistry {
+  /**
+   * Loads, starts and configures a plugin, once for each configuration.
+   * @throws SystemError `disk`, `module-invalid`, `plugin-start`; RefusedConfig
+   */
+  start(config: WasmFilterConfig): Promise<Plugin>;
+  /** The plugin, if it runs. */
+  find(config: WasmFilterConfig): Plugin | undefined;
+  /** Why the plugin does not run, if it was tried. */
+  refusal(config: WasmFilterConfig): string | undefined;
+  /** Closes all plugins but these; streams that have begun with them end with them. */
+  keep(configs: ReadonlySet<WasmFilterConfig>): void;
+  close(): void;
+}
+
+interface Entry {
+  readonly started: Promise<Plugin>;
+  plugin: Plugin | undefined;
+  refusal: string | undefined;
+  dropped: boolean;
+}
+
+interface KnownFile {
+  readonly key: string;
+  readonly module: Promise<PluginModule>;
+}
+
+export function createPluginRegistry(host: PluginHost): PluginRegistry {
+  const entries = new Map<WasmFilterConfig, Entry>();
+  const files = new Map<string, KnownFile>();
+  return {
+    start: (config) => (entries.get(config) ?? begin(config)).started,
+    find: (config) => entries.get(config)?.plugin,
+    refusal: (config) => entries.get(config)?.refusal,
+    keep,
+    close: () => keep(new Set()),
+  };
+
+  function begin(config: WasmFilterConfig): Entry {
+    const entry: Entry = {
+      started: startPlugin(config),
+      plugin: undefined,
+      refusal: undefined,
+      dropped: false,
+    };
+    entries.set(config, entry);
+    entry.started.then(
+      (plugin) => {
+        entry.plugin = plugin;
+        if (entry.dropped) plugin.close();
+      },
+      (error) => {
+        entry.refusal = errorText(error);
+      },
+    );
+    return entry;
+  }
+
+  async function startPlugin({ name, config }: WasmFilterConfig): Promise<Plugin> {
+    const options = pluginOptions(name, config.config!);
+    const module = await loadModule(config.config!, options.name);
+    return host.start({ ...options, module });
+  }
+
+  async function loadModule(config: NonNullable<WasmFilterConfig["config"]["config"]>, name: string) {
+    const source = codeSource(config);
+    if (source.specifier.case !== "filename") return host.compile(dataBytes(source), name);
+    return loadFile(source.specifier.value);
+  }
+
+  /** Agents keep modules under paths of their digests; a file that changes in place is another module all the same. */
+  async function loadFile(path: string): Promise<PluginModule> {
+    try {
+      const { mtimeMs, size, ino } = await stat(path);
+      const key = `${mtimeMs} ${size} ${ino}`;
+      const known = files.get(path);
+      if (known?.key === key) return await known.module;
+      const module = readFile(path).then((bytes) => host.compile(bytes, path));
+      files.set(path, { key, module });
+      module.catch(() => files.delete(path));
+      return await module;
+    } catch (error) {
+      throw SystemError.from(error, "disk", `reading the module ${path}`);
+    }
+  }
+
+  function keep(configs: ReadonlySet<WasmFilterConfig>): void {
+    for (const [config, entry] of entries) {
+      if (configs.has(config)) continue;
+      entries.delete(config);
+      entry.dropped = true;
+      entry.plugin?.close();
+    }
+    const paths = new Set([...entries.keys()].map(({ config }) => pathOf(config.config!)));
+    for (const path of files.keys()) if (!paths.has(path)) files.delete(path);
+  }
+}
+
+function pathOf(config: NonNullable<WasmFilterConfig["config"]["config"]>): string | undefined {
+  const { specifier } = codeSource(config);
+  return specifier.case === "filename" ? specifier.value : undefined;
+}

@@ -1,0 +1,141 @@
+import { createCorsFilter } from "./filters/cors.ts";
+import { createDenyFilter } from "./filters/deny.ts";
+import { createFaultFilter } from "./filters/fault.ts";
+import { createLocalRateLimitFilter } from "./filters/local-ratelimit.ts";
+import type { StreamFilter } from "./filters/native-filter.ts";
+import { compileRbac, createRbacFilter } from "./filters/rbac.ts";
+import type {
+  FilterConfig,
+  GatewayConfig,
+  HttpConnection,
+  HttpFilterSlot,
+  Listener,
+} from "./gateway-config.ts";
+import type { StreamPlan } from "./http-stream.ts";
+import { gatewayReply } from "./local-replies.ts";
+import type { PluginRegistry, WasmFilterConfig } from "./plugin-registry.ts";
+import type { PerFilter, RouteTable } from "./route-table.ts";
+
+/** What stands at a place of the filters; undefined where nothing is known of it yet. */
+export function slotConfig(slot: HttpFilterSlot, config: GatewayConfig): FilterConfig | undefined {
+  if (slot.kind === "inline") return slot.config;
+  return config.extensionConfigs.get(slot.name) ?? slot.defaultConfig;
+}
+
+/** The plugins of a configuration, with those of chains. */
+export function* wasmConfigs(config: GatewayConfig): Iterable<WasmFilterConfig> {
+  for (const listener of config.listeners.values()) {
+    yield* wasmConfigsOf(listener);
+    for (const http of httpConnections(listener))
+      for (const { kind, name } of http.filters) {
+        const filter = kind === "discovery" ? config.extensionConfigs.get(name) : undefined;
+        if (filter) yield* wasmOf(filter);
+      }
+  }
+}
+
+/** The plugins that a listener brings itself: inline, or as defaults. */
+export function* wasmConfigsOf(listener: Listener): Iterable<WasmFilterConfig> {
+  for (const http of httpConnections(listener))
+    for (const slot of http.filters) {
+      const filter = slot.kind === "inline" ? slot.config : slot.defaultConfig;
+      if (filter) yield* wasmOf(filter);
+    }
+}
+
+function* httpConnections({ chains, defaultChain }: Listener): Iterable<HttpConnection> {
+  for (const { http } of chains) yield http;
+  if (defaultChain) yield defaultChain.http;
+}
+
+/** The plugins of a filter: it is one, or a chain of some. */
+export function* wasmOf(filter: FilterConfig): Iterable<WasmFilterConfig> {
+  if (filter.kind === "wasm") yield filter;
+  else if (filter.kind === "chain") for (const each of filter.filters) yield* wasmOf(each);
+}
+
+const notReady = gatewayReply(500, "", "no_filter_config_available", "NFCF");
+
+/** Makes the filters of a place. A plugin that does not run refuses every request. */
+export interface FilterMaker {
+  make(filter: FilterConfig, table: RouteTable | undefined): readonly StreamFilter[];
+}
+
+export function createFilterMaker(plugins: PluginRegistry): FilterMaker {
+  return { make };
+
+  function make(filter: FilterConfig, table: RouteTable | undefined): readonly StreamFilter[] {
+    switch (filter.kind) {
+      case "wasm":
+        return [plugins.find(filter) ?? createDenyFilter(notReady)];
+      case "chain":
+        return filter.filters.flatMap((each) => make(each, table));
+      case "rbac": {
+        const test = compileRbac(filter.config);
+        return test || isUsed(table, filter.name) ? [createRbacFilter(filter.name, test)] : [];
+      }
+      case "cors":
+        return isUsed(table, filter.name) ? [createCorsFilter(filter.name)] : [];
+      case "local_ratelimit": {
+        const isActive = filter.config.tokenBucket !== undefined || isUsed(table, filter.name);
+        return isActive ? [createLocalRateLimitFilter(filter.name, filter.config)] : [];
+      }
+      case "fault": {
+        const isActive = filter.config.abort || filter.config.delay || isUsed(table, filter.name);
+        return isActive ? [createFaultFilter(filter.name, filter.config)] : [];
+      }
+      case "composite":
+      case "router":
+        return [];
+    }
+  }
+}
+
+/** What a stream at a filter chain of a listener runs by. */
+export function planStreams(
+  listener: Listener,
+  chainName: string,
+  http: HttpConnection,
+  config: GatewayConfig,
+  maker: FilterMaker,
+): StreamPlan {
+  const table = http.routes.kind === "table" ? http.routes.table : config.routes.get(http.routes.name);
+  const filters = http.filters.flatMap((slot) => {
+    const filter = slotConfig(slot, config);
+    return filter ? maker.make(filter, table) : [createDenyFilter(notReady)];
+  });
+  return {
+    http,
+    filters,
+    hasNative: filters.some((filter) => "createFor" in filter),
+    bufferLimitBytes: listener.bufferLimitBytes,
+    table,
+    names: { listener: listener.name, filterChain: chainName },
+  };
+}
+
+const usedNames = new WeakMap<RouteTable, ReadonlySet<string>>();
+
+/** Whether a table says anything about a filter. */
+function isUsed(table: RouteTable | undefined, name: string): boolean {
+  if (!table) return false;
+  let names = usedNames.get(table);
+  if (!names) {
+    names = new Set(perFilters(table).flatMap((perFilter) => [...perFilter.keys()]));
+    usedNames.set(table, names);
+  }
+  return names.has(name);
+}
+
+function perFilters(table: RouteTable): PerFilter[] {
+  const all = [table.perFilter];
+  for (const host of table.virtualHosts) {
+    all.push(host.perFilter);
+    for (const { perFilter, action } of host.routes) {
+      all.push(perFilter);
+      if (action.kind === "forward" && action.target.kind === "weighted")
+        all.push(...action.target.clusters.map((cluster) => cluster.perFilter));
+    }
+  }
+  return all;
+}

@@ -1,0 +1,56 @@
+import type { HeaderMap } from "../proxy-wasm/header-map.ts";
+
+/** Why a request to an upstream came to nothing, or to no end, in Envoy's words. */
+export type ResetReason =
+  | "connection termination"
+  | "connection timeout"
+  | "local reset"
+  | "overflow"
+  | "protocol error"
+  | "remote connection failure"
+  | "remote refused stream reset"
+  | "remote reset";
+
+export interface UpstreamReset {
+  readonly reason: ResetReason;
+  /** What the transport said, as in `delayed connect error: Connection refused`. */
+  readonly transport: string | undefined;
+  /** Nothing of the request has been sent. */
+  readonly beforeSent: boolean;
+}
+
+/** What comes of a request to an upstream: headers first, `onReset` last, whenever it comes. */
+export interface UpstreamEvents {
+  /** The request has a connection. */
+  onReady?(connection: UpstreamConnection): void;
+  /** A response of 100 to 199 but 101. */
+  onInformational?(headers: HeaderMap): void;
+  onHeaders(headers: HeaderMap, endOfStream: boolean): void;
+  /** The bytes are the receiver's own. */
+  onData(bytes: Uint8Array, endOfStream: boolean): void;
+  onTrailers(trailers: HeaderMap): void;
+  /** What was written has left: more may come. */
+  onDrain?(): void;
+  onReset(reset: UpstreamReset): void;
+}
+
+/** What is known of a connection to an endpoint. */
+export interface UpstreamConnection {
+  /** `ip:port` of both ends. */
+  readonly remoteAddress: string;
+  readonly localAddress: string;
+  readonly tlsVersion: string | undefined;
+}
+
+/** A request under way to an upstream. */
+export interface UpstreamStream {
+  /** The head of the request; once, and first. */
+  sendHeaders(headers: HeaderMap, endOfStream: boolean): void;
+  /** False: wait for `onDrain`. */
+  sendData(bytes: Uint8Array, endOfStream: boolean): boolean;
+  sendTrailers(trailers: HeaderMap): void;
+  /** Stops reading, or goes on. */
+  setPaused(paused: boolean): void;
+  /** Nothing comes any more. */
+  cancel(): void;
+}
