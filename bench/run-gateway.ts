@@ -14,7 +14,7 @@ const [upstreamPort, ...modules] = process.argv.slice(2);
 const filters = [];
 for (let i = 0; i + 1 < modules.length; i += 2) {
   const config = wasmFilter(`plugin-${i / 2}`, modules[i]!, { configuration: modules[i + 1]! });
-  filters.push({ kind: "inline", name: config.name, config } as const);
+  filters.push({ kind: "inline", name: config.name, config, disabled: false } as const);
 }
 const ended = new AbortController();
 const config = gatewayConfig({ clusters: [cluster("up", [Number(upstreamPort)])], filters });

@@ -1,6 +1,6 @@
 import { createWriteStream, type WriteStream } from "node:fs";
 import { type Format, type FormatValues, formatText } from "./format.ts";
-import type { AccessLog, AccessLogFormat, JsonFormat } from "./gateway-config.ts";
+import type { AccessLog, JsonFormat, JsonFormatValue } from "./gateway-config.ts";
 import type { HttpStream } from "./http-stream.ts";
 import { valuesOf } from "./stream-values.ts";
 
@@ -24,7 +24,7 @@ export function createAccessLogs(): AccessLogs {
       const { accessLogs } = stream.plan.http;
       if (accessLogs.length === 0) return;
       const values = valuesOf(stream);
-      for (const log of accessLogs) sinkOf(log.to).write(logLine(log.format, values));
+      for (const log of accessLogs) sinkOf(log.to).write(logLine(log, values));
     },
     close() {
       for (const file of files.values()) file.end();
@@ -49,29 +49,33 @@ export function createAccessLogs(): AccessLogs {
 }
 
 /** The line of a stream, with its line break. */
-export function logLine(format: AccessLogFormat, values: FormatValues): string {
-  if (format.kind === "text") return formatText(format.format, values, "-");
-  return `${JSON.stringify(jsonOf(format.fields, values))}\n`;
+export function logLine(
+  { format, missing }: Pick<AccessLog, "format" | "missing">,
+  values: FormatValues,
+): string {
+  if (format.kind === "text") return formatText(format.format, values, missing);
+  return `${JSON.stringify(jsonOf(format.fields, values, missing))}\n`;
 }
 
-function jsonOf(fields: JsonFormat, values: FormatValues): Record<string, unknown> {
+function jsonOf(fields: JsonFormat, values: FormatValues, missing: string): Record<string, unknown> {
   const made: Record<string, unknown> = {};
   // As Envoy: in the order of their names.
-  for (const name of Object.keys(fields).sort()) made[name] = fieldValue(fields[name]!, values);
+  for (const name of Object.keys(fields).sort()) made[name] = fieldValue(fields[name]!, values, missing);
   return made;
 }
 
-function fieldValue(field: JsonFormat[string], values: FormatValues): unknown {
-  if (typeof field !== "object" || field === null) return field;
-  if (!isFormat(field)) return jsonOf(field, values);
-  const [only, ...more] = field.parts;
+function fieldValue(field: JsonFormatValue, values: FormatValues, missing: string): unknown {
+  if (field.kind === "literal") return field.value;
+  if (field.kind === "object") return jsonOf(field.fields, values, missing);
+  return formattedValue(field.format, values, missing);
+}
+
+/** A number stays one where it stands alone. */
+function formattedValue(format: Format, values: FormatValues, missing: string): unknown {
+  const [only, ...more] = format.parts;
   if (more.length > 0 || only === undefined || typeof only === "string")
-    return formatText(field, values, "-");
+    return formatText(format, values, missing);
   const value = values(only);
   if (value === undefined) return null;
   return typeof value === "number" || only.maxLength === undefined ? value : value.slice(0, only.maxLength);
-}
-
-function isFormat(field: JsonFormat | Format): field is Format {
-  return Array.isArray((field as Format).parts);
 }

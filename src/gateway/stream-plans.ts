@@ -100,7 +100,9 @@ export function planStreams(
   maker: FilterMaker,
 ): StreamPlan {
   const table = http.routes.kind === "table" ? http.routes.table : config.routes.get(http.routes.name);
-  const filters = http.filters.flatMap((slot) => {
+  // A route cannot enable one yet.
+  const enabled = http.filters.filter(({ disabled }) => !disabled);
+  const filters = enabled.flatMap((slot) => {
     const filter = slotConfig(slot, config);
     return filter ? maker.make(filter, table) : [createDenyFilter(notReady)];
   });

@@ -164,6 +164,7 @@ export function slot(name: string): HttpFilterSlot {
     typeUrls: [],
     defaultConfig: undefined,
     applyDefaultWithoutWarming: false,
+    disabled: false,
   };
 }
 
