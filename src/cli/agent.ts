@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { type AgentOptions, defaultModuleCacheBytes, startAgent } from "../agent/agent.ts";
 import { findEnvoy } from "../agent/install-envoy.ts";
-import { gatewayNode } from "../agent/node.ts";
+import { type GatewayNode, gatewayNode } from "../agent/node.ts";
 import type { RestartRequest } from "../agent/run-envoy.ts";
 import { createWatchable, type Watchable } from "../watchable.ts";
 import {
@@ -19,7 +19,7 @@ import {
   withOffset,
 } from "./options.ts";
 
-export interface AgentFlags extends CommonOptions {
+export interface AgentFlags extends CommonOptions, NodeFlags {
   readonly discovery: string | undefined;
   readonly envoy: boolean;
   readonly envoyPath: string | undefined;
@@ -38,6 +38,9 @@ export interface AgentFlags extends CommonOptions {
   readonly gatewayAbi: AgentOptions["gatewayAbi"];
   readonly moduleCacheBytes: number;
   readonly xds: "incremental" | "state-of-the-world";
+}
+
+export interface NodeFlags {
   readonly nodeName: string;
   readonly nodeNamespace: string;
   readonly nodeIp: string;
@@ -133,14 +136,7 @@ export function addAgentOptions(command: Command): void {
   addOption(command, "--xds <form>", "how Envoy asks for its configuration", (option) =>
     option.default("incremental").choices(["incremental", "state-of-the-world"]),
   );
-  addOption(command, "--node-name <name>", "names this gateway", (option) => option.default("gateway"));
-  addOption(command, "--node-namespace <name>", "the gateway's namespace", (option) =>
-    option.default("higress-system"),
-  );
-  addOption(command, "--node-ip <address>", "the gateway's address", (option) => option.default("127.0.0.1"));
-  addOption(command, "--node-label <key=value>", "a label of the gateway; may be repeated", (option) =>
-    option.argParser(collect),
-  );
+  addNodeOptions(command);
   addPort(
     command,
     "agent-port",
@@ -150,18 +146,34 @@ export function addAgentOptions(command: Command): void {
   addPort(command, "admin-port", 15000, "Envoy's admin interface");
 }
 
+/** How a gateway names itself. */
+export function addNodeOptions(command: Command): void {
+  addOption(command, "--node-name <name>", "names this gateway", (option) => option.default("gateway"));
+  addOption(command, "--node-namespace <name>", "the gateway's namespace", (option) =>
+    option.default("higress-system"),
+  );
+  addOption(command, "--node-ip <address>", "the gateway's address", (option) => option.default("127.0.0.1"));
+  addOption(command, "--node-label <key=value>", "a label of the gateway; may be repeated", (option) =>
+    option.argParser(collect),
+  );
+}
+
+export function nodeOf(flags: NodeFlags): GatewayNode {
+  const labels = flags.nodeLabel?.map(pair).map(({ key, value }) => [key, value] as const);
+  return gatewayNode({
+    name: flags.nodeName,
+    namespace: flags.nodeNamespace,
+    ip: flags.nodeIp,
+    labels: labels && Object.fromEntries(labels),
+  });
+}
+
 /** What the flags say of an agent; without its Envoy and its log. */
 export function agentOptionsOf(
   flags: AgentFlags,
 ): Omit<AgentOptions, "log" | "signal" | "envoy" | "discovery"> {
-  const labels = flags.nodeLabel?.map(pair).map(({ key, value }) => [key, value] as const);
   return {
-    node: gatewayNode({
-      name: flags.nodeName,
-      namespace: flags.nodeNamespace,
-      ip: flags.nodeIp,
-      labels: labels && Object.fromEntries(labels),
-    }),
+    node: nodeOf(flags),
     dataDir: flags.dataDir,
     bind: flags.bind,
     httpPort: withOffset(flags, flags.agentPort),

@@ -9,6 +9,7 @@ const commands: Readonly<Record<string, () => Promise<(program: Command) => void
   core: async () => (await import("./core.ts")).addCoreCommand,
   discovery: async () => (await import("./discovery.ts")).addDiscoveryCommand,
   agent: async () => (await import("./agent.ts")).addAgentCommand,
+  gateway: async () => (await import("./gateway.ts")).addGatewayCommand,
   registry: async () => (await import("./registry.ts")).addRegistryCommand,
   translate: async () => (await import("./translate.ts")).addTranslateCommand,
   plugin: async () => (await import("./plugin.ts")).addPluginCommand,

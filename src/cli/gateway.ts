@@ -1,0 +1,60 @@
+import { join } from "node:path";
+import { fromJson, type JsonValue } from "@bufbuild/protobuf";
+import type { Command } from "commander";
+import { emptyConfig } from "../gateway/apply-response.ts";
+import { followAgent } from "../gateway/follow-agent.ts";
+import { startGateway } from "../gateway/gateway.ts";
+import type { GatewayConfig } from "../gateway/gateway-config.ts";
+import { NodeSchema } from "../gen/envoy/config/core/v3/base_pb.ts";
+import { createWatchable } from "../watchable.ts";
+import { addNodeOptions, type NodeFlags, nodeOf } from "./agent.ts";
+import {
+  addCommonOptions,
+  addOption,
+  type CommonOptions,
+  createLifetime,
+  integer,
+  logOf,
+  stopSignal,
+} from "./options.ts";
+
+interface GatewayFlags extends CommonOptions, NodeFlags {
+  readonly dataDir: string;
+  readonly socket: string | undefined;
+  readonly drainSeconds: number;
+}
+
+export function addGatewayCommand(program: Command): void {
+  const command = program
+    .command("gateway")
+    .description("run the embedded gateway behind an agent (in the place of Envoy)");
+  addCommonOptions(command);
+  addOption(command, "--data-dir <path>", "the agent's", (option) => option.default("./wasmline-data"));
+  addOption(command, "--socket <path>", "the agent's xDS socket; the one in --data-dir unless given");
+  addOption(command, "--drain-seconds <n>", "how long connections may take to go at the end", (option) =>
+    option.default(5).argParser(integer(0, 3600)),
+  );
+  addNodeOptions(command);
+  command.action(runGateway);
+}
+
+/** What discovery has to know to give the chain by ECDS. */
+const extensions = [{ name: "envoy.filters.http.filter_chain", category: "envoy.filters.http" }];
+
+async function runGateway(flags: GatewayFlags): Promise<void> {
+  const log = logOf(flags).child({ role: "gateway" });
+  const stop = stopSignal();
+  const rest = createLifetime();
+  const config = createWatchable<GatewayConfig>(emptyConfig);
+  const drainMs = flags.drainSeconds * 1000;
+  const gateway = startGateway({ config, log, signal: stop, drainMs });
+  followAgent({
+    target: `unix:${flags.socket ?? join(flags.dataDir, "xds.sock")}`,
+    node: fromJson(NodeSchema, { ...nodeOf(flags), extensions } as unknown as JsonValue),
+    config,
+    signal: rest.signal,
+    log,
+  });
+  await gateway.closed;
+  rest.abort();
+}
