@@ -1,4 +1,4 @@
-import type { Socket } from "node:net";
+import type { ConnectionOptions } from "node:tls";
 import type { Cluster, Endpoint } from "./cluster-config.ts";
 import { hostPort } from "./http1-connection.ts";
 import { type ClusterUse, createUpstreamPool, type UpstreamPool } from "./upstream-pool.ts";
@@ -13,8 +13,8 @@ export interface Balancer {
 
 export type BalancerOf = (cluster: Cluster, before: Balancer | undefined) => Balancer;
 
-/** Wraps connections to a cluster in TLS. */
-export type SecureOf = (cluster: Cluster) => ((socket: Socket) => Socket) | undefined;
+/** How connections to a cluster are secured; undefined for plaintext. */
+export type TlsOf = (cluster: Cluster) => ConnectionOptions | undefined;
 
 /** A cluster as it is used: its endpoints' connections and its load. */
 export interface ActiveCluster {
@@ -35,10 +35,7 @@ export interface ActiveClusters {
   close(): void;
 }
 
-export function createActiveClusters(
-  balancerOf: BalancerOf,
-  secureOf: SecureOf = () => undefined,
-): ActiveClusters {
+export function createActiveClusters(balancerOf: BalancerOf, tlsOf: TlsOf = () => undefined): ActiveClusters {
   let active = new Map<string, ActiveCluster>();
   return {
     find: (name) => active.get(name),
@@ -50,7 +47,7 @@ export function createActiveClusters(
       for (const [name, config] of clusters) {
         const known = active.get(name);
         const isSame = known?.config === config;
-        next.set(name, isSame ? known : activate(config, known, balancerOf, secureOf));
+        next.set(name, isSame ? known : activate(config, known, balancerOf, tlsOf));
       }
       for (const [name, cluster] of active) if (!next.has(name)) cluster.close();
       active = next;
@@ -70,7 +67,7 @@ function activate(
   config: Cluster,
   before: ActiveCluster | undefined,
   balancerOf: BalancerOf,
-  secureOf: SecureOf,
+  tlsOf: TlsOf,
 ): PooledCluster {
   const endpoints = new Map<string, Endpoint>();
   for (const { endpoints: list } of config.endpoints.localities)
@@ -92,7 +89,7 @@ function activate(
       const address = addressOf(endpoint);
       const known = pools.get(address);
       if (known) return known;
-      const pool = openPool(config, endpoint, use, secureOf);
+      const pool = openPool(config, endpoint, use, tlsOf);
       pools.set(address, pool);
       return pool;
     },
@@ -103,10 +100,10 @@ function activate(
   };
 }
 
-function openPool(config: Cluster, endpoint: Endpoint, use: ClusterUse, secureOf: SecureOf): UpstreamPool {
+function openPool(config: Cluster, endpoint: Endpoint, use: ClusterUse, tlsOf: TlsOf): UpstreamPool {
   const { connectTimeoutMs, limits, idleTimeoutMs, maxRequestsPerConnection } = config;
   const { address, port } = endpoint;
-  const target = { address, port, connectTimeoutMs, secure: secureOf(config) };
+  const target = { address, port, connectTimeoutMs, tls: tlsOf(config) };
   return createUpstreamPool({ target, limits, use, idleTimeoutMs, maxRequestsPerConnection });
 }
 

@@ -3,6 +3,7 @@ import { type ActiveCluster, addressOf } from "./active-clusters.ts";
 import type { Endpoint } from "./cluster-config.ts";
 import {
   type GatewayReply,
+  http2Unsupported,
   noHealthyUpstream,
   perTryTimeout,
   requestTimeout,
@@ -77,6 +78,11 @@ export class Forwarding implements UpstreamEvents {
   start(headers: HeaderMap, endOfStream: boolean): void {
     const { use, config } = this.options.cluster;
     this.headers = headers;
+    if (config.protocol === "http2") {
+      this.isOver = true;
+      this.owner.onFailure(http2Unsupported);
+      return;
+    }
     if (use.requests >= config.limits.maxRequests) {
       this.isOver = true;
       this.owner.onFailure(

@@ -21,7 +21,8 @@ test("a request passes to an upstream and its answer comes back", async (t) => {
   const [method, url, headers] = JSON.parse(String(answer.headers["x-seen"]));
   assert.deepEqual([method, url, headers.host], ["GET", "/a?b=c", "foo.com"]);
   assert.equal(headers["x-forwarded-proto"], "http");
-  assert.equal(headers["x-forwarded-for"], "127.0.0.1");
+  assert.match(headers["x-forwarded-for"], /^[\d.]+$/);
+  assert.equal(headers["x-envoy-external-address"], "127.0.0.1");
   assert.match(headers["x-request-id"], /^[0-9a-f-]{36}$/);
 });
 

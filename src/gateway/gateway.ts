@@ -23,7 +23,7 @@ import { withLastGood } from "./last-good-filters.ts";
 import { createPluginRegistry, type PluginRegistry, type WasmFilterConfig } from "./plugin-registry.ts";
 import { type ActiveListener, type PlannedChain, serveListener } from "./serve-listener.ts";
 import { createFilterMaker, planStreams, wasmConfigs } from "./stream-plans.ts";
-import { createContextCache } from "./tls-contexts.ts";
+import { createContextCache, upstreamTls } from "./tls-contexts.ts";
 
 export interface GatewayOptions {
   readonly config: Watchable<GatewayConfig>;
@@ -61,7 +61,9 @@ export function startGateway(options: GatewayOptions): Gateway {
   const { log, signal } = options;
   const stats = createGatewayStats();
   const logs = createAccessLogs();
-  const clusters = createActiveClusters(options.balancerOf ?? createRoundRobin);
+  const clusters = createActiveClusters(options.balancerOf ?? createRoundRobin, (cluster) =>
+    upstreamTls(cluster, (latest ?? options.config.value)?.secrets ?? new Map()),
+  );
   const outside = createGatewayOutside({
     clusters,
     stores: options.stores ?? createStores(),

@@ -1,4 +1,5 @@
 import { connect as connectTcp, type Socket } from "node:net";
+import { type ConnectionOptions, connect as connectTls, TLSSocket } from "node:tls";
 import type { HeaderMap } from "../proxy-wasm/header-map.ts";
 import { ProtocolError } from "./header-text.ts";
 import { createResponseParser, type ResponseParser } from "./response-parser.ts";
@@ -16,8 +17,8 @@ export interface ConnectionTarget {
   /** 0 with a pipe. */
   readonly port: number;
   readonly connectTimeoutMs: number;
-  /** Wraps the connection in TLS, where the cluster has it. */
-  readonly secure: ((socket: Socket) => Socket) | undefined;
+  /** Undefined: plaintext. */
+  readonly tls: ConnectionOptions | undefined;
 }
 
 /** What happens to a connection, besides its requests. */
@@ -66,7 +67,7 @@ export class Http1Connection implements UpstreamConnection {
   }
 
   get tlsVersion(): string | undefined {
-    return undefined;
+    return this.socket instanceof TLSSocket ? (this.socket.getProtocol() ?? undefined) : undefined;
   }
 
   get isBusy(): boolean {
@@ -85,15 +86,18 @@ export class Http1Connection implements UpstreamConnection {
     this.end("local reset", undefined);
   }
 
-  private open({ address, port, connectTimeoutMs }: ConnectionTarget): Socket {
+  private open({ address, port, connectTimeoutMs, tls }: ConnectionTarget): Socket {
     const onread = {
       buffer: Buffer.allocUnsafeSlow(readBytes),
       callback: (length: number, buffer: Uint8Array) => this.receive(buffer.subarray(0, length)),
     };
     const place = port === 0 ? { path: address } : { host: address, port };
-    const socket = connectTcp({ ...place, onread, noDelay: true, keepAlive: false });
+    const socket = tls
+      ? connectTls({ ...tls, ...place, ...{ onread } } as ConnectionOptions)
+      : connectTcp({ ...place, onread, noDelay: true, keepAlive: false });
+    if (tls) socket.setNoDelay(true);
     this.connectTimer = setTimeout(() => this.end("connection timeout", undefined), connectTimeoutMs);
-    socket.once("connect", () => {
+    socket.once(tls ? "secureConnect" : "connect", () => {
       clearTimeout(this.connectTimer);
       this.isConnected = true;
       this.owner.onFree(this);

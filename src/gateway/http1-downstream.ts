@@ -70,11 +70,11 @@ export class Http1Downstream implements Downstream {
       if (name === "content-length") hasLength = true;
     }
     const hasBody = request.method !== "HEAD" && status !== 204 && status !== 304;
+    this.keepOrClose(flat, hasBody && !hasLength && !endOfStream);
     if (!hasLength && hasBody) {
       if (endOfStream) flat.push("content-length", "0");
       else if (this.protocol === "HTTP/1.1") flat.push("transfer-encoding", "chunked");
     }
-    this.keepOrClose(flat, hasBody && !hasLength && !endOfStream);
     response.sendDate = false;
     response.writeHead(status, STATUS_CODES[status] ?? "Unknown", flat);
     if (endOfStream) response.end();

@@ -20,6 +20,13 @@ export function gatewayReply(
 
 export const routeNotFound = gatewayReply(404, "", "route_not_found", "NR");
 export const noHealthyUpstream = gatewayReply(503, "no healthy upstream", "no_healthy_upstream", "UH");
+/** Better than HTTP/1 to an upstream that may not speak it. */
+export const http2Unsupported = gatewayReply(
+  503,
+  "the cluster wants HTTP/2, which this gateway does not speak to upstreams yet",
+  "http2_upstream_unsupported",
+  "UF",
+);
 export const requestTimeout = gatewayReply(504, "upstream request timeout", "response_timeout", "UT");
 export const perTryTimeout = gatewayReply(504, "upstream request timeout", "upstream_per_try_timeout", "UT");
 export const upgradeRefused = gatewayReply(403, "", "upgrade_failed");

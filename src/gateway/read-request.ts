@@ -13,7 +13,7 @@ export interface RequestHead {
 
 const badRequest = (details: string) => gatewayReply(400, "", details, "DPE");
 const tooManyHeaders = gatewayReply(431, "Request Header Fields Too Large", "too_many_headers", "DPE");
-const upgradeRequired = gatewayReply(426, "", "low_version", "DPE");
+const upgradeRequired = gatewayReply(426, "Upgrade Required", "low_version", "DPE");
 const absolute = /^https?:\/\/([^/?#]*)([^#]*)$/i;
 const authorityCharacters = /^[A-Za-z0-9._~!$&'()*+,;=:@[\]%-]*$/;
 

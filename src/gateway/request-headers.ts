@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { networkInterfaces } from "node:os";
 import type { HeaderLine } from "../proxy-wasm/header-map.ts";
 import { HeaderMap } from "../proxy-wasm/header-map.ts";
 import type { DownstreamConnection } from "./downstream.ts";
@@ -61,11 +62,16 @@ export function acceptHeaders(
   const atEdge = http.useRemoteAddress;
   for (const line of lines) {
     const [name, value] = line;
-    if (name === "x-forwarded-for")
+    if (name === "x-forwarded-for") {
+      if (forwardedFor === undefined) kept.push(line);
       forwardedFor = forwardedFor === undefined ? value : `${forwardedFor},${value}`;
-    else if (name === "x-forwarded-proto") proto ??= value;
-    else if (name === "x-request-id") requestId ??= value;
-    else if (name === "te") keepTrailers(kept, value);
+    } else if (name === "x-forwarded-proto") {
+      if (proto === undefined) kept.push(line);
+      proto ??= value;
+    } else if (name === "x-request-id") {
+      if (requestId === undefined) kept.push(line);
+      requestId ??= value;
+    } else if (name === "te") keepTrailers(kept, value);
     else if (hopByHop.has(name)) {
       if (isUpgrade && (name === "upgrade" || name === "connection")) kept.push(line);
     } else if (!(atEdge && internal.has(name))) {
@@ -74,14 +80,23 @@ export function acceptHeaders(
     }
   }
   const own = connection.tls ? "https" : "http";
+  const knownProto = proto;
   if (proto === undefined || (atEdge && http.xffTrustedHops === 0)) proto = own;
   if (!hasScheme) insertScheme(kept, proto === "https" || proto === "http" ? proto : own);
-  addAddresses(kept, forwardedFor, connection, http);
-  kept.push(["x-forwarded-proto", proto]);
+  const addresses = forwardedLines(forwardedFor, connection, http);
+  if (addresses.forwardedFor !== undefined)
+    setLine(kept, "x-forwarded-for", addresses.forwardedFor, forwardedFor !== undefined);
+  setLine(kept, "x-forwarded-proto", proto, knownProto !== undefined);
+  if (addresses.external !== undefined) kept.push(["x-envoy-external-address", addresses.external]);
   const mustMake = http.generateRequestId && (requestId === undefined || (atEdge && !http.preserveRequestId));
-  if (mustMake) requestId = randomUUID();
-  if (requestId !== undefined) kept.push(["x-request-id", requestId]);
+  if (mustMake) setLine(kept, "x-request-id", randomUUID(), requestId !== undefined);
   return new HeaderMap(kept);
+}
+
+/** In its place, if it is there. */
+function setLine(lines: HeaderLine[], name: string, value: string, isThere: boolean): void {
+  const at = isThere ? lines.findIndex((line) => line[0] === name) : lines.length;
+  lines[at] = [name, value];
 }
 
 function keepTrailers(kept: HeaderLine[], value: string): void {
@@ -94,23 +109,29 @@ function insertScheme(lines: HeaderLine[], scheme: string): void {
   lines.splice(at, 0, [":scheme", scheme]);
 }
 
-function addAddresses(
-  lines: HeaderLine[],
-  forwardedFor: string | undefined,
-  { remoteAddress, localAddress }: DownstreamConnection,
-  { useRemoteAddress, skipXffAppend, xffTrustedHops }: HttpConnection,
-): void {
-  if (!useRemoteAddress) {
-    if (forwardedFor !== undefined) lines.push(["x-forwarded-for", forwardedFor]);
-    return;
-  }
-  // As Envoy: a client on this machine is known by the address that it came to.
-  const peer = isLoopback(remoteAddress) ? localAddress : remoteAddress;
-  const all = forwardedFor === undefined ? peer : `${forwardedFor},${peer}`;
-  if (!skipXffAppend) lines.push(["x-forwarded-for", all]);
-  else if (forwardedFor !== undefined) lines.push(["x-forwarded-for", forwardedFor]);
-  lines.push(["x-envoy-external-address", trustedAddress(forwardedFor, remoteAddress, xffTrustedHops)]);
+interface Addresses {
+  readonly forwardedFor: string | undefined;
+  readonly external: string | undefined;
 }
+
+function forwardedLines(
+  forwardedFor: string | undefined,
+  { remoteAddress }: DownstreamConnection,
+  { useRemoteAddress, skipXffAppend, xffTrustedHops }: HttpConnection,
+): Addresses {
+  if (!useRemoteAddress) return { forwardedFor, external: undefined };
+  const external = trustedAddress(forwardedFor, remoteAddress, xffTrustedHops);
+  if (skipXffAppend) return { forwardedFor, external };
+  // As Envoy: a client on this machine is known by the machine's address.
+  const peer = isLoopback(remoteAddress) ? machineAddress : remoteAddress;
+  return { forwardedFor: forwardedFor === undefined ? peer : `${forwardedFor},${peer}`, external };
+}
+
+/** The first IPv4 address of this machine that others may know. */
+const machineAddress =
+  Object.values(networkInterfaces())
+    .flatMap((list) => list ?? [])
+    .find(({ family, internal: isInternal }) => family === "IPv4" && !isInternal)?.address ?? "127.0.0.1";
 
 /** The address of the client, as far as proxies in front of us can be trusted. */
 export function trustedAddress(forwardedFor: string | undefined, remote: string, hops: number): string {

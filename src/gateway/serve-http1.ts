@@ -1,6 +1,12 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import {
+  createServer,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+  STATUS_CODES,
+} from "node:http";
 import type { Duplex } from "node:stream";
-import { HeaderMap } from "../proxy-wasm/header-map.ts";
+import type { HeaderLine, HeaderMap } from "../proxy-wasm/header-map.ts";
 import { buildReply } from "../proxy-wasm/local-reply.ts";
 import type { DownstreamConnection } from "./downstream.ts";
 import type { HttpConnection } from "./gateway-config.ts";
@@ -94,12 +100,18 @@ function serve(request: IncomingMessage, response: ServerResponse, options: Http
 /** A reply that no filter sees: the request was none. */
 function sendReply(response: ServerResponse, reply: GatewayReply, http: HttpConnection): void {
   const { headers, body } = buildReply(reply, undefined);
-  if (body.length === 0) headers.add("content-length", "0");
   response.sendDate = false;
   response.shouldKeepAlive = false;
-  const lines = responseLines(headers, http, false);
-  response.writeHead(reply.status, [...lines.flat(), "connection", "close"]);
+  response.writeHead(reply.status, closingLines(headers, body, http).flat());
   response.end(body);
+}
+
+/** As Envoy orders them: a length that nobody gave comes last. */
+function closingLines(headers: HeaderMap, body: Uint8Array, http: HttpConnection): HeaderLine[] {
+  const lines = responseLines(headers, http, false);
+  lines.push(["connection", "close"]);
+  if (body.length === 0) lines.push(["content-length", "0"]);
+  return lines;
 }
 
 /** What Node's parser finds wrong, in Envoy's statuses. */
@@ -123,18 +135,9 @@ function answerFault(error: NodeJS.ErrnoException, socket: Duplex, options: Http
 export function refuse(socket: Duplex, status: number, body: string, options: Http1Options): void {
   const reply = gatewayReply(status, body, "http1.codec_error");
   const { headers, body: bytes } = buildReply(reply, undefined);
-  if (bytes.length === 0) headers.add("content-length", "0");
-  writeResponse(
-    socket,
-    new HeaderMap([...responseLines(headers, options.plan().http, false)]),
-    status,
-    bytes,
-  );
-}
-
-function writeResponse(socket: Duplex, headers: HeaderMap, status: number, body: Uint8Array): void {
-  let text = `HTTP/1.1 ${status} ${faultText[status] ?? ""}\r\n`;
-  for (const [name, value] of headers.lines) text += `${name}: ${value}\r\n`;
-  socket.write(`${text}connection: close\r\n\r\n`, "latin1");
-  socket.end(body);
+  let text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n`;
+  for (const [name, value] of closingLines(headers, bytes, options.plan().http))
+    text += `${name}: ${value}\r\n`;
+  socket.write(`${text}\r\n`, "latin1");
+  socket.end(bytes);
 }

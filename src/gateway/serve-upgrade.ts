@@ -62,9 +62,9 @@ class UpgradeDownstream implements Downstream {
     if (!isSwitch) {
       const hasLength = headers.get("content-length") !== undefined;
       this.isChunked = !hasLength && !endOfStream;
+      text += "connection: close\r\n";
       if (this.isChunked) text += "transfer-encoding: chunked\r\n";
       else if (!hasLength) text += "content-length: 0\r\n";
-      text += "connection: close\r\n";
     }
     this.socket.write(`${text}\r\n`, "latin1");
     if (endOfStream) this.socket.end();

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { connect as connectHttp2 } from "node:http2";
-import { get as httpsGet } from "node:https";
+import { createServer, get as httpsGet } from "node:https";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -15,6 +16,8 @@ import {
   gatewayConfig,
   httpConnection,
 } from "../../test/peers/gateway-config.ts";
+import { get } from "../../test/peers/request.ts";
+import type { UpstreamTls } from "./cluster-config.ts";
 import type { DownstreamTls, FilterChain, TlsCertificate } from "./gateway-config.ts";
 
 function certificateOf(directory: string, name: string): TlsCertificate {
@@ -94,4 +97,47 @@ test("a chain is chosen by the server name, with its certificate, for HTTP/1 and
   for await (const part of stream.setEncoding("utf8")) text += part;
   assert.equal(text, "a.com https body");
   assert.equal((await trailers)[0]["x-end"], "yes");
+});
+
+test("an upstream with TLS is checked where the cluster says by whom", async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), "gateway-tls-"));
+  t.after(() => rmSync(directory, { recursive: true }));
+  const { certificate, key } = makeCertificate(directory, "up");
+  const options = { cert: readFileSync(certificate), key: readFileSync(key) };
+  const server = createServer(options, (_, response) => response.end("secure"));
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const upstreamPort = (server.address() as AddressInfo).port;
+  const answer = async (trustedCa: Uint8Array | undefined, subjectAltNames: readonly string[]) => {
+    const validation = trustedCa && {
+      kind: "validation" as const,
+      secretName: undefined,
+      trustedCa,
+      subjectAltNames,
+    };
+    const tls: UpstreamTls = {
+      sni: "",
+      alpn: [],
+      certificateNames: [],
+      certificates: [],
+      validation,
+      minVersion: undefined,
+      maxVersion: undefined,
+    };
+    const { port } = await runGateway(
+      t,
+      gatewayConfig({ clusters: [cluster("up", [upstreamPort], { tls })] }),
+    );
+    const { status, body } = await get(port, "/", "a.com");
+    return status === 200 ? body : status;
+  };
+  assert.equal(await answer(undefined, []), "secure");
+  assert.equal(await answer(options.cert, ["127.0.0.1"]), "secure");
+  assert.equal(await answer(options.cert, ["other"]), 503);
+  const stranger = readFileSync(makeCertificate(directory, "stranger").certificate);
+  assert.equal(await answer(stranger, []), 503);
 });
