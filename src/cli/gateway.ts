@@ -1,27 +1,33 @@
 import { join } from "node:path";
 import { fromJson, type JsonValue } from "@bufbuild/protobuf";
 import type { Command } from "commander";
+import { serveAdmin } from "../gateway/admin.ts";
 import { emptyConfig } from "../gateway/apply-response.ts";
+import { configDump } from "../gateway/config-dump.ts";
 import { followAgent } from "../gateway/follow-agent.ts";
 import { startGateway } from "../gateway/gateway.ts";
 import type { GatewayConfig } from "../gateway/gateway-config.ts";
 import { NodeSchema } from "../gen/envoy/config/core/v3/base_pb.ts";
+import { jsonPage } from "../http-server.ts";
 import { createWatchable } from "../watchable.ts";
 import { addNodeOptions, type NodeFlags, nodeOf } from "./agent.ts";
 import {
   addCommonOptions,
   addOption,
+  addPort,
   type CommonOptions,
   createLifetime,
   integer,
   logOf,
   stopSignal,
+  withOffset,
 } from "./options.ts";
 
 interface GatewayFlags extends CommonOptions, NodeFlags {
   readonly dataDir: string;
   readonly socket: string | undefined;
   readonly drainSeconds: number;
+  readonly adminPort: number;
 }
 
 export function addGatewayCommand(program: Command): void {
@@ -35,6 +41,7 @@ export function addGatewayCommand(program: Command): void {
     option.default(5).argParser(integer(0, 3600)),
   );
   addNodeOptions(command);
+  addPort(command, "admin-port", 15000, "Envoy's admin pages, as far as they are there");
   command.action(runGateway);
 }
 
@@ -47,10 +54,30 @@ async function runGateway(flags: GatewayFlags): Promise<void> {
   const rest = createLifetime();
   const config = createWatchable<GatewayConfig>(emptyConfig);
   const drainMs = flags.drainSeconds * 1000;
+  const node = nodeOf(flags);
   const gateway = startGateway({ config, log, signal: stop, drainMs });
+  const startedAt = new Date();
+  const port = await serveAdmin({
+    gateway,
+    bind: flags.bind,
+    port: withOffset(flags, flags.adminPort),
+    version: "wasmline",
+    nodeId: node.id,
+    signal: rest.signal,
+    pages: {
+      "/config_dump": () =>
+        jsonPage(
+          configDump(config.value ?? emptyConfig, {
+            bootstrap: { node: { id: node.id, cluster: node.cluster } },
+            startedAt,
+          }),
+        ),
+    },
+  });
+  log.info({ admin: port }, "gateway is up");
   followAgent({
     target: `unix:${flags.socket ?? join(flags.dataDir, "xds.sock")}`,
-    node: fromJson(NodeSchema, { ...nodeOf(flags), extensions } as unknown as JsonValue),
+    node: fromJson(NodeSchema, { ...node, extensions } as unknown as JsonValue),
     config,
     signal: rest.signal,
     log,

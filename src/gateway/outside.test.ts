@@ -10,6 +10,7 @@ import { until } from "../../test/peers/until.ts";
 import { silentLog } from "../log.ts";
 import { createStores, type HttpAnswer, LogLevel } from "../proxy-wasm/index.ts";
 import { parseFormat } from "./format.ts";
+import type { JsonFormat } from "./gateway-config.ts";
 import { createGatewayOutside } from "./gateway-outside.ts";
 
 test("a plugin's HTTP call goes over a cluster; without one it does not begin", async (t) => {
@@ -55,12 +56,16 @@ test("the access log has a line for each stream, as text and as JSON", async (t)
   t.after(() => rm(directory, { recursive: true }));
   const [text, json] = [join(directory, "text"), join(directory, "json")];
   const upstream = await runUpstream(t, (_, response) => response.end("hello"));
-  const fields = { code: parseFormat("%RESPONSE_CODE%"), none: parseFormat("%REQ(X-NO)%"), fixed: "yes" };
+  const fields: JsonFormat = {
+    code: { kind: "format", format: parseFormat("%RESPONSE_CODE%") },
+    none: { kind: "format", format: parseFormat("%REQ(X-NO)%") },
+    fixed: { kind: "literal", value: "yes" },
+  };
   const line =
     "%REQ(:METHOD)% %REQ(X-NO?:PATH)% %RESPONSE_CODE% %RESPONSE_FLAGS% %BYTES_SENT% %UPSTREAM_CLUSTER%\n";
   const accessLogs = [
-    { to: { kind: "file", path: text }, format: { kind: "text", format: parseFormat(line) } },
-    { to: { kind: "file", path: json }, format: { kind: "json", fields } },
+    { to: { kind: "file", path: text }, format: { kind: "text", format: parseFormat(line) }, missing: "-" },
+    { to: { kind: "file", path: json }, format: { kind: "json", fields }, missing: "-" },
   ] as const;
   const config = gatewayConfig({
     routes: [{ match: { prefix: "/up" }, route: { cluster: "up" } }],

@@ -19,7 +19,8 @@ suite("the embedded gateway behind an agent", () => {
     files = await layOutSeed();
     roles = createSeparateRoles(files, "--no-envoy", "--gateway-abi", "higress");
     for (const role of ["registry", "core", "discovery", "agent"] as const) roles.start(role);
-    gateway = startWasmline(["gateway", "--data-dir", files.dataDir]);
+    const offset = ["--port-offset", String(files.offset)];
+    gateway = startWasmline(["gateway", "--data-dir", files.dataDir, ...offset]);
     await until("the gateway answers", () => get(files.trafficPort, "/", "foo.com").catch(() => undefined));
   });
   after(async () => {
@@ -59,6 +60,13 @@ suite("the embedded gateway behind an agent", () => {
     await until("it is gone", async () => (await ask()).status === 200);
     assert.equal(sockets.size, 1);
     own.destroy();
+  });
+
+  test("its admin pages are Envoy's", async () => {
+    assert.equal((await get(files.adminPort, "/ready")).body, "LIVE\n");
+    const dump = await get(files.adminPort, "/config_dump");
+    assert.match(dump.body, /type\.googleapis\.com\/envoy\.admin\.v3\.ListenersConfigDump/);
+    assert.match((await get(files.adminPort, "/listeners")).body, new RegExp(`:${files.trafficPort}`));
   });
 
   test("it ends with status 0", async () => {
