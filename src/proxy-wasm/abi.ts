@@ -1,5 +1,9 @@
 /** The numbers and names of the proxy-wasm ABI, as proxy-wasm-cpp-host and the specification have them. */
 
+import { higressFunctions, stockFunctions } from "../wasm/envoy-imports.ts";
+
+export { wasiFunctions, wasiModules } from "../wasm/envoy-imports.ts";
+
 /** The ABI versions that this host knows. 0.2.100 is Higress' own: 0.2.1 with functions of its own. */
 export const abiVersions = ["0.1.0", "0.2.0", "0.2.1", "0.2.100"] as const;
 
@@ -95,52 +99,12 @@ export type PeerType = (typeof PeerType)[keyof typeof PeerType];
 const words = (text: string): readonly string[] => text.trim().split(/\s+/);
 const proxy = (text: string): readonly string[] => words(text).map((name) => `proxy_${name}`);
 
-/** Module `env`, whatever the ABI. */
-const always = [
-  ...words("pthread_equal emscripten_notify_memory_growth envoy_resolve_dns"),
-  ...proxy(`
-    log get_status get_current_time_nanoseconds set_tick_period_milliseconds set_effective_context done
-    get_property set_property get_buffer_bytes get_buffer_status set_buffer_bytes
-    get_header_map_size get_header_map_pairs set_header_map_pairs get_header_map_value
-    add_header_map_value replace_header_map_value remove_header_map_value
-    send_local_response http_call grpc_call grpc_stream grpc_send grpc_cancel grpc_close
-    get_shared_data set_shared_data
-    register_shared_queue resolve_shared_queue enqueue_shared_queue dequeue_shared_queue
-    define_metric increment_metric record_metric get_metric call_foreign_function`),
-];
-
-const sinceTwo = proxy("continue_stream close_stream");
-const sinceTwoOne = [...sinceTwo, "proxy_get_log_level"];
-
-/** Module `env`, of Higress' Envoy only. It registers them for 0.2.1 as for its own ABI. */
-const ofHigress = proxy(`
-  redis_init redis_call inject_encoded_data_to_filter_chain get_upstream_hosts set_upstream_override_host`);
-
-/** Module `env`, besides what is there in any ABI. */
-const ofAbi: Readonly<Record<AbiVersion, readonly string[]>> = {
-  "0.1.0": proxy("get_configuration continue_request continue_response clear_route_cache"),
-  "0.2.0": sinceTwo,
-  "0.2.1": [...sinceTwoOne, ...ofHigress],
-  "0.2.100": [...sinceTwoOne, ...ofHigress],
-};
-
-/** The functions of module `env` that a guest of an ABI may import. */
+/** The functions of module `env` that a guest of an ABI may import. Higress has its own for 0.2.1 as well. */
 export function hostFunctions(version: AbiVersion): ReadonlySet<string> {
-  return new Set([...always, ...ofAbi[version]]);
+  if (version === "0.1.0") return new Set(stockFunctions("proxy_abi_version_0_1_0"));
+  if (version === "0.2.0") return new Set(stockFunctions("proxy_abi_version_0_2_0"));
+  return new Set([...stockFunctions("proxy_abi_version_0_2_1"), ...higressFunctions]);
 }
-
-/** The modules by which a guest may import WASI preview 1. */
-export const wasiModules = ["wasi_snapshot_preview1", "wasi_unstable"] as const;
-
-/** WASI preview 1 as Envoy has it: all of it but `proc_raise`. */
-export const wasiFunctions: readonly string[] = words(`
-  args_get args_sizes_get environ_get environ_sizes_get clock_res_get clock_time_get
-  fd_advise fd_allocate fd_close fd_datasync fd_fdstat_get fd_fdstat_set_flags fd_fdstat_set_rights
-  fd_filestat_get fd_filestat_set_size fd_filestat_set_times fd_pread fd_prestat_dir_name fd_prestat_get
-  fd_pwrite fd_read fd_readdir fd_renumber fd_seek fd_sync fd_tell fd_write
-  path_create_directory path_filestat_get path_filestat_set_times path_link path_open path_readlink
-  path_remove_directory path_rename path_symlink path_unlink_file
-  poll_oneoff proc_exit random_get sched_yield sock_accept sock_recv sock_send sock_shutdown`);
 
 /** The guest's exports that the host calls; each may be missing. Their parameters are numbers only. */
 export const callbackNames: readonly string[] = [

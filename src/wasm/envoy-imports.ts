@@ -36,8 +36,11 @@ const ofAbi: Readonly<Record<StockMarker, readonly string[]>> = {
   proxy_abi_version_0_2_1: proxy("continue_stream close_stream get_log_level"),
 };
 
-/** Modules `wasi_snapshot_preview1` and `wasi_unstable`: all of preview 1 but `proc_raise`. */
-const wasi = words(`
+/** The modules by which WASI preview 1 may be imported. */
+export const wasiModules = ["wasi_snapshot_preview1", "wasi_unstable"] as const;
+
+/** WASI preview 1 as Envoy has it: all of it but `proc_raise`. */
+export const wasiFunctions: readonly string[] = words(`
   args_get args_sizes_get environ_get environ_sizes_get clock_res_get clock_time_get
   fd_advise fd_allocate fd_close fd_datasync fd_fdstat_get fd_fdstat_set_flags fd_fdstat_set_rights
   fd_filestat_get fd_filestat_set_size fd_filestat_set_times fd_pread fd_prestat_dir_name fd_prestat_get
@@ -46,21 +49,23 @@ const wasi = words(`
   path_remove_directory path_rename path_symlink path_unlink_file
   poll_oneoff proc_exit random_get sched_yield sock_accept sock_recv sock_send sock_shutdown`);
 
-/** Module `env`, in Higress' Envoy only. */
-const higressOnly = proxy(`
+/** Module `env`, in Higress' Envoy only. It has them for 0.2.1 as for its own ABI. */
+export const higressFunctions: readonly string[] = proxy(`
   redis_init redis_call inject_encoded_data_to_filter_chain get_upstream_hosts set_upstream_override_host`);
+
+/** The functions of module `env` that a stock Envoy 1.40 offers to modules of an ABI. */
+export function stockFunctions(marker: StockMarker): readonly string[] {
+  return [...always, ...ofAbi[marker]];
+}
 
 /** The functions that a stock Envoy 1.40 offers to modules of an ABI, as `module.name`. */
 export function stockImports(marker: StockMarker): ReadonlySet<string> {
-  const env = [...always, ...ofAbi[marker]].map((name) => `env.${name}`);
-  return new Set([
-    ...env,
-    ...wasi.flatMap((name) => [`wasi_snapshot_preview1.${name}`, `wasi_unstable.${name}`]),
-  ]);
+  const wasi = wasiModules.flatMap((module) => wasiFunctions.map((name) => `${module}.${name}`));
+  return new Set([...stockFunctions(marker).map((name) => `env.${name}`), ...wasi]);
 }
 
 /** The functions that only Higress' Envoy offers, as `module.name`. */
-export const higressImports: ReadonlySet<string> = new Set(higressOnly.map((name) => `env.${name}`));
+export const higressImports: ReadonlySet<string> = new Set(higressFunctions.map((name) => `env.${name}`));
 
 /** An import as Envoy's log names it. */
 export function importName({ module, name }: ModuleImport): string {
