@@ -18,6 +18,22 @@ export function gatewayReply(
   return { status, headers, body: bytes, grpcStatus: undefined, details, flag };
 }
 
+/** What is no HTTP is answered by the codec, in the status' words. */
+export function codecError(status: number, text: string, details = "http1.codec_error"): GatewayReply {
+  return gatewayReply(status, text, details, "DPE");
+}
+
+export const badRequest = codecError(400, "Bad Request");
+export const notImplemented = codecError(501, "Not Implemented", "http1.invalid_transfer_encoding");
+export const upgradeRequired = codecError(426, "Upgrade Required", "low_version");
+export const headersTooLarge = codecError(431, "Request Header Fields Too Large", "http1.headers_too_large");
+export const expectationFailed = gatewayReply(417, "", "unsupported_expectation");
+
+/** It was HTTP, and yet no request to be answered. */
+export function refusedRequest(details: string): GatewayReply {
+  return gatewayReply(400, "", details);
+}
+
 export const routeNotFound = gatewayReply(404, "", "route_not_found", "NR");
 export const noHealthyUpstream = gatewayReply(503, "no healthy upstream", "no_healthy_upstream", "UH");
 /** Better than HTTP/1 to an upstream that may not speak it. */

@@ -113,6 +113,8 @@ function compileForward(action: RouteActionMessage, path: PathMatch): ForwardAct
     timeoutMs: durationMs(action.timeout, defaultTimeoutMs),
     idleTimeoutMs: durationMs(action.idleTimeout, undefined),
     maxStreamDurationMs: durationMs(action.maxStreamDuration?.maxStreamDuration, undefined),
+    grpcTimeoutMaxMs: durationMs(action.maxStreamDuration?.grpcTimeoutHeaderMax, undefined),
+    grpcTimeoutOffsetMs: durationMs(action.maxStreamDuration?.grpcTimeoutHeaderOffset, 0),
     retryPolicy: within("retry_policy", () => compileRetryPolicy(action.retryPolicy)),
     priority: action.priority === RoutingPriority.HIGH ? "high" : "default",
     upgrades: new Map(

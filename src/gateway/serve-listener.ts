@@ -2,6 +2,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { createServer as createTlsServer, type TLSSocket } from "node:tls";
 import { SystemError } from "../system-error.ts";
+import { detectProtocol } from "./detect-protocol.ts";
 import type { DownstreamConnection } from "./downstream.ts";
 import type { FilterChain, Listener } from "./gateway-config.ts";
 import type { StreamPlan, StreamWorld } from "./http-stream.ts";
@@ -119,7 +120,7 @@ export async function serveListener(
     const plain = [...served.values()].find(({ planned }) => !planned.chain.tls);
     if (plain) {
       connections.set(socket, describe(socket, undefined));
-      plain.http1.accept(socket);
+      serve(socket, plain);
     } else tls.emit("connection", socket);
   }
 
@@ -133,7 +134,14 @@ export async function serveListener(
     const version = socket.getProtocol() ?? "";
     connections.set(socket, describe(socket, { version, serverName, isMutual: socket.authorized }));
     if (socket.alpnProtocol === "h2") chain.http2.accept(socket);
-    else chain.http1.accept(socket);
+    else if (socket.alpnProtocol) chain.http1.accept(socket);
+    else serve(socket, chain);
+  }
+
+  function serve(socket: Socket, chain: ServedChain): void {
+    const { codec, idleTimeoutMs } = chain.planned.plan.http;
+    if (codec === "auto") detectProtocol(socket, idleTimeoutMs, (protocol) => chain[protocol].accept(socket));
+    else chain[codec].accept(socket);
   }
 
   function chainFor(serverName: string): ServedChain | undefined {
