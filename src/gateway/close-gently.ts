@@ -15,8 +15,3 @@ export function closeGently(socket: Duplex, delayMs: number): void {
   socket.end();
   socket.resume();
 }
-
-/** Whether a connection is only waiting for its client to go. */
-export function isClosing(socket: Duplex): boolean {
-  return closing.has(socket);
-}

@@ -254,11 +254,9 @@ export class Forwarding implements UpstreamEvents {
 
   private expire(reply: GatewayReply): void {
     if (this.isOver) return;
-    const { responseBegan } = this;
     this.finish();
     this.abandon();
-    if (responseBegan) this.owner.onCut({ reason: "local reset", transport: undefined, beforeSent: false });
-    else this.owner.onFailure(reply);
+    this.owner.onFailure(reply);
   }
 
   /** Tries again if it may. `isSettled`: nothing more comes of the attempt before. */

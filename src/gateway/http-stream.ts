@@ -114,6 +114,10 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
     this.wait("response", 2, false);
   }
 
+  onFault(reply: GatewayReply): void {
+    if (!this.isOver) this.reply(reply);
+  }
+
   onClosed(): void {
     if (this.isOver) return;
     this.flags.push("DC");

@@ -1,13 +1,16 @@
 import type { Socket } from "node:net";
 import { closeGently } from "./close-gently.ts";
 import { ConnectionLife } from "./connection-life.ts";
+import type { DownstreamEvents } from "./downstream.ts";
 import type { HttpConnection } from "./gateway-config.ts";
+import type { GatewayReply } from "./local-replies.ts";
 
 /** A client's connection over HTTP/1. Requests that came together are answered one after the other, as in Envoy. */
 export class Http1Client {
   private readonly socket: Socket;
   private readonly life: ConnectionLife;
   private readonly waiting: (() => void)[] = [];
+  private current: DownstreamEvents | undefined;
 
   constructor(socket: Socket, http: HttpConnection, isDraining: () => boolean) {
     const close = () => closeGently(socket, http.delayedCloseTimeoutMs);
@@ -47,8 +50,20 @@ export class Http1Client {
     }
   }
 
+  /** The stream of the request that has begun. */
+  setStream(stream: DownstreamEvents): void {
+    this.current = stream;
+  }
+
+  /** The rest of the request is none. False if there is no stream to be told. */
+  fail(reply: GatewayReply): boolean {
+    this.current?.onFault(reply);
+    return this.current !== undefined;
+  }
+
   /** A response has been sent, or will never be. */
   end(): void {
+    this.current = undefined;
     this.life.endStream();
     if (this.life.isLast) this.waiting.length = 0;
     const next = this.waiting.shift();

@@ -41,7 +41,7 @@ export class Http1Downstream implements Downstream {
   }
 
   /** Answers a request that no stream takes. */
-  answer(stream: DownstreamEvents & { reply(reply: GatewayReply): void }, reply: GatewayReply): void {
+  answer(stream: DownstreamEvents, reply: GatewayReply): void {
     const { request, response } = this;
     // The rest of it is read and dropped.
     this.requestEnded = true;
@@ -51,7 +51,7 @@ export class Http1Downstream implements Downstream {
       stream.onClosed();
       this.client.end();
     });
-    stream.reply(reply);
+    stream.onFault(reply);
   }
 
   /** Tells the stream what comes from the client. */
@@ -59,6 +59,7 @@ export class Http1Downstream implements Downstream {
     const { request, response } = this;
     this.events = events;
     this.requestEnded = endOfStream;
+    this.client.setStream(events);
     response.on("close", () => {
       events.onClosed();
       this.client.end();

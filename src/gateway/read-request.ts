@@ -5,10 +5,14 @@ import type { DownstreamConnection } from "./downstream.ts";
 import type { HttpConnection } from "./gateway-config.ts";
 import { readLines } from "./http1-downstream.ts";
 import {
+  absolutePathRejected,
   badRequest,
   codecError,
-  expectationFailed,
   type GatewayReply,
+  httpsOnPlaintext,
+  invalidAuthority,
+  invalidScheme,
+  invalidUrl,
   notImplemented,
   refusedRequest,
   upgradeRequired,
@@ -23,7 +27,6 @@ export interface RequestHead {
 }
 
 const tooManyHeaders = codecError(431, "Request Header Fields Too Large", "http1.too_many_headers");
-const httpsWithoutTls = codecError(403, "Forbidden", "http1.invalid_scheme");
 const absolute = /^(https?):\/\/(?:[^/?#@]*@)?([^/?#]+)([^#]*)$/i;
 const authorityCharacters = /^[A-Za-z0-9._~!$&'()*+,;=:@[\]%-]*$/;
 
@@ -45,11 +48,11 @@ export function readRequest(
   const found = takeHost(lines, http);
   if ("status" in found) return found;
   const target = readTarget(url, method, found.authority);
-  if (!target) return badRequest;
-  if (target.scheme === "https" && !connection.tls) return httpsWithoutTls;
+  if ("status" in target) return target;
+  if (target.scheme === "https" && !connection.tls) return httpsOnPlaintext;
   const { authority } = target;
   if (authority === undefined) return refusedRequest("missing_host_header");
-  if (!authorityCharacters.test(authority)) return badRequest;
+  if (!authorityCharacters.test(authority)) return invalidAuthority;
   const path = acceptPath(target.path, http);
   if (typeof path !== "string") return path;
   lines[0] = [":authority", http.stripPort === "none" ? authority : splitPort(authority, connection, http)];
@@ -86,9 +89,6 @@ function takeHost(lines: HeaderLine[], { underscoreHeaders }: HttpConnection): F
         break;
       case "connection":
         connection = value;
-        break;
-      case "expect":
-        if (value.toLowerCase() !== "100-continue") return expectationFailed;
         break;
       default:
         if (underscoreHeaders !== "allow" && name.includes("_")) {
@@ -130,11 +130,11 @@ interface Target {
   readonly path: string;
 }
 
-function readTarget(url: string, method: string, host: string | undefined): Target | undefined {
-  if (url.startsWith("/") || (url === "*" && method === "OPTIONS"))
-    return { scheme: undefined, authority: host, path: url };
+function readTarget(url: string, method: string, host: string | undefined): Target | GatewayReply {
+  if (url.startsWith("/")) return { scheme: undefined, authority: host, path: url };
+  if (url === "*" && method === "OPTIONS") return absolutePathRejected;
   const match = absolute.exec(url);
-  if (!match) return undefined;
+  if (!match) return /^[a-z][a-z0-9+.-]*:\/\/[^/]/i.test(url) ? invalidScheme : invalidUrl;
   const [, scheme = "", authority, rest = ""] = match;
   // Unlike Envoy: it leaves `?q` as it is, which matches no route. RFC 9112 section 3.2.2 has the path be a slash.
   return { scheme: scheme.toLowerCase(), authority, path: rest.startsWith("/") ? rest : `/${rest}` };

@@ -10,7 +10,6 @@ export function acceptPath(target: string, http: HttpConnection): string | Gatew
   if (target.includes("#")) return refusedRequest("path_normalization_failed");
   const query = target.indexOf("?");
   const path = query < 0 ? target : target.slice(0, query);
-  if (!path.startsWith("/")) return target;
   const rest = query < 0 ? "" : target.slice(query);
   const { escapedSlashes } = http;
   if (escapedSlashes === "keep" || !escapedSlash.test(path)) return finish(path, rest, http);

@@ -1,7 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { isClosing } from "./close-gently.ts";
 import type { DownstreamConnection } from "./downstream.ts";
 import type { HttpConnection } from "./gateway-config.ts";
 import { HttpStream, type StreamPlan, type StreamWorld } from "./http-stream.ts";
@@ -12,6 +11,9 @@ import {
   type GatewayReply,
   gatewayReply,
   headersTooLarge,
+  invalidCharacters,
+  invalidUrl,
+  lengthAndChunks,
   notImplemented,
   routeNotFound,
   upgradeRequired,
@@ -82,11 +84,12 @@ export function serveHttp1(options: Http1Options): Http1Server {
   });
   server.on("connect", (request, socket) => {
     const isPath = request.url?.startsWith("/");
-    refuse(socket, isPath ? badRequest : routeNotFound, options);
+    refuse(socket, isPath ? invalidUrl : routeNotFound, options);
   });
   server.on("clientError", (error: Fault, socket) => {
     // What follows the last answer is nobody's.
-    if (!clients.get(socket)?.isLast) answerFault(error, socket, options);
+    const client = clients.get(socket);
+    if (client && !client.isLast) answerFault(error, socket, client, options);
   });
   // Sockets are accepted elsewhere; this begins what looks after slow ones.
   server.emit("listening");
@@ -132,13 +135,14 @@ function serve(
     return;
   }
   const headers = acceptHeaders({ lines: head.lines, isUpgrade: false, connection }, http);
-  if (!http.proxy100Continue && request.headers.expect !== undefined) headers.remove("expect");
+  if (!http.proxy100Continue && request.headers.expect?.toLowerCase() === "100-continue")
+    headers.remove("expect");
   downstream.start(new HttpStream(options.world, plan, downstream), headers, !head.hasBody);
 }
 
-/** As Envoy: who asks for too much, or at another path, may ask again. */
+/** As Envoy: who asks for another path, or is to ask at one, may ask again. */
 function staysConnected({ status }: GatewayReply): boolean {
-  return status === 417 || status < 400;
+  return status === 404 || status < 400;
 }
 
 /** No filter sees a request that is none. */
@@ -153,17 +157,27 @@ interface Fault extends NodeJS.ErrnoException {
 /** What Node's parser finds wrong, as Envoy answers it. */
 const replies: Readonly<Record<string, GatewayReply>> = {
   HPE_HEADER_OVERFLOW: headersTooLarge,
+  "Content-Length can't be present with Transfer-Encoding": lengthAndChunks,
+  "Transfer-Encoding can't be present with Content-Length": lengthAndChunks,
+  "Invalid header value char": invalidCharacters,
+  "Invalid characters in url": invalidCharacters,
   "Invalid `Transfer-Encoding` header value": notImplemented,
   "Request has invalid `Transfer-Encoding`": notImplemented,
   "Invalid HTTP version": upgradeRequired,
 };
 
-function answerFault(error: Fault, socket: Duplex, options: Http1Options): void {
-  if (isClosing(socket)) return;
+function answerFault(error: Fault, socket: Duplex, client: Http1Client, options: Http1Options): void {
   if (error.code === "ECONNRESET" || !socket.writable) socket.destroy();
-  else if (error.code === "ERR_HTTP_REQUEST_TIMEOUT")
-    refuse(socket, headTimeout(options.plan().http), options);
-  else refuse(socket, replies[error.reason ?? ""] ?? replies[error.code ?? ""] ?? badRequest, options);
+  else {
+    const reply = replyTo(error, options.plan().http);
+    if (!client.fail(reply)) refuse(socket, reply, options);
+    client.setLast();
+  }
+}
+
+function replyTo({ code = "", reason = "" }: Fault, http: HttpConnection): GatewayReply {
+  if (code === "ERR_HTTP_REQUEST_TIMEOUT") return headTimeout(http);
+  return replies[reason] ?? replies[code] ?? badRequest;
 }
 
 function headTimeout(http: HttpConnection): GatewayReply {

@@ -69,7 +69,7 @@ export class StreamTimers {
   }
 
   private expireDuration(): void {
-    const reply = gatewayReply(this.status, "downstream duration timeout", "max_duration_timeout", "DT");
+    const reply = gatewayReply(this.status, "downstream duration timeout", "max_duration_timeout");
     this.stream.reply({ ...reply, grpcStatus: grpcDeadlineExceeded });
   }
 

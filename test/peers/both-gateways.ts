@@ -39,6 +39,8 @@ export interface TestGateway {
   readonly name: "envoy" | "embedded";
   /** The port of a listener. */
   port(listener: string): number;
+  /** What the access log has by now, a line for each stream: its listener, status, details and flags. */
+  log(): Promise<readonly string[]>;
   /** Ends it as SIGTERM does. */
   stop(): Promise<void>;
 }
@@ -64,10 +66,25 @@ function address(port: number): JsonObject {
   return { socket_address: { address: "127.0.0.1", port_value: port } };
 }
 
-function listenerJson(name: string, { http, listener, tls, routes = catchAll }: ListenerParts): JsonObject {
+const logFormat = "%RESPONSE_CODE% %RESPONSE_CODE_DETAILS% %RESPONSE_FLAGS%\n";
+
+function listenerJson(
+  name: string,
+  { http, listener, tls, routes = catchAll }: ListenerParts,
+  logFile: string,
+): JsonObject {
+  const access_log = {
+    name: "file",
+    typed_config: {
+      "@type": type("access_loggers.file.v3.FileAccessLog"),
+      path: logFile,
+      log_format: { text_format_source: { inline_string: `${name}: ${logFormat}` } },
+    },
+  };
   const connection = {
     "@type": type("filters.network.http_connection_manager.v3.HttpConnectionManager"),
     stat_prefix: name,
+    access_log: [access_log],
     use_remote_address: true,
     http_filters: [{ name: "router", typed_config: { "@type": type("filters.http.router.v3.Router") } }],
     route_config: { name: "routes", virtual_hosts: [{ name: "any", domains: ["*"], routes }] },
@@ -94,14 +111,20 @@ export async function startEnvoyGateway(
   args: readonly string[] = [],
 ): Promise<TestGateway> {
   const directory = await mkdtemp(join(tmpdir(), "wasmline-"));
-  const [file, adminFile] = [join(directory, "envoy.json"), join(directory, "admin")];
+  const [file, adminFile, logFile] = ["envoy.json", "admin", "log"].map((name) => join(directory, name)) as [
+    string,
+    string,
+    string,
+  ];
   const resources = {
-    listeners: Object.entries(listeners).map(([name, parts]) => listenerJson(name, parts)),
+    listeners: Object.entries(listeners).map(([name, parts]) => listenerJson(name, parts, logFile)),
     clusters: [clusterJson(upstreamPort)],
   };
   await writeFile(file, JSON.stringify({ admin: { address: address(0) }, static_resources: resources }));
   const { envoy } = await requirePeers();
+  const flushing = ["--file-flush-interval-msec", "10"];
   const common = [
+    ...flushing,
     "-c",
     file,
     "--concurrency",
@@ -127,12 +150,17 @@ export async function startEnvoyGateway(
       if (!status) throw new Error(`Envoy has no listener ${name}:\n${program.stderr()}`);
       return status.local_address.socket_address.port_value;
     },
+    log: () => readLines(logFile),
     async stop() {
       if (process.env.ENVOY_LOG) console.error(program.stderr());
       await program.stop();
       await rm(directory, { recursive: true });
     },
   };
+}
+
+async function readLines(file: string): Promise<readonly string[]> {
+  return (await readFile(file, "utf8").catch(() => "")).split("\n").filter((line) => line !== "");
 }
 
 interface ListenerStatuses {
@@ -146,9 +174,10 @@ interface ListenerStatuses {
 export function embeddedConfig(
   listeners: Readonly<Record<string, ListenerParts>>,
   upstreamPort: number,
+  logFile: string,
 ): GatewayConfig {
   const compiled = Object.entries(listeners).map(([name, parts]) =>
-    compileListener(fromJson(ListenerSchema, listenerJson(name, parts), { registry })),
+    compileListener(fromJson(ListenerSchema, listenerJson(name, parts, logFile), { registry })),
   );
   return {
     ...gatewayConfig(),
@@ -163,8 +192,10 @@ export async function startEmbeddedGateway(
   upstreamPort: number,
   options: Partial<GatewayOptions> = {},
 ): Promise<EmbeddedGateway> {
+  const directory = await mkdtemp(join(tmpdir(), "wasmline-"));
+  const logFile = join(directory, "log");
   const ended = new AbortController();
-  const config = createWatchable(embeddedConfig(listeners, upstreamPort));
+  const config = createWatchable(embeddedConfig(listeners, upstreamPort, logFile));
   const gateway = startGateway({ config, log: silentLog, signal: ended.signal, drainMs: 100, ...options });
   await gateway.settled();
   return {
@@ -172,9 +203,11 @@ export async function startEmbeddedGateway(
     gateway,
     config,
     port: (name) => gateway.listeners.get(name)!.port,
-    stop() {
+    log: () => readLines(logFile),
+    async stop() {
       ended.abort();
-      return gateway.closed;
+      await gateway.closed;
+      await rm(directory, { recursive: true });
     },
   };
 }
