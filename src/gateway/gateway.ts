@@ -2,8 +2,10 @@ import type { Log } from "../log.ts";
 import {
   createPluginHost,
   createStores,
+  type Heartbeat,
   LogLevel,
   type LogRecord,
+  type PluginHost,
   type Stores,
 } from "../proxy-wasm/index.ts";
 import { errorText } from "../system-error.ts";
@@ -37,6 +39,11 @@ export interface GatewayOptions {
   readonly onPluginLog?: (record: LogRecord) => void;
   /** A plugin of a new configuration does not run; what was there before stays. */
   readonly onPluginRefused?: (config: WasmFilterConfig, reason: string) => void;
+  /** Listens at ports beside other threads, whatever the listeners say. */
+  readonly sharePorts?: boolean;
+  /** Beats while guests run. */
+  readonly heartbeat?: Heartbeat;
+  readonly createPlugins?: (host: PluginHost) => PluginRegistry;
 }
 
 /** A gateway that serves what its configuration says. */
@@ -72,7 +79,8 @@ export function startGateway(options: GatewayOptions): Gateway {
     onPluginLog: options.onPluginLog,
     signal,
   });
-  const plugins = createPluginRegistry(createPluginHost(outside));
+  const { createPlugins = createPluginRegistry, heartbeat } = options;
+  const plugins = createPlugins(createPluginHost(outside, { heartbeat }));
   const world = createWorld(clusters, stats, logs);
   const listeners = new Map<string, ActiveListener>();
   const maker = createFilterMaker(plugins);
@@ -151,7 +159,11 @@ export function startGateway(options: GatewayOptions): Gateway {
   async function open(listener: Listener, chains: readonly PlannedChain[]): Promise<void> {
     if (!listener.bindsToPort) return;
     try {
-      const active = await serveListener(listener, chains, world);
+      const active = await serveListener(
+        options.sharePorts ? { ...listener, reusePort: true } : listener,
+        chains,
+        world,
+      );
       listeners.set(listener.name, active);
       const newest = current?.listeners.get(listener.name);
       if (signal.aborted || !newest) void active.drain();

@@ -1,9 +1,8 @@
-import { readFile, stat } from "node:fs/promises";
-import type { Plugin, PluginHost, PluginModule } from "../proxy-wasm/index.ts";
-import { errorText, SystemError } from "../system-error.ts";
-import { dataBytes } from "./data-source.ts";
+import type { Plugin, PluginHost } from "../proxy-wasm/index.ts";
+import { errorText } from "../system-error.ts";
 import type { FilterConfig } from "./gateway-config.ts";
-import { codeSource, pluginOptions } from "./wasm-options.ts";
+import { createModuleFiles, type ModuleSource } from "./module-files.ts";
+import { pluginOptions } from "./wasm-options.ts";
 
 export type WasmFilterConfig = Extract<FilterConfig, { readonly kind: "wasm" }>;
 
@@ -30,14 +29,11 @@ interface Entry {
   dropped: boolean;
 }
 
-interface KnownFile {
-  readonly key: string;
-  readonly module: Promise<PluginModule>;
-}
-
-export function createPluginRegistry(host: PluginHost): PluginRegistry {
+export function createPluginRegistry(
+  host: PluginHost,
+  modules: ModuleSource = createModuleFiles(host),
+): PluginRegistry {
   const entries = new Map<WasmFilterConfig, Entry>();
-  const files = new Map<string, KnownFile>();
   return {
     start: (config) => (entries.get(config) ?? begin(config)).started,
     find: (config) => entries.get(config)?.plugin,
@@ -66,32 +62,10 @@ export function createPluginRegistry(host: PluginHost): PluginRegistry {
     return entry;
   }
 
-  async function startPlugin({ name, config }: WasmFilterConfig): Promise<Plugin> {
-    const options = pluginOptions(name, config.config!);
-    const module = await loadModule(config.config!, options.name);
+  async function startPlugin({ name, config: { config } }: WasmFilterConfig): Promise<Plugin> {
+    const options = pluginOptions(name, config!);
+    const module = await modules.load(config!, options.name);
     return host.start({ ...options, module });
-  }
-
-  async function loadModule(config: NonNullable<WasmFilterConfig["config"]["config"]>, name: string) {
-    const source = codeSource(config);
-    if (source.specifier.case !== "filename") return host.compile(dataBytes(source), name);
-    return loadFile(source.specifier.value);
-  }
-
-  /** Agents keep modules under paths of their digests; a file that changes in place is another module all the same. */
-  async function loadFile(path: string): Promise<PluginModule> {
-    try {
-      const { mtimeMs, size, ino } = await stat(path);
-      const key = `${mtimeMs} ${size} ${ino}`;
-      const known = files.get(path);
-      if (known?.key === key) return await known.module;
-      const module = readFile(path).then((bytes) => host.compile(bytes, path));
-      files.set(path, { key, module });
-      module.catch(() => files.delete(path));
-      return await module;
-    } catch (error) {
-      throw SystemError.from(error, "disk", `reading the module ${path}`);
-    }
   }
 
   function keep(configs: ReadonlySet<WasmFilterConfig>): void {
@@ -101,12 +75,6 @@ export function createPluginRegistry(host: PluginHost): PluginRegistry {
       entry.dropped = true;
       entry.plugin?.close();
     }
-    const paths = new Set([...entries.keys()].map(({ config }) => pathOf(config.config!)));
-    for (const path of files.keys()) if (!paths.has(path)) files.delete(path);
+    modules.keep([...entries.keys()].map(({ config }) => config.config!));
   }
-}
-
-function pathOf(config: NonNullable<WasmFilterConfig["config"]["config"]>): string | undefined {
-  const { specifier } = codeSource(config);
-  return specifier.case === "filename" ? specifier.value : undefined;
 }

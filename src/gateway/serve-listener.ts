@@ -2,6 +2,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { createServer as createTlsServer, type TLSSocket } from "node:tls";
 import { SystemError } from "../system-error.ts";
+import { canSharePorts } from "./concurrency.ts";
 import type { DownstreamConnection } from "./downstream.ts";
 import type { FilterChain, Listener } from "./gateway-config.ts";
 import type { StreamPlan, StreamWorld } from "./http-stream.ts";
@@ -183,7 +184,7 @@ function listen(server: Server, { address, port, reusePort, name }: Listener): P
       ),
     );
     server.listen(
-      { host: address, port, backlog: 1024, ...(reusePort && canReusePort && { reusePort }) },
+      { host: address, port, backlog: 1024, ...(reusePort && canSharePorts && { reusePort }) },
       () => {
         const bound = server.address();
         resolve(typeof bound === "object" && bound ? bound.port : port);
@@ -191,10 +192,6 @@ function listen(server: Server, { address, port, reusePort, name }: Listener): P
     );
   });
 }
-
-const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
-/** Since Node 22.12. */
-const canReusePort = major > 22 || (major === 22 && minor >= 12);
 
 /** IPv4 in IPv6's clothes is IPv4. */
 function plainAddress(address: string): string {
