@@ -79,6 +79,7 @@ async function runGateway(flags: GatewayFlags): Promise<void> {
     target: `unix:${flags.socket ?? join(flags.dataDir, "xds.sock")}`,
     node: fromJson(NodeSchema, { ...node, extensions } as unknown as JsonValue),
     config,
+    preparers: gateway.preparers,
     signal: rest.signal,
     log,
   });

@@ -15,7 +15,6 @@ import { createWatchable } from "../../watchable.ts";
 import { emptyConfig } from "../apply-response.ts";
 import { canSharePorts } from "../concurrency.ts";
 import type { GatewayConfig } from "../gateway-config.ts";
-import { wasmConfigs } from "../stream-plans.ts";
 import { type GatewayWorkersOptions, startGatewayWorkers } from "./gateway-workers.ts";
 
 // On a Node without `reusePort` there is one worker; what is said here of several holds for one.
@@ -184,16 +183,22 @@ test("a plugin that does not start is refused before a configuration has it, and
   });
   const configWith = (code: Uint8Array) =>
     receive(config.value!, "extensionConfig", [pluginResource("p", code)]);
-  const start = (code: Uint8Array) => gateway.plugins.start([...wasmConfigs(configWith(code))][0]!);
+  const wanted = new AbortController();
+  const start = (code: Uint8Array) =>
+    gateway.preparers.extensionConfigs!(configWith(code).extensionConfigs.get("p")!, wanted.signal);
   const refuses = guestModule({ callbacks: { on_configure: [{ give: 0 }] } });
-  await assert.rejects(start(refuses), { code: "plugin-start", message: /p/ });
-  await assert.rejects(start(Buffer.from("no module")), { code: "module-invalid" });
+  await assert.rejects(start(refuses), /Unable to create Wasm plugin p: .*configur/);
+  await assert.rejects(
+    start(Buffer.from("no module")),
+    /Unable to create Wasm plugin p: .*broken Wasm module/,
+  );
   const hangs = guestModule({ callbacks: { on_configure: ["loop"] } });
   await assert.rejects(start(hangs), /did not return to its event loop within 400 ms while plugin p ran/);
   await until("another worker is there", () => workers.length === concurrency + 1);
   const good = guestModule({ callbacks: { on_request_headers: [{ give: 0 }] } });
-  await until("there is a worker to start it", () => start(good).then(() => true));
+  await start(good);
   config.set(configWith(good));
+  wanted.abort();
   await gateway.settled();
   assert.equal((await get(port, "/", "a.com")).status, 200);
   assert.equal(workers.length, concurrency + 1);

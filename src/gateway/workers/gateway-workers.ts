@@ -1,5 +1,4 @@
-import { fromBinary, toBinary } from "@bufbuild/protobuf";
-import { WasmSchema } from "../../gen/envoy/extensions/filters/http/wasm/v3/wasm_pb.ts";
+import { fromBinary } from "@bufbuild/protobuf";
 import { PluginConfigSchema } from "../../gen/envoy/extensions/wasm/v3/wasm_pb.ts";
 import type { Log } from "../../log.ts";
 import {
@@ -14,11 +13,12 @@ import { emptyConfig } from "../apply-response.ts";
 import type { GatewayConfig } from "../gateway-config.ts";
 import { countedOnly, emptySnapshot, type GatewaySnapshot, mergeSnapshots } from "../gateway-snapshot.ts";
 import { createModuleFiles, type ModuleSource } from "../module-files.ts";
-import type { WasmFilterConfig } from "../plugin-registry.ts";
+import type { Preparers } from "../prepare-updates.ts";
 import { wasmConfigs } from "../stream-plans.ts";
 import { createReplay, updatesBetween } from "./config-updates.ts";
-import type { MainMessage, WorkerMessage, WorkerRequest } from "./messages.ts";
+import type { MainMessage, Preparation, WorkerMessage, WorkerRequest } from "./messages.ts";
 import { toWire } from "./wire-error.ts";
+import { createWorkerPreparers, pluginOf } from "./worker-preparers.ts";
 import { type StartWorker, startWorkerThread, WorkerEnded, type WorkerThread } from "./worker-thread.ts";
 
 export interface GatewayWorkersOptions {
@@ -39,22 +39,14 @@ export interface GatewayWorkersOptions {
 
 /** A gateway whose traffic is served by threads that share its ports. */
 export interface GatewayWorkers {
-  readonly plugins: WorkerPlugins;
+  /** What all workers get ready before a resource can be in effect. */
+  readonly preparers: Preparers;
   /** What all workers count and have open; of one that does not answer, what it said last. */
   snapshot(): Promise<GatewaySnapshot>;
   /** Settles when everything that was set so far is in effect in all workers. */
   settled(): Promise<void>;
   /** Resolves when the last connection has ended after `signal`. */
   readonly closed: Promise<void>;
-}
-
-/** The plugins of all workers: who has a configuration to check starts it here first. */
-export interface WorkerPlugins {
-  /**
-   * Starts a plugin in one worker and, when it runs there, in the others: one that never returns costs one worker.
-   * @throws SystemError `disk`, `module-invalid`, `plugin-start`
-   */
-  start(config: WasmFilterConfig): Promise<void>;
 }
 
 const defaultDrainMs = 10_000;
@@ -87,13 +79,19 @@ export function startGatewayWorkers(options: GatewayWorkersOptions): GatewayWork
   const arrivals: (() => void)[] = [];
   let sent = emptyConfig;
   let lost = emptySnapshot;
+  let lastClaim = 0;
   config.watch(take, signal);
   for (let index = 0; index < options.concurrency; index++) {
     slots.push({ thread: undefined, applying: Promise.resolve(), shortLives: 0 });
     fill(index);
   }
   const poll = setInterval(() => void askAll({ kind: "snapshot" }), pollMs).unref();
-  return { plugins: { start }, snapshot, settled, closed: new Promise(closeAfterSignal) };
+  return {
+    preparers: createWorkerPreparers(prepare),
+    snapshot,
+    settled,
+    closed: new Promise(closeAfterSignal),
+  };
 
   function take(next: GatewayConfig): void {
     const updates = updatesBetween(sent, next);
@@ -145,23 +143,30 @@ export function startGatewayWorkers(options: GatewayWorkersOptions): GatewayWork
     });
   }
 
-  async function start({ name, config: wasm }: WasmFilterConfig): Promise<void> {
-    const request = { kind: "start", name, wasm: toBinary(WasmSchema, wasm) } as const;
-    const first = await tryIn(request, wasm.config?.name || name);
+  /** One worker goes first, so that a plugin which never returns costs one. */
+  async function prepare(what: Preparation, signal: AbortSignal): Promise<void> {
+    const claim = ++lastClaim;
+    const release = () => {
+      for (const thread of threads()) thread.release(claim);
+    };
+    signal.addEventListener("abort", release, { once: true });
+    const request = { kind: "prepare", claim, what } as const;
+    const first = await tryIn(request);
     const others = threads().filter((thread) => thread !== first);
     await Promise.all(others.map((thread) => thread.request(request).catch(unlessEnded)));
+    if (signal.aborted) release();
   }
 
-  /** Gives the worker in which it runs. One that ended meanwhile for another reason says nothing about the plugin. */
-  async function tryIn(request: WorkerRequest, plugin: string): Promise<WorkerThread> {
+  /** Gives the worker that did it. One that ended meanwhile for another reason says nothing about what was asked. */
+  async function tryIn(request: Extract<WorkerRequest, { kind: "prepare" }>): Promise<WorkerThread> {
     for (let attempt = 1; ; attempt++) {
       const thread = await someThread();
       try {
         await thread.request(request);
         return thread;
       } catch (error) {
-        const isOthers = error instanceof WorkerEnded && error.plugin !== plugin && attempt < maxAttempts;
-        if (!isOthers || signal.aborted) throw error;
+        const isOthers = error instanceof WorkerEnded && error.plugin !== pluginOf(request.what);
+        if (!isOthers || attempt === maxAttempts || signal.aborted) throw error;
       }
     }
   }

@@ -1,6 +1,7 @@
 import type { Log } from "../../log.ts";
 import type { PluginModule, SharedStoresToken } from "../../proxy-wasm/index.ts";
 import type { ConfigUpdate } from "../apply-response.ts";
+import type { Listener } from "../gateway-config.ts";
 import type { GatewaySnapshot } from "../gateway-snapshot.ts";
 
 /** What a worker begins with. */
@@ -17,14 +18,21 @@ export interface WorkerStart {
 export type WorkerRequest =
   /** The answer comes when all of it is in effect. */
   | { readonly kind: "apply"; readonly updates: readonly ConfigUpdate[] }
-  /** Starts a plugin, before a configuration has it. `wasm` is the encoded filter. */
-  | { readonly kind: "start"; readonly name: string; readonly wasm: Uint8Array }
+  /** Gets ready what a configuration will bring, and holds it until the claim is released. */
+  | { readonly kind: "prepare"; readonly claim: number; readonly what: Preparation }
   | { readonly kind: "snapshot" };
+
+export type Preparation =
+  /** A plugin that runs; `wasm` is the encoded filter. */
+  | { readonly kind: "plugin"; readonly name: string; readonly wasm: Uint8Array }
+  /** A port that is open. */
+  | { readonly kind: "port"; readonly listener: Omit<Listener, "chains" | "defaultChain"> };
 
 export type MainMessage =
   | { readonly kind: "request"; readonly id: number; readonly request: WorkerRequest }
   | { readonly kind: "module"; readonly id: number; readonly module: PluginModule }
   | { readonly kind: "no-module"; readonly id: number; readonly error: WireError }
+  | { readonly kind: "release"; readonly claim: number }
   /** No new connections; the worker ends when its last one has. */
   | { readonly kind: "stop" };
 

@@ -4,42 +4,51 @@ import { WasmSchema } from "../../gen/envoy/extensions/filters/http/wasm/v3/wasm
 import { getOrCreate } from "../../get-or-create.ts";
 import type { PluginRegistry, WasmFilterConfig } from "../plugin-registry.ts";
 
-/** How long a plugin that was started waits for a configuration that has it. */
-const heldMs = 120_000;
-
 /**
- * Plugins by what makes them and not by who asks: a plugin that was started from a message is the one of a configuration
- * that comes later. Until then it is held.
+ * Plugins by what makes them and not by who asks: a plugin that was started for a message is the one of a configuration
+ * that comes later.
  */
-export function bySameContent(plugins: PluginRegistry, now: () => number = Date.now): PluginRegistry {
+export function bySameContent(plugins: PluginRegistry): PluginRegistry {
   const first = new Map<string, WasmFilterConfig>();
-  const held = new Map<WasmFilterConfig, number>();
+  const claims = new Map<WasmFilterConfig, number>();
   const keys = new WeakMap<WasmFilterConfig, string>();
-  const canonical = (config: WasmFilterConfig) =>
-    getOrCreate(
+  return {
+    start(config, signal) {
+      const same = firstOf(config);
+      if (signal) claim(same, signal);
+      return plugins.start(same, signal);
+    },
+    find: (config) => plugins.find(firstOf(config)),
+    refusal: (config) => plugins.refusal(firstOf(config)),
+    keep(configs) {
+      const kept = new Set([...configs].map(firstOf));
+      for (const [key, config] of first) if (!kept.has(config) && !claims.has(config)) first.delete(key);
+      plugins.keep(kept);
+    },
+    get size() {
+      return plugins.size;
+    },
+    close: () => plugins.close(),
+  };
+
+  function firstOf(config: WasmFilterConfig): WasmFilterConfig {
+    return getOrCreate(
       first,
       getOrCreate(keys, config, () => contentOf(config)),
       () => config,
     );
-  return {
-    start(config) {
-      const same = canonical(config);
-      if (!plugins.find(same)) held.set(same, now());
-      return plugins.start(same);
-    },
-    find: (config) => plugins.find(canonical(config)),
-    refusal: (config) => plugins.refusal(canonical(config)),
-    keep(configs) {
-      const kept = new Set([...configs].map(canonical));
-      for (const [config, since] of held) {
-        if (kept.has(config) || now() - since > heldMs) held.delete(config);
-        else kept.add(config);
-      }
-      for (const [key, config] of first) if (!kept.has(config)) first.delete(key);
-      plugins.keep(kept);
-    },
-    close: () => plugins.close(),
-  };
+  }
+
+  function claim(config: WasmFilterConfig, signal: AbortSignal): void {
+    if (signal.aborted) return;
+    claims.set(config, (claims.get(config) ?? 0) + 1);
+    const end = () => {
+      const left = claims.get(config)! - 1;
+      if (left > 0) claims.set(config, left);
+      else claims.delete(config);
+    };
+    signal.addEventListener("abort", end, { once: true });
+  }
 }
 
 function contentOf({ name, config }: WasmFilterConfig): string {

@@ -10,6 +10,8 @@ import { fromWire } from "./wire-error.ts";
 export interface WorkerThread {
   /** @throws SystemError what the worker says; WorkerEnded when it ended before it said anything */
   request(request: WorkerRequest): Promise<GatewaySnapshot>;
+  /** What was got ready for this claim may go. */
+  release(claim: number): void;
   /** What it said last. */
   readonly latest: GatewaySnapshot;
   /** Why it ended: empty after `stop`. */
@@ -90,6 +92,7 @@ export function startWorkerThread(options: WorkerThreadOptions): WorkerThread {
       post({ kind: "request", id, request });
       return new Promise((resolve, reject) => waiting.set(id, { resolve, reject }));
     },
+    release: (claim) => post({ kind: "release", claim }),
     get latest() {
       return latest;
     },

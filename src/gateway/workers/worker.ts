@@ -11,7 +11,7 @@ import { createPluginRegistry } from "../plugin-registry.ts";
 import { startBeat } from "./beat.ts";
 import { applyUpdates } from "./config-updates.ts";
 import { createMainModules } from "./main-modules.ts";
-import type { MainMessage, WorkerMessage, WorkerRequest, WorkerStart } from "./messages.ts";
+import type { MainMessage, Preparation, WorkerMessage, WorkerRequest, WorkerStart } from "./messages.ts";
 import { createPostedLog } from "./posted-log.ts";
 import { bySameContent } from "./same-content.ts";
 import { toWire } from "./wire-error.ts";
@@ -25,6 +25,7 @@ const ended = new AbortController();
 const beat = startBeat(start.beat, start.beatMs, (id, name) => post({ kind: "plugin", id, name }));
 const modules = createMainModules(post);
 const config = createWatchable<GatewayConfig>(emptyConfig);
+const claims = new Map<number, AbortController>();
 const gateway = startGateway({
   config,
   log: createPostedLog(post),
@@ -34,7 +35,7 @@ const gateway = startGateway({
   pluginLogLevel: start.pluginLogLevel as never,
   sharePorts: true,
   heartbeat: beat.guests,
-  createPlugins: (host) => bySameContent(createPluginRegistry(host, modules)),
+  createPlugins: (host, words) => bySameContent(createPluginRegistry(host, words, modules)),
 });
 
 port.on("message", (message: MainMessage) => {
@@ -45,6 +46,10 @@ port.on("message", (message: MainMessage) => {
       return modules.onModule(message.id, message.module);
     case "no-module":
       return modules.onNoModule(message.id, message.error);
+    case "release":
+      claims.get(message.claim)?.abort();
+      claims.delete(message.claim);
+      return;
     case "stop":
       return ended.abort();
   }
@@ -68,8 +73,19 @@ async function carryOut(request: WorkerRequest): Promise<void> {
   if (request.kind === "apply") {
     config.set(applyUpdates(config.value ?? emptyConfig, request.updates));
     await gateway.settled();
-  } else if (request.kind === "start") {
-    const wasm = fromBinary(WasmSchema, request.wasm);
-    await gateway.plugins.start({ kind: "wasm", name: request.name, config: wasm });
+  } else if (request.kind === "prepare") {
+    const claim = new AbortController();
+    claims.set(request.claim, claim);
+    await prepare(request.what, claim.signal);
+  }
+}
+
+async function prepare(what: Preparation, signal: AbortSignal): Promise<void> {
+  const { extensionConfigs, listeners } = gateway.preparers;
+  if (what.kind === "port")
+    await listeners?.({ ...what.listener, chains: [], defaultChain: undefined }, signal);
+  else {
+    const wasm = fromBinary(WasmSchema, what.wasm);
+    await extensionConfigs?.({ kind: "wasm", name: what.name, config: wasm }, signal);
   }
 }
