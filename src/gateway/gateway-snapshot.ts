@@ -17,7 +17,12 @@ export interface OpenListener {
 
 export const emptySnapshot: GatewaySnapshot = { counters: {}, uses: {}, listeners: {} };
 
-export function takeSnapshot({ stats, clusters, listeners }: Gateway): GatewaySnapshot {
+/** What a gateway of one thread has now. */
+export function takeSnapshot({
+  stats,
+  clusters,
+  listeners,
+}: Pick<Gateway, "stats" | "clusters" | "listeners">): GatewaySnapshot {
   return {
     counters: Object.fromEntries(stats.read()),
     uses: Object.fromEntries([...clusters.all].map(([name, { use }]) => [name, { ...use }])),

@@ -20,6 +20,7 @@ import {
 import { type ActiveListeners, boundListeners, createActiveListeners } from "./active-listeners.ts";
 import type { GatewayConfig, Listener } from "./gateway-config.ts";
 import { createGatewayOutside } from "./gateway-outside.ts";
+import { type GatewaySnapshot, type OpenListener, takeSnapshot } from "./gateway-snapshot.ts";
 import { createGatewayStats, type GatewayStats } from "./gateway-stats.ts";
 import type { StreamWorld } from "./http-stream.ts";
 import { createPluginRegistry, type PluginRegistry, type WasmFilterConfig } from "./plugin-registry.ts";
@@ -55,21 +56,28 @@ export interface GatewayOptions {
   readonly createPlugins?: (host: PluginHost, words: PluginWords) => PluginRegistry;
 }
 
-/** A gateway that serves what its configuration says. */
-export interface Gateway {
-  readonly plugins: PluginRegistry;
+/** A gateway that serves what its configuration says, in however many threads. */
+export interface RunningGateway {
   /** What has to be done before a resource can be in effect: plugins run, ports are open. */
   readonly preparers: Preparers;
-  readonly clusters: ActiveClusters;
-  readonly stats: GatewayStats;
   /** The ports of the listeners, by name; a listener that could not be opened is not there. */
-  readonly listeners: ReadonlyMap<string, ActiveListener>;
+  readonly listeners: ReadonlyMap<string, OpenListener>;
   /** The configuration that is in effect. */
   readonly config: GatewayConfig | undefined;
+  /** What it counts and has open now. */
+  snapshot(): Promise<GatewaySnapshot>;
   /** Settles when everything that was set so far is in effect. */
   settled(): Promise<void>;
   /** Resolves when the last connection has ended after `signal`. */
   readonly closed: Promise<void>;
+}
+
+/** A gateway in this thread. */
+export interface Gateway extends RunningGateway {
+  readonly plugins: PluginRegistry;
+  readonly clusters: ActiveClusters;
+  readonly stats: GatewayStats;
+  readonly listeners: ReadonlyMap<string, ActiveListener>;
 }
 
 const defaultDrainMs = 10_000;
@@ -118,6 +126,7 @@ export function startGateway(options: GatewayOptions): Gateway {
     get config() {
       return current;
     },
+    snapshot: async () => takeSnapshot({ stats, clusters, listeners: listeners.all }),
     async settled() {
       let seen: Promise<void>;
       do {

@@ -10,10 +10,16 @@ import {
 } from "../../proxy-wasm/index.ts";
 import type { Watchable } from "../../watchable.ts";
 import { emptyConfig } from "../apply-response.ts";
+import type { RunningGateway } from "../gateway.ts";
 import type { GatewayConfig } from "../gateway-config.ts";
-import { countedOnly, emptySnapshot, type GatewaySnapshot, mergeSnapshots } from "../gateway-snapshot.ts";
+import {
+  countedOnly,
+  emptySnapshot,
+  type GatewaySnapshot,
+  mergeSnapshots,
+  type OpenListener,
+} from "../gateway-snapshot.ts";
 import { createModuleFiles, type ModuleSource } from "../module-files.ts";
-import type { Preparers } from "../prepare-updates.ts";
 import { wasmConfigs } from "../stream-plans.ts";
 import { createReplay, updatesBetween } from "./config-updates.ts";
 import type { MainMessage, Preparation, WorkerMessage, WorkerRequest } from "./messages.ts";
@@ -37,18 +43,6 @@ export interface GatewayWorkersOptions {
   readonly startWorker?: StartWorker;
 }
 
-/** A gateway whose traffic is served by threads that share its ports. */
-export interface GatewayWorkers {
-  /** What all workers get ready before a resource can be in effect. */
-  readonly preparers: Preparers;
-  /** What all workers count and have open; of one that does not answer, what it said last. */
-  snapshot(): Promise<GatewaySnapshot>;
-  /** Settles when everything that was set so far is in effect in all workers. */
-  settled(): Promise<void>;
-  /** Resolves when the last connection has ended after `signal`. */
-  readonly closed: Promise<void>;
-}
-
 const defaultDrainMs = 10_000;
 const defaultStuckMs = 10_000;
 const defaultHeapMb = 1024;
@@ -70,7 +64,7 @@ interface Slot {
 }
 
 /** Starts the workers. Each is replaced when it ends; the connections of the others go on. */
-export function startGatewayWorkers(options: GatewayWorkersOptions): GatewayWorkers {
+export function startGatewayWorkers(options: GatewayWorkersOptions): RunningGateway {
   const { config, log, signal, drainMs = defaultDrainMs } = options;
   const stores = options.stores ?? createStores();
   const modules = createModuleFiles(createPluginHost(createLocalOutside({ stores })));
@@ -88,6 +82,12 @@ export function startGatewayWorkers(options: GatewayWorkersOptions): GatewayWork
   const poll = setInterval(() => void askAll({ kind: "snapshot" }), pollMs).unref();
   return {
     preparers: createWorkerPreparers(prepare),
+    get config() {
+      return config.value;
+    },
+    get listeners() {
+      return openInAll(threads());
+    },
     snapshot,
     settled,
     closed: new Promise(closeAfterSignal),
@@ -217,6 +217,13 @@ export function startGatewayWorkers(options: GatewayWorkersOptions): GatewayWork
     if (signal.aborted) close();
     else signal.addEventListener("abort", close, { once: true });
   }
+}
+
+/** The listeners that every worker has said to have open. */
+function openInAll(threads: readonly WorkerThread[]): ReadonlyMap<string, OpenListener> {
+  const all = threads.map(({ latest }) => latest.listeners);
+  const { listeners } = mergeSnapshots(threads.map(({ latest }) => latest));
+  return new Map(Object.entries(listeners).filter(([name]) => all.every((open) => open[name])));
 }
 
 /** The next worker in its place starts the plugin by itself. */
