@@ -12,8 +12,8 @@ export function addConcurrency(command: Command): void {
   addOption(
     command,
     "--concurrency <n>",
-    "threads that serve traffic; unless given 2 for Envoy, and for the embedded gateway one for each processor, " +
-      "2 at the most, or 1 where Node is older than 22.12",
+    "threads that serve traffic; unless given 2 for Envoy, and for the embedded gateway half of the processors, " +
+      "4 at the most, and 1 where Node is older than 22.12",
     (option) => option.argParser(integer(1, 1024)),
   );
 }
