@@ -9,7 +9,7 @@ import {
   type Stores,
 } from "../../proxy-wasm/index.ts";
 import type { Watchable } from "../../watchable.ts";
-import { emptyConfig } from "../apply-response.ts";
+import { type ConfigUpdate, emptyConfig } from "../apply-response.ts";
 import type { RunningGateway } from "../gateway.ts";
 import type { GatewayConfig } from "../gateway-config.ts";
 import {
@@ -20,12 +20,21 @@ import {
   type OpenListener,
 } from "../gateway-snapshot.ts";
 import { createModuleFiles, type ModuleSource } from "../module-files.ts";
+import type { WasmFilterConfig } from "../plugin-registry.ts";
 import { wasmConfigs } from "../stream-plans.ts";
 import { createReplay, updatesBetween } from "./config-updates.ts";
-import type { MainMessage, Preparation, WorkerMessage, WorkerRequest } from "./messages.ts";
+import type { MainMessage, Preparation, WorkerMessage } from "./messages.ts";
+import { tryInThread } from "./plugin-trials.ts";
 import { toWire } from "./wire-error.ts";
-import { createWorkerPreparers, pluginOf } from "./worker-preparers.ts";
-import { type StartWorker, startWorkerThread, WorkerEnded, type WorkerThread } from "./worker-thread.ts";
+import { createWorkerPreparers } from "./worker-preparers.ts";
+import { createWorkerSlots } from "./worker-slots.ts";
+import {
+  type StartWorker,
+  startWorkerThread,
+  WorkerEnded,
+  type WorkerScript,
+  type WorkerThread,
+} from "./worker-thread.ts";
 
 export interface GatewayWorkersOptions {
   readonly config: Watchable<GatewayConfig>;
@@ -51,44 +60,39 @@ const endMs = 2000;
 const answerMs = 1000;
 /** What a worker has counted since is lost with it. */
 const pollMs = 2000;
-/** One that lived for longer did not end by its start. */
-const shortLifeMs = 10_000;
-const maxPauseMs = 10_000;
-/** In how many workers a plugin is tried when they end. */
-const maxAttempts = 3;
 
-interface Slot {
-  thread: WorkerThread | undefined;
-  applying: Promise<unknown>;
-  shortLives: number;
-}
-
-/** Starts the workers. Each is replaced when it ends; the connections of the others go on. */
+/**
+ * Starts a gateway whose traffic is served by threads that share its ports, beside one in which plugins are tried. Each is
+ * replaced when it ends; the connections of the others go on.
+ */
 export function startGatewayWorkers(options: GatewayWorkersOptions): RunningGateway {
-  const { config, log, signal, drainMs = defaultDrainMs } = options;
+  const { config, log, signal, concurrency, drainMs = defaultDrainMs } = options;
   const stores = options.stores ?? createStores();
   const modules = createModuleFiles(createPluginHost(createLocalOutside({ stores })));
   const replay = createReplay();
-  const slots: Slot[] = [];
-  const arrivals: (() => void)[] = [];
+  const applying = new WeakMap<WorkerThread, Promise<unknown>>();
   let sent = emptyConfig;
   let lost = emptySnapshot;
   let lastClaim = 0;
+  const trials = createWorkerSlots({
+    count: 1,
+    log,
+    signal,
+    start: () => startThread("trial-thread", "trial"),
+  });
+  const workers = createWorkerSlots({ count: concurrency, log, signal, start: startWorker, onEnd });
   config.watch(take, signal);
-  for (let index = 0; index < options.concurrency; index++) {
-    slots.push({ thread: undefined, applying: Promise.resolve(), shortLives: 0 });
-    fill(index);
-  }
-  const poll = setInterval(() => void askAll({ kind: "snapshot" }), pollMs).unref();
+  const poll = setInterval(() => void askAll(), pollMs).unref();
+  const tryPlugin = (config: WasmFilterConfig) => tryInThread(config, modules, trials);
   return {
-    preparers: createWorkerPreparers(prepare),
+    preparers: createWorkerPreparers({ tryPlugin, prepare }),
     get config() {
       return config.value;
     },
     get listeners() {
-      return openInAll(threads());
+      return openInAll(workers.all());
     },
-    snapshot,
+    snapshot: async () => mergeSnapshots([...(await askAll()), lost]),
     settled,
     closed: new Promise(closeAfterSignal),
   };
@@ -98,44 +102,26 @@ export function startGatewayWorkers(options: GatewayWorkersOptions): RunningGate
     sent = next;
     replay.follow(next);
     modules.keep([...wasmConfigs(next)].map(({ config }) => config.config!));
-    if (updates.length === 0) return;
-    for (const slot of slots) apply(slot, { kind: "apply", updates });
+    if (updates.length > 0) for (const thread of workers.all()) apply(thread, updates);
   }
 
-  function apply(slot: Slot, request: WorkerRequest): void {
-    const { thread } = slot;
-    if (!thread) return;
-    const applied = thread.request(request).catch(() => {});
-    slot.applying = Promise.all([slot.applying, applied]);
+  function apply(thread: WorkerThread, updates: readonly ConfigUpdate[]): void {
+    const applied = thread.request({ kind: "apply", updates }).catch(() => {});
+    applying.set(thread, Promise.all([applying.get(thread), applied]));
   }
 
-  function fill(index: number): void {
-    const slot = slots[index]!;
-    const since = performance.now();
-    const thread = startThread(index);
-    slot.thread = thread;
-    for (const resolve of arrivals.splice(0)) resolve();
-    apply(slot, { kind: "apply", updates: replay.updates() });
-    void thread.ended.then((reason) => {
-      slot.thread = undefined;
-      lost = mergeSnapshots([lost, countedOnly(thread.latest)]);
-      if (signal.aborted) return;
-      slot.shortLives = performance.now() - since < shortLifeMs ? slot.shortLives + 1 : 0;
-      const pauseMs = slot.shortLives === 0 ? 0 : Math.min(maxPauseMs, 50 * 2 ** slot.shortLives);
-      lost = mergeSnapshots([lost, { ...emptySnapshot, counters: { "wasmline.workers_replaced": 1 } }]);
-      log.error(
-        { worker: index, reason, pauseMs },
-        "a worker ended with its connections; another takes its place",
-      );
-      setTimeout(() => signal.aborted || fill(index), pauseMs);
-    });
+  function startWorker(index: number): WorkerThread {
+    const thread = startThread("worker", index);
+    apply(thread, replay.updates());
+    return thread;
   }
 
-  function startThread(index: number): WorkerThread {
+  function startThread(script: WorkerScript, worker: number | string): WorkerThread {
     const { stuckMs = defaultStuckMs, maxHeapMb = defaultHeapMb, startWorker, pluginLogLevel } = options;
     return startWorkerThread({
+      script,
       start: { stores: stores.share(), drainMs, pluginLogLevel },
-      log: log.child({ worker: index }),
+      log: log.child({ worker }),
       stuckMs,
       maxHeapMb,
       startWorker,
@@ -143,76 +129,47 @@ export function startGatewayWorkers(options: GatewayWorkersOptions): RunningGate
     });
   }
 
-  /** One worker goes first, so that a plugin which never returns costs one. */
-  async function prepare(what: Preparation, signal: AbortSignal): Promise<void> {
+  function onEnd(thread: WorkerThread): void {
+    const counters = { "wasmline.workers_replaced": 1 };
+    lost = mergeSnapshots([lost, countedOnly(thread.latest), { ...emptySnapshot, counters }]);
+  }
+
+  async function prepare(what: Preparation, wanted: AbortSignal): Promise<void> {
     const claim = ++lastClaim;
     const release = () => {
-      for (const thread of threads()) thread.release(claim);
+      for (const thread of workers.all()) thread.release(claim);
     };
-    signal.addEventListener("abort", release, { once: true });
+    wanted.addEventListener("abort", release, { once: true });
     const request = { kind: "prepare", claim, what } as const;
-    const first = await tryIn(request);
-    const others = threads().filter((thread) => thread !== first);
-    await Promise.all(others.map((thread) => thread.request(request).catch(unlessEnded)));
-    if (signal.aborted) release();
-  }
-
-  /** Gives the worker that did it. One that ended meanwhile for another reason says nothing about what was asked. */
-  async function tryIn(request: Extract<WorkerRequest, { kind: "prepare" }>): Promise<WorkerThread> {
-    for (let attempt = 1; ; attempt++) {
-      const thread = await someThread();
-      try {
-        await thread.request(request);
-        return thread;
-      } catch (error) {
-        const isOthers = error instanceof WorkerEnded && error.plugin !== pluginOf(request.what);
-        if (!isOthers || attempt === maxAttempts || signal.aborted) throw error;
-      }
-    }
-  }
-
-  async function someThread(): Promise<WorkerThread> {
-    for (;;) {
-      const [thread] = threads();
-      if (thread) return thread;
-      await new Promise<void>((resolve) => arrivals.push(resolve));
-    }
-  }
-
-  function threads(): WorkerThread[] {
-    return slots.flatMap(({ thread }) => thread ?? []);
+    await workers.any();
+    await Promise.all(workers.all().map((thread) => thread.request(request).catch(unlessEnded)));
+    if (wanted.aborted) release();
   }
 
   /** Of those who do not answer in time, what they said last. */
-  function askAll(request: WorkerRequest): Promise<GatewaySnapshot[]> {
+  function askAll(): Promise<GatewaySnapshot[]> {
     return Promise.all(
-      threads().map(async (thread) => {
+      workers.all().map(async (thread) => {
         const late = new Promise((resolve) => setTimeout(resolve, answerMs).unref());
-        await Promise.race([thread.request(request).catch(() => {}), late]);
+        await Promise.race([thread.request({ kind: "snapshot" }).catch(() => {}), late]);
         return thread.latest;
       }),
     );
   }
 
-  async function snapshot(): Promise<GatewaySnapshot> {
-    const snapshots = await askAll({ kind: "snapshot" });
-    return mergeSnapshots([...snapshots, lost]);
-  }
-
   async function settled(): Promise<void> {
-    let seen: readonly Promise<unknown>[];
+    const pending = () => workers.all().map((thread) => applying.get(thread));
+    let seen: ReturnType<typeof pending>;
     do {
-      seen = slots.map(({ applying }) => applying);
+      seen = pending();
       await Promise.all(seen);
-    } while (slots.some(({ applying }, i) => applying !== seen[i]));
+    } while (pending().some((each, i) => each !== seen[i]));
   }
 
   function closeAfterSignal(resolve: () => void): void {
     const close = () => {
       clearInterval(poll);
-      const running = threads();
-      for (const thread of running) thread.stop(drainMs + endMs);
-      void Promise.all(running.map(({ ended }) => ended)).then(() => resolve());
+      void Promise.all([workers.stop(drainMs + endMs), trials.stop(endMs)]).then(() => resolve());
     };
     if (signal.aborted) close();
     else signal.addEventListener("abort", close, { once: true });

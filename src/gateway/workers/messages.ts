@@ -1,5 +1,5 @@
 import type { Log } from "../../log.ts";
-import type { PluginModule, SharedStoresToken } from "../../proxy-wasm/index.ts";
+import type { PluginModule, PluginOptions, SharedStoresToken } from "../../proxy-wasm/index.ts";
 import type { ConfigUpdate } from "../apply-response.ts";
 import type { Listener } from "../gateway-config.ts";
 import type { GatewaySnapshot } from "../gateway-snapshot.ts";
@@ -20,6 +20,8 @@ export type WorkerRequest =
   | { readonly kind: "apply"; readonly updates: readonly ConfigUpdate[] }
   /** Gets ready what a configuration will bring, and holds it until the claim is released. */
   | { readonly kind: "prepare"; readonly claim: number; readonly what: Preparation }
+  /** Sees, in the thread for trials, that a plugin starts. */
+  | { readonly kind: "check"; readonly plugin: PluginOptions }
   | { readonly kind: "snapshot" };
 
 export type Preparation =

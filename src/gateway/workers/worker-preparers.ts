@@ -1,4 +1,4 @@
-import { fromBinary, toBinary } from "@bufbuild/protobuf";
+import { toBinary } from "@bufbuild/protobuf";
 import { WasmSchema } from "../../gen/envoy/extensions/filters/http/wasm/v3/wasm_pb.ts";
 import { errorText, SystemError } from "../../system-error.ts";
 import type { Listener } from "../gateway-config.ts";
@@ -7,34 +7,38 @@ import type { Preparers } from "../prepare-updates.ts";
 import { wasmConfigsOf, wasmOf } from "../stream-plans.ts";
 import type { Preparation } from "./messages.ts";
 
-/** Gets ready in all workers what resources bring. `prepare` does one thing of it. */
-export function createWorkerPreparers(
-  prepare: (what: Preparation, signal: AbortSignal) => Promise<void>,
-): Preparers {
+export interface WorkerPreparersOptions {
+  /** Sees that a plugin starts, where that can do no harm. */
+  tryPlugin(config: WasmFilterConfig): Promise<void>;
+  /** Gets one thing ready in all workers. */
+  prepare(what: Preparation, signal: AbortSignal): Promise<void>;
+}
+
+/** Gets ready in all workers what resources bring. */
+export function createWorkerPreparers({ tryPlugin, prepare }: WorkerPreparersOptions): Preparers {
   return {
-    extensionConfigs: (filter, signal) => prepareAll([...wasmOf(filter)].map(toPreparation), signal),
+    extensionConfigs: (filter, signal) => all([...wasmOf(filter)].map((config) => start(config, signal))),
     listeners: (listener, signal) =>
-      prepareAll([...[...wasmConfigsOf(listener)].map(toPreparation), ...portOf(listener)], signal),
+      all([
+        ...[...wasmConfigsOf(listener)].map((config) => start(config, signal)),
+        ...portsOf(listener).map((what) => prepare(what, signal)),
+      ]),
   };
 
-  /** Says of all that cannot be got ready why. */
-  async function prepareAll(all: readonly Preparation[], signal: AbortSignal): Promise<void> {
-    const done = await Promise.allSettled(all.map((what) => prepare(what, signal)));
-    const reasons = done.flatMap((each) => (each.status === "rejected" ? [errorText(each.reason)] : []));
-    if (reasons.length > 0) throw new SystemError("plugin-start", reasons.join("; "));
+  async function start(config: WasmFilterConfig, signal: AbortSignal): Promise<void> {
+    await tryPlugin(config);
+    const wasm = toBinary(WasmSchema, config.config);
+    await prepare({ kind: "plugin", name: config.name, wasm }, signal);
   }
 }
 
-function toPreparation({ name, config }: WasmFilterConfig): Preparation {
-  return { kind: "plugin", name, wasm: toBinary(WasmSchema, config) };
+/** Says of all that cannot be got ready why. */
+async function all(begun: readonly Promise<void>[]): Promise<void> {
+  const done = await Promise.allSettled(begun);
+  const reasons = done.flatMap((each) => (each.status === "rejected" ? [errorText(each.reason)] : []));
+  if (reasons.length > 0) throw new SystemError("plugin-start", reasons.join("; "));
 }
 
-function portOf({ chains: _, defaultChain: __, ...listener }: Listener): Preparation[] {
+function portsOf({ chains: _, defaultChain: __, ...listener }: Listener): Preparation[] {
   return listener.bindsToPort ? [{ kind: "port", listener }] : [];
-}
-
-/** What the beat calls a plugin that is started. */
-export function pluginOf(what: Preparation): string | undefined {
-  if (what.kind !== "plugin") return undefined;
-  return fromBinary(WasmSchema, what.wasm).config?.name || what.name;
 }

@@ -20,7 +20,11 @@ export interface WorkerThread {
   stop(limitMs: number): void;
 }
 
+/** What runs in a thread: the file beside this one. */
+export type WorkerScript = "worker" | "trial-thread";
+
 export interface WorkerThreadOptions {
+  readonly script: WorkerScript;
   readonly start: Omit<WorkerStart, "beat" | "beatMs">;
   readonly log: Log;
   /** How long it may go without a turn of its event loop. */
@@ -33,7 +37,7 @@ export interface WorkerThreadOptions {
 }
 
 /** Starts a thread where the sources are not what Node runs. */
-export type StartWorker = (start: WorkerStart, maxHeapMb: number) => Worker;
+export type StartWorker = (script: WorkerScript, start: WorkerStart, maxHeapMb: number) => Worker;
 
 /** A worker is gone, and with it what it was asked. */
 export class WorkerEnded extends SystemError {
@@ -41,7 +45,7 @@ export class WorkerEnded extends SystemError {
   readonly plugin: string | undefined;
 
   constructor(reason: string, plugin: string | undefined) {
-    super("plugin-start", `the gateway's worker ended: ${reason || "it was stopped"}`);
+    super("plugin-start", `the thread ended: ${reason || "it was stopped"}`);
     this.plugin = plugin;
   }
 }
@@ -57,7 +61,7 @@ export function startWorkerThread(options: WorkerThreadOptions): WorkerThread {
   const { log, stuckMs, startWorker = startBuilt } = options;
   const beat = createBeatMemory();
   const beatMs = Math.max(1, Math.floor(stuckMs / beatsInLimit));
-  const worker = startWorker({ ...options.start, beat, beatMs }, options.maxHeapMb);
+  const worker = startWorker(options.script, { ...options.start, beat, beatMs }, options.maxHeapMb);
   const post = (message: MainMessage) => worker.postMessage(message);
   const waiting = new Map<number, Waiting>();
   const plugins = new Map<number, string>();
@@ -138,8 +142,8 @@ export function startWorkerThread(options: WorkerThreadOptions): WorkerThread {
   }
 }
 
-function startBuilt(workerData: WorkerStart, maxHeapMb: number): Worker {
-  return new Worker(new URL("./worker.js", import.meta.url), {
+function startBuilt(script: WorkerScript, workerData: WorkerStart, maxHeapMb: number): Worker {
+  return new Worker(new URL(`./${script}.js`, import.meta.url), {
     workerData,
     resourceLimits: { maxOldGenerationSizeMb: maxHeapMb },
   });
