@@ -16,7 +16,7 @@ import { distribution } from "./distribution.ts";
 
 const changes = Number(process.argv[2] ?? 200);
 const shape = process.argv[3] === "listener" ? "listener" : "dynamic";
-const system = await startChainSystem("--chain", shape);
+const system = await startChainSystem("envoy", "--chain", shape);
 const { trafficPort, adminPort, dir, offset } = system.files;
 const own = new Agent({ keepAlive: true, maxSockets: 1 });
 const { envoy } = await getJson<{ envoy: { pid: number } }>(15020 + offset, "/debug/modules");

@@ -18,7 +18,7 @@ import { startSeed } from "../test/peers/seed-system.ts";
 import { distribution } from "./distribution.ts";
 
 const edits = Number(process.argv[2] ?? 50);
-const system = await startSeed();
+const system = await startSeed("envoy");
 const agent = new Agent({ keepAlive: true, maxSockets: 1 });
 let arrived = (_at: number) => {};
 const nextArrival = () =>

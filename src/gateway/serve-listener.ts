@@ -69,7 +69,7 @@ export function serveListener({ port, chains, world, onChainUnused }: ServeOptio
   // It never listens: sockets come from the server below.
   const tls = createTlsServer({
     ALPNCallback({ servername, protocols }) {
-      const wanted = chainFor(servername)?.planned.chain.tls?.alpn ?? [];
+      const wanted = chainFor(servername || "")?.planned.chain.tls?.alpn ?? [];
       return wanted.find((name) => protocols.includes(name)) ?? protocols.find((name) => name === "http/1.1");
     },
     handshakeTimeout: handshakeTimeoutMs,

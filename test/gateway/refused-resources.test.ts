@@ -1,12 +1,15 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, suite, test } from "node:test";
+import { connect as connectTls } from "node:tls";
 import type { JsonObject } from "@bufbuild/protobuf";
 import { FilterChainConfigSchema } from "../../src/gen/envoy/extensions/filters/http/filter_chain/v3/filter_chain_pb.ts";
 import {
+  certificateResource,
   chainResource,
   clusterResource,
   extensionResource,
@@ -15,6 +18,7 @@ import {
   wasmJson,
 } from "../peers/ads-resources.ts";
 import { followWithEnvoy, followWithGateway, startAdsServer } from "../peers/ads-server.ts";
+import { makeCertificate } from "../peers/certificate.ts";
 import { runUpstream } from "../peers/gateway.ts";
 import { guestModule } from "../peers/guest-module.ts";
 import { freePort } from "../peers/ports.ts";
@@ -29,6 +33,19 @@ const trapping = join(directory, "trapping.wasm");
 writeFileSync(trapping, guestModule({ callbacks: { on_configure: ["trap"] } }));
 const broken = join(directory, "broken.wasm");
 writeFileSync(broken, "no module");
+
+const none = join(directory, "none.pem");
+writeFileSync(none, "none");
+const [one, two] = [makeCertificate(directory, "one"), makeCertificate(directory, "two")];
+
+/** Whose certificate a listener shows. */
+async function subjectAt(port: number): Promise<string> {
+  const socket = connectTls({ host: "127.0.0.1", port, servername: "a.com", rejectUnauthorized: false });
+  await once(socket, "secureConnect");
+  const { subject } = socket.getPeerCertificate();
+  socket.destroy();
+  return String(subject.CN);
+}
 
 /** A plugin that marks requests; the upstream sends the marks back. */
 function marking(name: string, value: string, more: JsonObject = {}): JsonObject {
@@ -75,7 +92,7 @@ const faults: readonly { what: string; filter: (name: string) => JsonObject; rea
 ];
 
 for (const peer of ["the embedded gateway", "Envoy"] as const) {
-  suite(`plugins that do not start, in ${peer}`, () => {
+  suite(`what is refused by ${peer}`, () => {
     const follow = peer === "Envoy" ? followWithEnvoy : followWithGateway;
 
     for (const { what, filter, reason } of faults) {
@@ -160,5 +177,28 @@ for (const peer of ["the embedded gateway", "Envoy"] as const) {
       assert.match(server.refused("listener").get("l")!, new RegExp(`127\\.0\\.0\\.1:${taken}`));
       assert.equal((await get(port, "/", "a.com")).status, 200);
     });
+
+    for (const [what, wrong] of [
+      ["is none", { certificate: none, key: one.key }],
+      ["has another key", { certificate: one.certificate, key: two.key }],
+    ] as const) {
+      test(`a certificate that ${what} is refused, and the one before stays`, async (t) => {
+        const upstream = await runUpstream(t, (_, response) => response.end("ok"));
+        const port = await freePort();
+        const server = await startAdsServer(t, {
+          cluster: [clusterResource("up", upstream.port)],
+          listener: [listenerResource("l", port, { certificate: "cert" })],
+          secret: [certificateResource("cert", one)],
+        });
+        await follow(t, server.port);
+        await until("it serves", async () => (await subjectAt(port)) === "one");
+        server.set({ secret: [certificateResource("cert", wrong)] });
+        await until("it is refused", () => server.refused("secret").has("cert"));
+        assert.match(server.refused("secret").get("cert")!, /Failed to load/);
+        assert.equal(await subjectAt(port), "one");
+        server.set({ secret: [certificateResource("cert", two)] });
+        await until("it is mended", async () => (await subjectAt(port)) === "two");
+      });
+    }
   });
 }
