@@ -102,6 +102,7 @@ export async function startGatewayRole(
     target: `unix:${socket}`,
     node: fromJson(NodeSchema, { ...node, extensions } as unknown as JsonValue),
     config,
+    preparers: gateway.preparers,
     signal: rest.signal,
     log,
   });
