@@ -9,7 +9,7 @@ import {
 } from "../agent/install-envoy.ts";
 import { startCore } from "../core/core.ts";
 import { startDiscovery } from "../discovery/discovery.ts";
-import type { Gateway } from "../gateway/gateway.ts";
+import type { RunningGateway as EmbeddedGateway } from "../gateway/gateway.ts";
 import type { Log } from "../log.ts";
 import { watchDirectory } from "../resource/directory-source.ts";
 import { type AgentFlags, addAgentOptions, agentOptionsOf, envoyOptionsOf } from "./agent.ts";
@@ -127,7 +127,7 @@ type StartGateway = (
 ) => Promise<RunningGateway>;
 
 const startEmbedded: StartGateway = async (flags, agentOptions, stop, log) => {
-  let gateway: Gateway | undefined;
+  let gateway: EmbeddedGateway | undefined;
   // What Higress' Envoy offers to modules this gateway offers too.
   const agent = await startAgent({
     ...agentOptions,
