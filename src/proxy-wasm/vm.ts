@@ -13,7 +13,8 @@ import { type WasmFunction, type WasmInstance, type WasmMemory, wasm } from "./w
 
 /** Tells a watchdog in another thread when guests run. */
 export interface Heartbeat {
-  enter(): void;
+  /** `plugin` is whose guest it is; before a plugin has a context there, the module's name. */
+  enter(plugin?: string): void;
   leave(): void;
 }
 
@@ -64,7 +65,7 @@ export class Vm {
     this.settings = settings;
     this.outside = outside;
     try {
-      settings.heartbeat?.enter();
+      settings.heartbeat?.enter(module.name);
       const exports = observeExports(this.instantiate().exports, settings.observer, () => this.wasmMemory);
       this.wasmMemory = exports[module.memoryName] as WasmMemory;
       this.allocator = allocatorNames.map((name) => functionOf(exports[name])).find(Boolean)!;
@@ -104,7 +105,7 @@ export class Vm {
     let result = 0;
     this.current = context;
     this.running = true;
-    heartbeat?.enter();
+    heartbeat?.enter(context.root.settings.name);
     try {
       result = Number(d === undefined ? callback(a, b, c) : callback(a, b, c, d, e));
     } catch (error) {
