@@ -3,12 +3,10 @@ import { fromJson, type JsonValue } from "@bufbuild/protobuf";
 import type { Command } from "commander";
 import { serveAdmin } from "../gateway/admin.ts";
 import { emptyConfig } from "../gateway/apply-response.ts";
-import { configDump } from "../gateway/config-dump.ts";
 import { followAgent } from "../gateway/follow-agent.ts";
 import { startGateway } from "../gateway/gateway.ts";
 import type { GatewayConfig } from "../gateway/gateway-config.ts";
 import { NodeSchema } from "../gen/envoy/config/core/v3/base_pb.ts";
-import { jsonPage } from "../http-server.ts";
 import { createWatchable } from "../watchable.ts";
 import { addNodeOptions, type NodeFlags, nodeOf } from "./agent.ts";
 import {
@@ -22,6 +20,7 @@ import {
   stopSignal,
   withOffset,
 } from "./options.ts";
+import { packageVersion } from "./package-version.ts";
 
 interface GatewayFlags extends CommonOptions, NodeFlags {
   readonly dataDir: string;
@@ -56,23 +55,18 @@ async function runGateway(flags: GatewayFlags): Promise<void> {
   const drainMs = flags.drainSeconds * 1000;
   const node = nodeOf(flags);
   const gateway = startGateway({ config, log, signal: stop, drainMs });
-  const startedAt = new Date();
+  let isConnected = false;
   const port = await serveAdmin({
     gateway,
     bind: flags.bind,
     port: withOffset(flags, flags.adminPort),
-    version: "wasmline",
-    nodeId: node.id,
+    config,
+    version: packageVersion(),
+    node,
     signal: rest.signal,
-    pages: {
-      "/config_dump": () =>
-        jsonPage(
-          configDump(config.value ?? emptyConfig, {
-            bootstrap: { node: { id: node.id, cluster: node.cluster } },
-            startedAt,
-          }),
-        ),
-    },
+    log,
+    drainSeconds: flags.drainSeconds,
+    isConnected: () => isConnected,
   });
   log.info({ admin: port }, "gateway is up");
   followAgent({
@@ -81,6 +75,9 @@ async function runGateway(flags: GatewayFlags): Promise<void> {
     config,
     signal: rest.signal,
     log,
+    onConnected: (isThere) => {
+      isConnected = isThere;
+    },
   });
   await gateway.closed;
   rest.abort();

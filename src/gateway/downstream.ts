@@ -1,4 +1,5 @@
 import type { HeaderMap } from "../proxy-wasm/header-map.ts";
+import type { ConnectionCount } from "./stats/count-connections.ts";
 
 /** A client's connection: what all its streams have in common. */
 export interface DownstreamConnection {
@@ -8,6 +9,7 @@ export interface DownstreamConnection {
   readonly remoteAddress: string;
   readonly remotePort: number;
   readonly tls: DownstreamTlsState | undefined;
+  readonly count: ConnectionCount;
 }
 
 export interface DownstreamTlsState {

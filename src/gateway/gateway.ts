@@ -47,6 +47,14 @@ export interface Gateway {
   readonly stats: GatewayStats;
   /** The ports of the listeners, by name; a listener that could not be opened is not there. */
   readonly listeners: ReadonlyMap<string, ActiveListener>;
+  /** What plugins share, in all threads. */
+  readonly stores: Stores;
+  /** It ends, and takes no more connections. */
+  readonly isDraining: boolean;
+  /** No new connections at these listeners; those that are there end with their requests. */
+  drainListeners(names: Iterable<string>): void;
+  reopenLogs(): void;
+  setPluginLogLevel(level: LogLevel): void;
   /** The configuration that is in effect. */
   readonly config: GatewayConfig | undefined;
   /** Settles when everything that was set so far is in effect. */
@@ -60,15 +68,17 @@ const defaultDrainMs = 10_000;
 export function startGateway(options: GatewayOptions): Gateway {
   const { log, signal } = options;
   const stats = createGatewayStats();
+  const stores = options.stores ?? createStores();
+  let pluginLogLevel = options.pluginLogLevel ?? LogLevel.Info;
   const logs = createAccessLogs();
   const clusters = createActiveClusters(options.balancerOf ?? createRoundRobin, (cluster) =>
     upstreamTls(cluster, (latest ?? options.config.value)?.secrets ?? new Map()),
   );
   const outside = createGatewayOutside({
     clusters,
-    stores: options.stores ?? createStores(),
+    stores,
     log,
-    logLevel: options.pluginLogLevel ?? LogLevel.Info,
+    logLevel: () => pluginLogLevel,
     onPluginLog: options.onPluginLog,
     signal,
   });
@@ -89,6 +99,17 @@ export function startGateway(options: GatewayOptions): Gateway {
     clusters,
     stats,
     listeners,
+    stores,
+    get isDraining() {
+      return signal.aborted;
+    },
+    drainListeners(names) {
+      for (const name of names) void listeners.get(name)?.drain();
+    },
+    reopenLogs: () => logs.reopen(),
+    setPluginLogLevel(level) {
+      pluginLogLevel = level;
+    },
     get config() {
       return current;
     },
@@ -139,6 +160,7 @@ export function startGateway(options: GatewayOptions): Gateway {
       void active.drain();
     }
     plugins.keep(new Set(wasmConfigs(next)));
+    stats.keep(next);
   }
 
   function applyListener(listener: Listener, config: GatewayConfig): void {
@@ -186,8 +208,9 @@ export function startGateway(options: GatewayOptions): Gateway {
 function createWorld(clusters: ActiveClusters, stats: GatewayStats, logs: AccessLogs): StreamWorld {
   return {
     clusters,
+    stats,
     onStreamEnd(stream) {
-      stats.count(stream);
+      stats.endStream(stream);
       logs.write(stream);
     },
   };

@@ -89,6 +89,7 @@ function serve(request: IncomingMessage, response: ServerResponse, options: Http
   const head = readRequest(request, plan.http);
   if ("status" in head) {
     sendReply(response, head, plan.http);
+    options.world.stats.refuse(plan, head.status, false);
     return;
   }
   const downstream = new Http1Downstream(request, response, connection, options.isDraining);
@@ -134,6 +135,7 @@ function answerFault(error: NodeJS.ErrnoException, socket: Duplex, options: Http
 /** Answers on a socket that Node's parser has given up, and closes it. */
 export function refuse(socket: Duplex, status: number, body: string, options: Http1Options): void {
   const reply = gatewayReply(status, body, "http1.codec_error");
+  options.world.stats.refuse(options.plan(), status, status === 400);
   const { headers, body: bytes } = buildReply(reply, undefined);
   let text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n`;
   for (const [name, value] of closingLines(headers, bytes, options.plan().http))

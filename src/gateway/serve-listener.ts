@@ -7,6 +7,7 @@ import type { FilterChain, Listener } from "./gateway-config.ts";
 import type { StreamPlan, StreamWorld } from "./http-stream.ts";
 import { type Http1Server, serveHttp1 } from "./serve-http1.ts";
 import { type Http2Server, serveHttp2 } from "./serve-http2.ts";
+import { countHandshake } from "./stats/listener-stats.ts";
 import { type ChainContext, matchServerName } from "./tls-contexts.ts";
 
 /** A filter chain with what its streams run by. */
@@ -54,6 +55,7 @@ export async function serveListener(
   const connections = new WeakMap<Duplex, DownstreamConnection>();
   let draining = false;
   let whenEmpty: (() => void) | undefined;
+  const { stats } = world;
   // It never listens: sockets come from the server below.
   const tls = createTlsServer({
     ALPNCallback({ servername, protocols }) {
@@ -68,7 +70,10 @@ export async function serveListener(
   });
   update(chains);
   tls.on("secureConnection", acceptTls);
-  tls.on("tlsClientError", (_error, socket) => socket.destroy());
+  tls.on("tlsClientError", (_error, socket) => {
+    stats.listenerTls(listener).counters["ssl.connection_error"]++;
+    socket.destroy();
+  });
   const server = createServer({ noDelay: true, pauseOnConnect: false }, accept);
   const port = await listen(server, listener);
   return {
@@ -87,6 +92,12 @@ export async function serveListener(
     for (const planned of next) {
       const key = chainKey(planned.chain);
       const known = served.get(key);
+      if (
+        planned.secure &&
+        planned.secure !== known?.planned.secure &&
+        planned.chain.tls?.certificateNames.length
+      )
+        stats.listenerTls(listener).counters["server_ssl_socket_factory.ssl_context_update_by_sds"]++;
       if (known) {
         known.planned = planned;
         known.http1.update(planned.plan.http);
@@ -112,13 +123,14 @@ export async function serveListener(
 
   function accept(socket: Socket): void {
     sockets.add(socket);
+    stats.connections.accepted(socket, stats.listener(listener));
     socket.once("close", () => {
       sockets.delete(socket);
       if (sockets.size === 0) whenEmpty?.();
     });
     const plain = [...served.values()].find(({ planned }) => !planned.chain.tls);
     if (plain) {
-      connections.set(socket, describe(socket, undefined));
+      begin(socket, undefined, plain, "http1");
       plain.http1.accept(socket);
     } else tls.emit("connection", socket);
   }
@@ -127,13 +139,28 @@ export async function serveListener(
     const serverName = typeof socket.servername === "string" ? socket.servername : "";
     const chain = chainFor(serverName);
     if (!chain) {
+      stats.listener(listener).counters.no_filter_chain_match++;
       socket.destroy();
       return;
     }
     const version = socket.getProtocol() ?? "";
-    connections.set(socket, describe(socket, { version, serverName, isMutual: socket.authorized }));
-    if (socket.alpnProtocol === "h2") chain.http2.accept(socket);
-    else chain.http1.accept(socket);
+    const protocol = socket.alpnProtocol === "h2" ? "http2" : "http1";
+    begin(socket, { version, serverName, isMutual: socket.authorized }, chain, protocol);
+    countHandshake(stats.listenerTls(listener), socket);
+    chain[protocol].accept(socket);
+  }
+
+  function begin(
+    socket: Socket,
+    tlsState: DownstreamConnection["tls"],
+    { planned }: ServedChain,
+    protocol: "http1" | "http2",
+  ): void {
+    const connection = describe(socket, tlsState);
+    connections.set(socket, connection);
+    const { count } = connection;
+    const isSecure = tlsState !== undefined;
+    stats.connections.served({ count, socket, protocol, isSecure }, stats.http(planned.plan.http.statPrefix));
   }
 
   function chainFor(serverName: string): ServedChain | undefined {
@@ -164,6 +191,7 @@ function describe(socket: Socket, tls: DownstreamConnection["tls"]): DownstreamC
     remoteAddress: plainAddress(remoteAddress),
     remotePort,
     tls,
+    count: { streams: 0 },
   };
 }
 
