@@ -33,12 +33,18 @@ import { typeUrls } from "../../src/xds/type-urls.ts";
 import { makeCertificate } from "./certificate.ts";
 import { requirePeers } from "./peers.ts";
 import { freePort } from "./ports.ts";
-import { type Program, startProgram } from "./program.ts";
+import { startProgram } from "./program.ts";
 
 /** Where a proxy of the pair listens. */
 export interface PairPorts {
   readonly plain: number;
   readonly secure: number;
+}
+
+/** One proxy of the pair. */
+export interface PairSide {
+  readonly admin: number;
+  readonly ports: PairPorts;
 }
 
 export interface PairOptions {
@@ -48,8 +54,10 @@ export interface PairOptions {
 
 /** An Envoy and a gateway that follow one server of ADS, which gives them the same but for their ports. */
 export interface AdminPair {
-  readonly envoy: { readonly program: Program; readonly admin: number; readonly ports: PairPorts };
-  readonly gateway: { readonly gateway: Gateway; readonly admin: number; readonly ports: PairPorts };
+  readonly envoy: PairSide;
+  readonly gateway: PairSide;
+  /** Of the certificate, in PEM. */
+  readonly key: string;
   /** Sends both a listener that neither takes. */
   breakListener(): void;
   /** Sends both another host for which the plugin answers 418. */
@@ -89,8 +97,9 @@ export async function startAdminPair(options: PairOptions): Promise<AdminPair> {
   const target = `127.0.0.1:${adsPort}`;
   const embedded = await startEmbedded(target, ended.signal);
   return {
-    envoy: { program, admin, ports: first },
-    gateway: { ...embedded, ports: second },
+    envoy: { admin, ports: first },
+    gateway: { admin: embedded.admin, ports: second },
+    key: pem.key.toString(),
     breakListener: () => publish({ broken: true }),
     editPlugin: (host) => publish({ plugin: teapotFor(host) }),
     async close() {

@@ -34,10 +34,8 @@ function maskInner(
   desc: DescMessage | undefined,
   paths: readonly string[],
 ): JsonValue | undefined {
-  if (Array.isArray(value)) {
-    const items = value.map((item) => maskInner(item, desc, paths));
-    return items.includes(undefined) ? undefined : (items as JsonValue[]);
-  }
+  // Paths do not lead into lists.
+  if (Array.isArray(value)) return undefined;
   if (typeof value !== "object" || value === null) return value;
   const type = value["@type"];
   const own = typeof type === "string" ? envoyTypes.getMessage(type.slice(type.indexOf("/") + 1)) : desc;

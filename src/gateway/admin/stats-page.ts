@@ -38,7 +38,7 @@ const modes: Readonly<Record<string, BucketMode>> = {
 /** `/stats`, in all formats. */
 export function statsPage(query: URLSearchParams, snapshot: StatsSnapshot, intervals: Intervals): Page {
   const format = formats.find((name) => name === (query.get("format") ?? "text"));
-  if (!format) return bad(`usage: /stats?format=(${formats.join("|")})\n`);
+  if (!format) return bad(`usage: /stats?format=(${formats.join("|")})\n\n`);
   if (format === "prometheus") return prometheusPage(query, snapshot);
   const buckets = query.get("histogram_buckets") || "none";
   const mode = Object.hasOwn(modes, buckets) ? modes[buckets] : undefined;

@@ -52,8 +52,8 @@ function updateFigures({ successes, rejections, updatedAt }: Updates, version: s
       update_rejected: rejections,
       update_success: successes,
     },
-    gauges: { update_time: updatedAt, version: successes > 0 ? versionHash(version) : 0 },
-    texts: successes > 0 ? { version_text: version } : {},
+    gauges: { update_time: updatedAt, version: updatedAt > 0 ? versionHash(version) : 0 },
+    texts: updatedAt > 0 ? { version_text: version } : {},
     histograms: { update_duration: [] },
   };
 }
