@@ -3,14 +3,13 @@ import type { Log } from "../log.ts";
 import type { Watchable } from "../watchable.ts";
 import { adminCommands } from "./admin/admin-commands.ts";
 import { serveCommands } from "./admin/admin-server.ts";
-import { type GatewayStatus, readStatus } from "./admin/gateway-status.ts";
 import { helpText } from "./admin/home-page.ts";
 import type { AdminNode } from "./admin/server-info.ts";
-import type { Gateway } from "./gateway.ts";
+import type { RunningGateway } from "./gateway.ts";
 import type { GatewayConfig } from "./gateway-config.ts";
 
 export interface AdminOptions {
-  readonly gateway: Gateway;
+  readonly gateway: RunningGateway;
   /** What was received; in effect is what `gateway` says. */
   readonly config: Watchable<GatewayConfig>;
   readonly bind: string;
@@ -26,8 +25,6 @@ export interface AdminOptions {
   readonly threads?: number;
   /** What there is of a bootstrap, as JSON, for `/config_dump`. */
   readonly bootstrap?: JsonObject;
-  /** What all threads have counted; unless given, what `gateway` has. */
-  readonly readStatus?: () => GatewayStatus | Promise<GatewayStatus>;
   /** The stream of ADS is there. */
   readonly isConnected?: () => boolean;
   /** `/quitquitquit`; unless given, the program gets the SIGTERM that ends it. */
@@ -39,11 +36,8 @@ export interface AdminOptions {
  * @throws SystemError("network") where the address is taken or not this machine's
  */
 export function serveAdmin(options: AdminOptions): Promise<number> {
-  const { gateway, bind, port, signal } = options;
-  const commands = adminCommands({
-    ...options,
-    readStatus: options.readStatus ?? (() => readStatus(gateway)),
-  });
+  const { bind, port, signal } = options;
+  const commands = adminCommands(options);
   const notFound = () => ({ body: `invalid path. ${helpText(commands)}` });
   return serveCommands({ bind, port, signal, commands, notFound });
 }

@@ -60,6 +60,8 @@ export class Forwarding implements UpstreamEvents {
   private bodyBytes = 0;
   private trailers: HeaderMap | undefined;
   private requestEnded = false;
+  /** As it was begun: a body that turns out to be empty is one. */
+  private endsWithHeaders = false;
   private keepsBody: boolean;
   private tried: Set<Endpoint> | undefined;
   private timer: NodeJS.Timeout | undefined;
@@ -98,6 +100,7 @@ export class Forwarding implements UpstreamEvents {
       return;
     }
     use.requests++;
+    this.endsWithHeaders = endOfStream;
     if (endOfStream) this.endRequest();
     this.attempt();
   }
@@ -215,7 +218,7 @@ export class Forwarding implements UpstreamEvents {
     this.host!.rq_active++;
     this.busyHost = this.host;
     this.stream = stream;
-    const hasBody = this.bodyBytes > 0 || !this.requestEnded || this.trailers !== undefined;
+    const hasBody = !this.endsWithHeaders;
     stream.sendHeaders(this.headers!, !hasBody);
     if (!hasBody) return;
     const { body, trailers } = this;
@@ -273,12 +276,10 @@ export class Forwarding implements UpstreamEvents {
 
   private expire(reply: GatewayReply): void {
     if (this.isOver) return;
-    const { responseBegan } = this;
     this.finish();
     this.abandon();
     if (reply === requestTimeout) this.countTimeout();
-    if (responseBegan) this.owner.onCut({ reason: "local reset", transport: undefined, beforeSent: false });
-    else this.fail(reply);
+    this.fail(reply);
   }
 
   private fail(reply: GatewayReply): void {

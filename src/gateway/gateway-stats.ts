@@ -4,7 +4,6 @@ import type { HttpStream, StreamPlan } from "./http-stream.ts";
 import { type ConnectionCounter, createConnectionCounter } from "./stats/count-connections.ts";
 import { countStreamEnd, countStreamStart, type PlanStats } from "./stats/count-streams.ts";
 import {
-  countClass,
   createHttpStats,
   createListenerHttpStats,
   type HttpStats,
@@ -29,8 +28,6 @@ export interface GatewayStats {
   listenerTls(listener: Pick<Listener, "address" | "port">): ListenerTlsStats;
   startStream(stream: HttpStream): void;
   endStream(stream: HttpStream): void;
-  /** A request that no stream was made for: it was none. */
-  refuse(plan: StreamPlan, status: number, isProtocolError: boolean): void;
   /** Forgets what no listener of a configuration has any longer. */
   keep(config: Pick<GatewayConfig, "listeners">): void;
   /** `worker` is the number of the thread. */
@@ -66,14 +63,6 @@ export function createGatewayStats(): GatewayStats {
     listenerTls: (of) => getOrCreate(secure, addressOf(of), () => createListenerTlsStats(addressOf(of))),
     startStream: (stream) => countStreamStart(statsOf(stream.plan), stream),
     endStream: (stream) => countStreamEnd(statsOf(stream.plan), stream),
-    refuse(plan, status, isProtocolError) {
-      const { http: of, listener } = statsOf(plan);
-      of.counters.downstream_rq_total++;
-      of.counters.downstream_rq_http1_total++;
-      if (isProtocolError) of.counters.downstream_cx_protocol_error++;
-      countClass(of.counters, status);
-      countClass(listener.counters, status);
-    },
     keep(config) {
       const all = [...config.listeners.values()];
       const addresses = new Set(all.map(addressOf));

@@ -1,10 +1,11 @@
-import { createServer, type Server, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { createServer as createTlsServer, type TLSSocket } from "node:tls";
-import { SystemError } from "../system-error.ts";
+import { detectProtocol } from "./detect-protocol.ts";
 import type { DownstreamConnection } from "./downstream.ts";
 import type { FilterChain, Listener } from "./gateway-config.ts";
 import type { StreamPlan, StreamWorld } from "./http-stream.ts";
+import type { WasmFilterConfig } from "./plugin-registry.ts";
 import { type Http1Server, serveHttp1 } from "./serve-http1.ts";
 import { type Http2Server, serveHttp2 } from "./serve-http2.ts";
 import { countHandshake } from "./stats/listener-stats.ts";
@@ -14,24 +15,34 @@ import { type ChainContext, matchServerName } from "./tls-contexts.ts";
 export interface PlannedChain {
   readonly chain: FilterChain;
   readonly plan: StreamPlan;
+  /** The plugins in it. */
+  readonly plugins: readonly WasmFilterConfig[];
   /** Of a chain with TLS; undefined while its certificate is not there. */
   readonly secure: ChainContext | undefined;
 }
 
-/** A listener that accepts connections. */
+/** A listener that serves connections. */
 export interface ActiveListener {
   readonly port: number;
-  /** What it serves from now on; connections stay. */
-  update(listener: Listener, chains: readonly PlannedChain[]): void;
-  /** No new connections; those that are there end with their requests. Resolves when none is left. */
+  accept(socket: Socket): void;
+  /** What it serves from now on. Connections stay; those of chains that are gone end with their next response. */
+  update(chains: readonly PlannedChain[]): void;
+  /** Nothing comes after: connections end with their next response. Resolves when none is left. */
+  retire(): Promise<void>;
+  /** As `retire`, and connections without a request end now. */
   drain(): Promise<void>;
   /** Ends all connections. */
   destroy(): void;
   readonly connectionCount: number;
+  /** The plugins that requests may meet, with those of chains that are gone and have connections still. */
+  plugins(): Iterable<WasmFilterConfig>;
 }
 
 interface ServedChain {
   planned: PlannedChain;
+  /** Gone from the configuration. */
+  retired: boolean;
+  connections: number;
   readonly http1: Http1Server;
   readonly http2: Http2Server;
 }
@@ -41,25 +52,35 @@ const handshakeTimeoutMs = 15_000;
 
 let lastConnectionId = 0;
 
-/**
- * Listens at a listener's address.
- * @throws SystemError `network`
- */
-export async function serveListener(
-  listener: Listener,
-  chains: readonly PlannedChain[],
-  world: StreamWorld,
-): Promise<ActiveListener> {
+export interface ServeOptions {
+  readonly listener: Pick<Listener, "address" | "port">;
+  /** The one that it has. */
+  readonly port: number;
+  readonly chains: readonly PlannedChain[];
+  readonly world: StreamWorld;
+  /** Told when the last connection of a chain that is gone has ended. */
+  onChainUnused(): void;
+}
+
+/** Serves the connections of a listener; whoever listens brings them. */
+export function serveListener({
+  listener,
+  port,
+  chains,
+  world,
+  onChainUnused,
+}: ServeOptions): ActiveListener {
   const served = new Map<string, ServedChain>();
+  const retired = new Set<ServedChain>();
   const sockets = new Set<Socket>();
   const connections = new WeakMap<Duplex, DownstreamConnection>();
   let draining = false;
-  let whenEmpty: (() => void) | undefined;
   const { stats } = world;
+  const whenEmpty: (() => void)[] = [];
   // It never listens: sockets come from the server below.
   const tls = createTlsServer({
     ALPNCallback({ servername, protocols }) {
-      const wanted = chainFor(servername)?.planned.chain.tls?.alpn ?? [];
+      const wanted = chainFor(servername || "")?.planned.chain.tls?.alpn ?? [];
       return wanted.find((name) => protocols.includes(name)) ?? protocols.find((name) => name === "http/1.1");
     },
     handshakeTimeout: handshakeTimeoutMs,
@@ -74,11 +95,11 @@ export async function serveListener(
     stats.listenerTls(listener).counters["ssl.connection_error"]++;
     socket.destroy();
   });
-  const server = createServer({ noDelay: true, pauseOnConnect: false }, accept);
-  const port = await listen(server, listener);
   return {
     port,
-    update: (_listener, next) => update(next),
+    accept,
+    update,
+    retire,
     drain,
     destroy() {
       for (const socket of sockets) socket.destroy();
@@ -86,6 +107,7 @@ export async function serveListener(
     get connectionCount() {
       return sockets.size;
     },
+    plugins: () => [...served.values(), ...retired].flatMap(({ planned }) => planned.plugins),
   };
 
   function update(next: readonly PlannedChain[]): void {
@@ -107,16 +129,23 @@ export async function serveListener(
     const unnamed = chainFor("")?.planned.secure;
     if (unnamed) tls.setSecureContext(unnamed.options);
     const keys = new Set(next.map(({ chain }) => chainKey(chain)));
-    for (const key of served.keys()) if (!keys.has(key)) served.delete(key);
+    for (const [key, chain] of served) if (!keys.has(key)) retireChain(key, chain);
+  }
+
+  function retireChain(key: string, chain: ServedChain): void {
+    served.delete(key);
+    chain.retired = true;
+    chain.http2.closeIdle();
+    if (chain.connections > 0) retired.add(chain);
   }
 
   function serveChain(planned: PlannedChain): ServedChain {
-    const current = { planned };
+    const current = { planned, retired: false, connections: 0 };
     const options = {
       world,
       plan: () => current.planned.plan,
       connectionOf: (socket: Duplex) => connections.get(socket)!,
-      isDraining: () => draining,
+      isDraining: () => draining || current.retired,
     };
     return Object.assign(current, { http1: serveHttp1(options), http2: serveHttp2(options) });
   }
@@ -126,13 +155,20 @@ export async function serveListener(
     stats.connections.accepted(socket, stats.listener(listener));
     socket.once("close", () => {
       sockets.delete(socket);
-      if (sockets.size === 0) whenEmpty?.();
+      if (sockets.size === 0) for (const done of whenEmpty.splice(0)) done();
     });
     const plain = [...served.values()].find(({ planned }) => !planned.chain.tls);
     if (plain) {
-      begin(socket, undefined, plain, "http1");
-      plain.http1.accept(socket);
+      begin(plain, socket, undefined);
+      serve(socket, plain);
     } else tls.emit("connection", socket);
+  }
+
+  function count(chain: ServedChain, socket: Socket): void {
+    chain.connections++;
+    socket.once("close", () => {
+      if (--chain.connections === 0 && retired.delete(chain)) onChainUnused();
+    });
   }
 
   function acceptTls(socket: TLSSocket): void {
@@ -144,23 +180,30 @@ export async function serveListener(
       return;
     }
     const version = socket.getProtocol() ?? "";
-    const protocol = socket.alpnProtocol === "h2" ? "http2" : "http1";
-    begin(socket, { version, serverName, isMutual: socket.authorized }, chain, protocol);
+    begin(chain, socket, { version, serverName, isMutual: socket.authorized });
     countHandshake(stats.listenerTls(listener), socket);
-    chain[protocol].accept(socket);
+    if (socket.alpnProtocol === "h2") hand(socket, chain, "http2");
+    else if (socket.alpnProtocol) hand(socket, chain, "http1");
+    else serve(socket, chain);
   }
 
-  function begin(
-    socket: Socket,
-    tlsState: DownstreamConnection["tls"],
-    { planned }: ServedChain,
-    protocol: "http1" | "http2",
-  ): void {
-    const connection = describe(socket, tlsState);
-    connections.set(socket, connection);
-    const { count } = connection;
-    const isSecure = tlsState !== undefined;
-    stats.connections.served({ count, socket, protocol, isSecure }, stats.http(planned.plan.http.statPrefix));
+  function begin(chain: ServedChain, socket: Socket, tlsState: DownstreamConnection["tls"]): void {
+    connections.set(socket, describe(socket, tlsState));
+    count(chain, socket);
+  }
+
+  function serve(socket: Socket, chain: ServedChain): void {
+    const { codec, idleTimeoutMs } = chain.planned.plan.http;
+    if (codec === "auto") detectProtocol(socket, idleTimeoutMs, (protocol) => hand(socket, chain, protocol));
+    else hand(socket, chain, codec);
+  }
+
+  function hand(socket: Socket, chain: ServedChain, protocol: "http1" | "http2"): void {
+    const { count: counted, tls: secured } = connections.get(socket)!;
+    const { statPrefix } = chain.planned.plan.http;
+    const isSecure = secured !== undefined;
+    stats.connections.served({ count: counted, socket, protocol, isSecure }, stats.http(statPrefix));
+    chain[protocol].accept(socket);
   }
 
   function chainFor(serverName: string): ServedChain | undefined {
@@ -168,17 +211,16 @@ export async function serveListener(
     return matchServerName(secure, ({ planned }) => planned.chain.serverNames, serverName);
   }
 
-  function drain(): Promise<void> {
+  function retire(): Promise<void> {
     draining = true;
-    server.close();
-    for (const { http1, http2 } of served.values()) {
-      http1.closeIdle();
-      http2.closeIdle();
-    }
+    for (const { http2 } of [...served.values(), ...retired]) http2.closeIdle();
     if (sockets.size === 0) return Promise.resolve();
-    return new Promise((resolve) => {
-      whenEmpty = resolve;
-    });
+    return new Promise((resolve) => whenEmpty.push(resolve));
+  }
+
+  function drain(): Promise<void> {
+    for (const { http1 } of [...served.values(), ...retired]) http1.closeIdle();
+    return retire();
   }
 }
 
@@ -198,31 +240,6 @@ function describe(socket: Socket, tls: DownstreamConnection["tls"]): DownstreamC
 function chainKey({ name, serverNames, transportProtocol, tls }: FilterChain): string {
   return JSON.stringify([name, serverNames, transportProtocol, tls !== undefined]);
 }
-
-function listen(server: Server, { address, port, reusePort, name }: Listener): Promise<number> {
-  return new Promise((resolve, reject) => {
-    server.once("error", (error) =>
-      reject(
-        new SystemError(
-          "network",
-          `listener ${name} cannot listen on ${address}:${port}: ${error.message}`,
-          error,
-        ),
-      ),
-    );
-    server.listen(
-      { host: address, port, backlog: 1024, ...(reusePort && canReusePort && { reusePort }) },
-      () => {
-        const bound = server.address();
-        resolve(typeof bound === "object" && bound ? bound.port : port);
-      },
-    );
-  });
-}
-
-const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
-/** Since Node 22.12. */
-const canReusePort = major > 22 || (major === 22 && minor >= 12);
 
 /** IPv4 in IPv6's clothes is IPv4. */
 function plainAddress(address: string): string {

@@ -126,7 +126,15 @@ async function startEmbedded(
     connected = isThere;
   };
   const message = fromJson(NodeSchema, node as unknown as JsonValue);
-  followAgent({ target, node: message, config, signal, log: silentLog, onConnected });
+  followAgent({
+    target,
+    node: message,
+    config,
+    preparers: gateway.preparers,
+    signal,
+    log: silentLog,
+    onConnected,
+  });
   return { gateway, admin };
 }
 

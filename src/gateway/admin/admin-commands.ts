@@ -4,10 +4,11 @@ import { ListenerSchema } from "../../gen/envoy/config/listener/v3/listener_pb.t
 import { jsonPage, type Page } from "../../http-server.ts";
 import { setLogLevel } from "../../log.ts";
 import { LogLevel } from "../../proxy-wasm/index.ts";
+import type { AdminOptions } from "../admin.ts";
 import { emptyConfig } from "../apply-response.ts";
 import { configDump } from "../config-dump.ts";
 import type { AdminCommand, AdminParam } from "./admin-server.ts";
-import { createAllStats, type StatsOptions } from "./all-stats.ts";
+import { createAllStats } from "./all-stats.ts";
 import { certsPage } from "./certs-page.ts";
 import { clustersPage } from "./clusters-page.ts";
 import { configDumpPage } from "./config-dump-page.ts";
@@ -22,7 +23,7 @@ import { createServerState, type ServerState } from "./server-state.ts";
 import { prometheusPage, statsPage } from "./stats-page.ts";
 
 /** All pages and actions, by path. */
-export function adminCommands(options: StatsOptions): ReadonlyMap<string, AdminCommand> {
+export function adminCommands(options: AdminOptions): ReadonlyMap<string, AdminCommand> {
   const server = createServerState(options.gateway);
   const commands = new Map<string, AdminCommand>();
   const home: AdminCommand[] = [
@@ -44,7 +45,7 @@ const ok: Page = { body: "OK\n" };
 const params = (...names: readonly (readonly [name: string, help: string])[]): AdminParam[] =>
   names.map(([name, help]) => ({ name, help }));
 
-function statsCommands(options: StatsOptions, server: ServerState): AdminCommand[] {
+function statsCommands(options: AdminOptions, server: ServerState): AdminCommand[] {
   const stats = createAllStats(options, server);
   const intervals = watchIntervals(() => stats.read(), options.signal);
   const shared = params(
@@ -76,15 +77,15 @@ function statsCommands(options: StatsOptions, server: ServerState): AdminCommand
       path: "/reset_counters",
       help: "reset all counters to zero",
       mutates: true,
-      answer: () => {
-        stats.reset();
+      answer: async () => {
+        await stats.reset();
         return ok;
       },
     },
   ];
 }
 
-function statusCommands(options: StatsOptions, server: ServerState): AdminCommand[] {
+function statusCommands(options: AdminOptions, server: ServerState): AdminCommand[] {
   const { gateway, node, version, threads } = options;
   const startedAt = new Date();
   const drainSeconds = options.drainSeconds ?? 0;
@@ -113,7 +114,7 @@ function statusCommands(options: StatsOptions, server: ServerState): AdminComman
       path: "/listeners",
       help: "print listener info",
       params: format,
-      answer: async (query) => listenersPage(query, current(), await options.readStatus()),
+      answer: async (query) => listenersPage(query, current(), await gateway.snapshot()),
     },
     {
       path: "/clusters",
@@ -122,7 +123,7 @@ function statusCommands(options: StatsOptions, server: ServerState): AdminComman
         ...params(["filter", "Regular expression (Google re2) for filtering clusters by name"]),
         ...format,
       ],
-      answer: async (query) => clustersPage(query, current(), await options.readStatus()),
+      answer: async (query) => clustersPage(query, current(), await gateway.snapshot()),
     },
     {
       path: "/config_dump",
@@ -148,10 +149,10 @@ function statusCommands(options: StatsOptions, server: ServerState): AdminComman
   ];
 }
 
-function actionCommands(options: StatsOptions, server: ServerState): AdminCommand[] {
+function actionCommands(options: AdminOptions, server: ServerState): AdminCommand[] {
   const { gateway, log, onQuit = () => process.kill(process.pid, "SIGTERM") } = options;
   const logger = createLoggerLevels("info", {
-    onPlugins: (level) => gateway.setPluginLogLevel(pluginLevels[level]),
+    onPlugins: (level) => void gateway.control({ kind: "plugin-log-level", level: pluginLevels[level] }),
     onGateway: (level) => log && setLogLevel(log, pinoLevels[level]),
   });
   const setHealthy = (healthy: boolean) => () => {
@@ -170,8 +171,8 @@ function actionCommands(options: StatsOptions, server: ServerState): AdminComman
     answer,
     ...(own && { params: own }),
   });
-  const done = (run: (query: URLSearchParams) => void) => (query: URLSearchParams) => {
-    run(query);
+  const done = (run: (query: URLSearchParams) => unknown) => async (query: URLSearchParams) => {
+    await run(query);
     return ok;
   };
   return [
@@ -198,7 +199,7 @@ function actionCommands(options: StatsOptions, server: ServerState): AdminComman
     act(
       "/reopen_logs",
       "reopen access logs",
-      done(() => gateway.reopenLogs()),
+      done(() => gateway.control({ kind: "reopen-logs" })),
     ),
     act(
       "/quitquitquit",
@@ -231,7 +232,7 @@ const pinoLevels: Readonly<Record<LoggerLevel, string>> = {
 
 /** `inboundonly` are those whose resource says so. Draining gracefully, they accept connections for as long as a drain may take. */
 function drainListeners(
-  { gateway, config, drainSeconds = 0, signal }: StatsOptions,
+  { gateway, config, drainSeconds = 0, signal }: AdminOptions,
   query: URLSearchParams,
 ): void {
   const received = config.value?.received.listeners.accepted;
@@ -243,10 +244,13 @@ function drainListeners(
   };
   const names = [...gateway.listeners.keys()].filter((name) => !query.has("inboundonly") || isInbound(name));
   if (!query.has("graceful")) {
-    gateway.drainListeners(names);
+    void gateway.control({ kind: "drain-listeners", names });
     return;
   }
-  const timer = setTimeout(() => gateway.drainListeners(names), drainSeconds * 1000);
+  const timer = setTimeout(
+    () => void gateway.control({ kind: "drain-listeners", names }),
+    drainSeconds * 1000,
+  );
   timer.unref();
   signal.addEventListener("abort", () => clearTimeout(timer));
 }

@@ -2,12 +2,12 @@ import { jsonPage, type Page } from "../../http-server.ts";
 import { addressOf } from "../active-clusters.ts";
 import type { CircuitLimits, Cluster, Endpoint, Locality } from "../cluster-config.ts";
 import type { GatewayConfig } from "../gateway-config.ts";
+import type { GatewaySnapshot, HostStatus } from "../gateway-snapshot.ts";
 import { createHostStats } from "../stats/cluster-stats.ts";
-import type { GatewayStatus, HostStatus } from "./gateway-status.ts";
 import { compileFilter } from "./stats-page.ts";
 
 /** `/clusters`: limits, and each endpoint with its figures and its health. */
-export function clustersPage(query: URLSearchParams, config: GatewayConfig, status: GatewayStatus): Page {
+export function clustersPage(query: URLSearchParams, config: GatewayConfig, status: GatewaySnapshot): Page {
   const filter = compileFilter(query.get("filter") ?? "");
   if ("body" in filter) return filter;
   const clusters = [...config.clusters.values()].filter(({ name }) => filter.matcher(name).find());
@@ -25,7 +25,7 @@ interface Host {
 
 const unused: HostStatus = { ...createHostStats(), isEjected: false };
 
-function readHosts({ name, endpoints }: Cluster, { hosts }: GatewayStatus): Host[] {
+function readHosts({ name, endpoints }: Cluster, { hosts }: GatewaySnapshot): Host[] {
   return endpoints.localities.flatMap((locality) =>
     locality.endpoints.map((endpoint) => ({
       endpoint,

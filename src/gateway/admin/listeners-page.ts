@@ -1,10 +1,10 @@
 import { jsonPage, type Page } from "../../http-server.ts";
 import type { GatewayConfig } from "../gateway-config.ts";
+import type { GatewaySnapshot } from "../gateway-snapshot.ts";
 import { hostPort } from "../http1-connection.ts";
-import type { GatewayStatus } from "./gateway-status.ts";
 
 /** `/listeners`: those that are open, with the addresses that they have. */
-export function listenersPage(query: URLSearchParams, config: GatewayConfig, status: GatewayStatus): Page {
+export function listenersPage(query: URLSearchParams, config: GatewayConfig, status: GatewaySnapshot): Page {
   const all = Object.entries(status.listeners).map(([name, { port }]) => ({
     name,
     address: config.listeners.get(name)?.address ?? "",

@@ -1,4 +1,4 @@
-import type { Gateway } from "../gateway.ts";
+import type { RunningGateway } from "../gateway.ts";
 import type { GatewayConfig } from "../gateway-config.ts";
 import type { ServerStateName } from "./server-info.ts";
 
@@ -12,7 +12,7 @@ export interface ServerState {
   setHealthy(healthy: boolean): void;
 }
 
-export function createServerState(gateway: Gateway): ServerState {
+export function createServerState(gateway: RunningGateway): ServerState {
   const startedMs = performance.now();
   let isHealthy = true;
   let initializationMs: number | undefined;

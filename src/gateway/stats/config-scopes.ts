@@ -11,6 +11,7 @@ export interface ConfigSourceState {
   readonly isConnected: boolean;
   /** Listeners that accept connections. */
   readonly openListeners: number;
+  readonly threads: number;
 }
 
 /** Figures of what a gateway was told, by Envoy's names. */
@@ -88,7 +89,7 @@ function clusterFigures(
 function listenerFigures(
   { warmingListeners }: GatewayConfig,
   { added, modified, removed }: Changes,
-  { openListeners }: ConfigSourceState,
+  { openListeners, threads }: ConfigSourceState,
 ): Figures {
   return {
     counters: {
@@ -106,7 +107,7 @@ function listenerFigures(
       total_listeners_draining: 0,
       total_listeners_warming: warmingListeners.size,
       workers_pinned: 0,
-      workers_started: 1,
+      workers_started: threads,
     },
   };
 }

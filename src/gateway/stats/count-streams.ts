@@ -63,6 +63,7 @@ function countUpgrade({ counters }: HttpStats): void {
 function countDetails(counters: HttpStats["counters"], details: string): void {
   const name = Object.hasOwn(detailCounters, details) ? detailCounters[details] : undefined;
   if (name) counters[name]++;
+  else if (details.startsWith("http1.")) counters.downstream_cx_protocol_error++;
   else if (details === "downstream_remote_disconnect") counters.downstream_rq_rx_reset++;
   else if (details.startsWith("upstream_reset_after_response_started")) {
     counters.downstream_rq_tx_reset++;

@@ -1,4 +1,4 @@
-import type { PluginStatus } from "../../proxy-wasm/plugin.ts";
+import type { PluginCount } from "../gateway-snapshot.ts";
 import { bucketKey } from "./histogram.ts";
 import { type Figures, plainScope } from "./stat-scope.ts";
 import type { ScopeSnapshot, StatsSnapshot } from "./stats-snapshot.ts";
@@ -15,7 +15,7 @@ export interface ServerState {
   /** Milliseconds from the start to the first configuration that was complete. */
   readonly initializationMs: number | undefined;
   /** By name. */
-  readonly plugins: ReadonlyMap<string, PluginStatus>;
+  readonly plugins: Readonly<Record<string, PluginCount>>;
 }
 
 const noCertificateDays = 2 ** 32 - 1;
@@ -102,8 +102,8 @@ const filesystemFigures: Figures = {
 };
 
 /** Plugins run on V8, here as there. */
-function pluginScopes(plugins: ReadonlyMap<string, PluginStatus>): ScopeSnapshot[] {
-  const running = [...plugins.values()].filter(({ state }) => state === "running").length;
+function pluginScopes(plugins: ServerState["plugins"]): ScopeSnapshot[] {
+  const running = Object.values(plugins).reduce((sum, plugin) => sum + plugin.running, 0);
   return [
     plainScope("wasm.", {
       counters: {
@@ -119,7 +119,7 @@ function pluginScopes(plugins: ReadonlyMap<string, PluginStatus>): ScopeSnapshot
         wasm_vm_count: running,
       },
     }),
-    ...[...plugins].map(([name, { failures }]) =>
+    ...Object.entries(plugins).map(([name, { failures }]) =>
       plainScope(`wasm.${name}.`, {
         counters: { vm_reload: failures, vm_reload_backoff: 0, vm_reload_failure: 0, vm_reload_success: 0 },
       }),
