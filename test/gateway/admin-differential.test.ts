@@ -271,6 +271,22 @@ test("figures that the traffic decides have Envoy's values", async () => {
   assert.deepEqual(of(gateway), of(envoy));
 });
 
+test("metrics of plugins have Envoy's names and values", async () => {
+  const read = async ({ admin }: PairSide) => {
+    const { body } = await get(admin, "/stats/prometheus?filter=wasmcustom");
+    // Histograms are not reset, and have the requests before the traffic in them.
+    return body
+      .split("\n")
+      .map((line) => (line.startsWith("pair_times") ? line.slice(0, line.lastIndexOf(" ")) : line));
+  };
+  const counters = async ({ admin }: PairSide) =>
+    (await get(admin, "/stats?filter=wasmcustom&type=Counters")).body;
+  assert.equal(await counters(pair.gateway), await counters(pair.envoy));
+  const gateway = await read(pair.gateway);
+  assert.ok(gateway.includes("pair_level{} 40") && gateway.includes('pair_times_bucket{le="+Inf"}'));
+  assert.deepEqual(gateway, await read(pair.envoy));
+});
+
 test("filters choose the same figures", async () => {
   for (const query of [
     "?filter=http.plain.downstream_rq_.xx",

@@ -2,7 +2,7 @@ import type { AdminOptions } from "../admin.ts";
 import { emptyConfig } from "../apply-response.ts";
 import { configScopes } from "../stats/config-scopes.ts";
 import { createConfigUpdates } from "../stats/config-updates.ts";
-import { pluginMetrics } from "../stats/plugin-metrics.ts";
+import { pluginMetrics, resetPluginCounters } from "../stats/plugin-metrics.ts";
 import { serverScopes } from "../stats/server-scopes.ts";
 import { mergeStats, type StatsSnapshot } from "../stats/stats-snapshot.ts";
 import { certificateScopes, daysUntilExpiry } from "./certs-page.ts";
@@ -42,6 +42,7 @@ export function createAllStats(options: AdminOptions, server: ServerState): AllS
     },
     async reset() {
       updates.reset();
+      resetPluginCounters(gateway.stores.metrics);
       await gateway.control({ kind: "reset-counters" });
     },
   };

@@ -17,7 +17,7 @@ import {
   record,
   sampleCount,
 } from "./histogram.ts";
-import { pluginMetrics } from "./plugin-metrics.ts";
+import { pluginMetrics, resetPluginCounters } from "./plugin-metrics.ts";
 import { allKinds, selectStats } from "./select-stats.ts";
 import { plainScope } from "./stat-scope.ts";
 import { statsJson } from "./stats-json.ts";
@@ -169,6 +169,11 @@ test("metrics of plugins keep their names, their buckets and their sums", () => 
   ])
     assert.match(text, new RegExp(`^times_bucket\\{le="${bound}"\\} ${count}$`, "m"));
   assert.match(text, /^times_sum\{\} 9000018$/m);
+  resetPluginCounters(metrics);
+  assert.deepEqual(
+    [metrics.get(counter), sampleCount(pluginMetrics(metrics.snapshot()).histograms.times!)],
+    [0n, 4],
+  );
 });
 
 // Of xxHash's own tests, and what Envoy 1.40 showed for a version.
