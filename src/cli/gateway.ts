@@ -61,6 +61,7 @@ export interface GatewayRoleOptions {
   /** The agent's xDS socket. */
   readonly socket: string;
   readonly log: Log;
+  readonly onPluginTrap?: (plugin: string, reason: string) => void;
   /** Drains the gateway and then ends it. */
   readonly signal: AbortSignal;
 }
@@ -72,13 +73,13 @@ export interface GatewayRoleOptions {
  */
 export async function startGatewayRole(
   flags: GatewayFlags,
-  { socket, log, signal }: GatewayRoleOptions,
+  { socket, log, onPluginTrap, signal }: GatewayRoleOptions,
 ): Promise<Gateway> {
   const rest = createLifetime();
   const config = createWatchable<GatewayConfig>(emptyConfig);
   const drainMs = flags.drainSeconds * 1000;
   const node = nodeOf(flags);
-  const gateway = startGateway({ config, log, signal, drainMs });
+  const gateway = startGateway({ config, log, onPluginTrap, signal, drainMs });
   const startedAt = new Date();
   const port = await serveAdmin({
     gateway,
