@@ -5,13 +5,15 @@ import { serveAdmin } from "../gateway/admin.ts";
 import { emptyConfig } from "../gateway/apply-response.ts";
 import { configDump } from "../gateway/config-dump.ts";
 import { followAgent } from "../gateway/follow-agent.ts";
-import { type Gateway, startGateway } from "../gateway/gateway.ts";
+import { type RunningGateway, startGateway } from "../gateway/gateway.ts";
 import type { GatewayConfig } from "../gateway/gateway-config.ts";
+import { startGatewayWorkers } from "../gateway/workers/gateway-workers.ts";
 import { NodeSchema } from "../gen/envoy/config/core/v3/base_pb.ts";
 import { jsonPage } from "../http-server.ts";
 import type { Log } from "../log.ts";
 import { createWatchable } from "../watchable.ts";
 import { addNodeOptions, type NodeFlags, nodeOf } from "./agent.ts";
+import { addConcurrency, type ConcurrencyFlags, concurrencyOf } from "./concurrency.ts";
 import {
   addCommonOptions,
   addOption,
@@ -24,7 +26,7 @@ import {
   withOffset,
 } from "./options.ts";
 
-export interface GatewayFlags extends CommonOptions, NodeFlags {
+export interface GatewayFlags extends CommonOptions, NodeFlags, ConcurrencyFlags {
   readonly dataDir: string;
   readonly drainSeconds: number;
   readonly adminPort: number;
@@ -40,6 +42,7 @@ export function addGatewayCommand(program: Command): void {
   addOption(command, "--drain-seconds <n>", "how long connections may take to go at the end", (option) =>
     option.default(5).argParser(integer(0, 3600)),
   );
+  addConcurrency(command);
   addNodeOptions(command);
   addPort(command, "admin-port", 15000, "Envoy's admin pages, as far as they are there");
   command.action(runGateway);
@@ -74,12 +77,15 @@ export interface GatewayRoleOptions {
 export async function startGatewayRole(
   flags: GatewayFlags,
   { socket, log, onPluginTrap, signal }: GatewayRoleOptions,
-): Promise<Gateway> {
+): Promise<RunningGateway> {
   const rest = createLifetime();
   const config = createWatchable<GatewayConfig>(emptyConfig);
   const drainMs = flags.drainSeconds * 1000;
   const node = nodeOf(flags);
-  const gateway = startGateway({ config, log, onPluginTrap, signal, drainMs });
+  const concurrency = concurrencyOf(flags, log);
+  const options = { config, log, onPluginTrap, signal, drainMs };
+  const gateway =
+    concurrency === 1 ? startGateway(options) : startGatewayWorkers({ ...options, concurrency });
   const startedAt = new Date();
   const port = await serveAdmin({
     gateway,

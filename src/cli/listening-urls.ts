@@ -1,5 +1,5 @@
 import { type AdminAddress, adminGet, ready } from "../agent/envoy-admin.ts";
-import type { Gateway } from "../gateway/gateway.ts";
+import type { RunningGateway } from "../gateway/gateway.ts";
 import type { ListeningUrls } from "./in-effect.ts";
 
 /** The addresses of an Envoy, as its admin interface says. */
@@ -26,7 +26,7 @@ interface Listeners {
 }
 
 /** The addresses of the embedded gateway, as it knows itself. */
-export function embeddedListening(gateway: Gateway): ListeningUrls {
+export function embeddedListening(gateway: RunningGateway): ListeningUrls {
   return async (names) => {
     await gateway.settled();
     const { config, listeners } = gateway;
@@ -36,7 +36,7 @@ export function embeddedListening(gateway: Gateway): ListeningUrls {
 }
 
 /** Whether the embedded gateway has heard of its listeners and clusters and accepts connections at all of the former. */
-export function isServing({ config, listeners }: Gateway): boolean {
+export function isServing({ config, listeners }: RunningGateway): boolean {
   if (!config || config.received.listeners.version === "" || config.received.clusters.version === "")
     return false;
   return [...config.listeners.values()].every(({ name, bindsToPort }) => !bindsToPort || listeners.has(name));

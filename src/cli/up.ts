@@ -10,7 +10,7 @@ import {
 import { createPluginLog } from "../agent/plugin-log.ts";
 import { startCore } from "../core/core.ts";
 import { startDiscovery } from "../discovery/discovery.ts";
-import type { Gateway } from "../gateway/gateway.ts";
+import type { RunningGateway as EmbeddedGateway } from "../gateway/gateway.ts";
 import type { Log } from "../log.ts";
 import { watchDirectory } from "../resource/directory-source.ts";
 import { type AgentFlags, addAgentOptions, agentOptionsOf, envoyOptionsOf } from "./agent.ts";
@@ -128,7 +128,7 @@ type StartGateway = (
 ) => Promise<RunningGateway>;
 
 const startEmbedded: StartGateway = async (flags, agentOptions, stop, log) => {
-  let gateway: Gateway | undefined;
+  let gateway: EmbeddedGateway | undefined;
   const pluginLog = createPluginLog();
   // What Higress' Envoy offers to modules this gateway offers too.
   const agent = await startAgent({

@@ -8,6 +8,8 @@ export interface ActiveListenersOptions {
   readonly world: StreamWorld;
   /** How long connections of a listener that is gone may stay. */
   readonly drainMs: number;
+  /** Listens at ports beside other threads. */
+  readonly sharePorts?: boolean;
   /** Told when plugins that only old connections met may not be needed any more. */
   onUnused(): void;
 }
@@ -35,8 +37,13 @@ interface Served {
  * Serves listeners. One whose address changes begins at the new one before it ends at the old, where connections end with
  * their next response; any other change takes effect on the connections that are there.
  */
-export function createActiveListeners({ world, drainMs, onUnused }: ActiveListenersOptions): ActiveListeners {
-  const ports = createOpenPorts();
+export function createActiveListeners({
+  world,
+  drainMs,
+  sharePorts,
+  onUnused,
+}: ActiveListenersOptions): ActiveListeners {
+  const ports = createOpenPorts(sharePorts);
   const served = new Map<string, Served>();
   const active = new Map<string, ActiveListener>();
   const retiring = new Set<ActiveListener>();

@@ -2,8 +2,10 @@ import type { Log } from "../log.ts";
 import {
   createPluginHost,
   createStores,
+  type Heartbeat,
   LogLevel,
   type LogRecord,
+  type PluginHost,
   type Stores,
 } from "../proxy-wasm/index.ts";
 import { errorText, SystemError } from "../system-error.ts";
@@ -18,10 +20,11 @@ import {
 import { type ActiveListeners, boundListeners, createActiveListeners } from "./active-listeners.ts";
 import type { GatewayConfig, Listener } from "./gateway-config.ts";
 import { createGatewayOutside } from "./gateway-outside.ts";
+import { type GatewaySnapshot, type OpenListener, takeSnapshot } from "./gateway-snapshot.ts";
 import { createGatewayStats, type GatewayStats } from "./gateway-stats.ts";
 import type { StreamWorld } from "./http-stream.ts";
 import { createPluginRegistry, type PluginRegistry, type WasmFilterConfig } from "./plugin-registry.ts";
-import { createPluginWords } from "./plugin-words.ts";
+import { createPluginWords, type PluginWords } from "./plugin-words.ts";
 import type { Preparers } from "./prepare-updates.ts";
 import type { ActiveListener, PlannedChain } from "./serve-listener.ts";
 import {
@@ -48,23 +51,35 @@ export interface GatewayOptions {
   readonly onPluginTrap?: (plugin: string, reason: string) => void;
   /** How long connections of listeners that are gone may stay; 600 s, as in Envoy, if it is left out. */
   readonly listenerDrainMs?: number;
+  /** Listens at ports beside other threads, whatever the listeners say. */
+  readonly sharePorts?: boolean;
+  /** Beats while guests run. */
+  readonly heartbeat?: Heartbeat;
+  readonly createPlugins?: (host: PluginHost, words: PluginWords) => PluginRegistry;
 }
 
-/** A gateway that serves what its configuration says. */
-export interface Gateway {
-  readonly plugins: PluginRegistry;
+/** A gateway that serves what its configuration says, in however many threads. */
+export interface RunningGateway {
   /** What has to be done before a resource can be in effect: plugins run, ports are open. */
   readonly preparers: Preparers;
-  readonly clusters: ActiveClusters;
-  readonly stats: GatewayStats;
   /** The ports of the listeners, by name; a listener that could not be opened is not there. */
-  readonly listeners: ReadonlyMap<string, ActiveListener>;
+  readonly listeners: ReadonlyMap<string, OpenListener>;
   /** The configuration that is in effect. */
   readonly config: GatewayConfig | undefined;
+  /** What it counts and has open now. */
+  snapshot(): Promise<GatewaySnapshot>;
   /** Settles when everything that was set so far is in effect. */
   settled(): Promise<void>;
   /** Resolves when the last connection has ended after `signal`. */
   readonly closed: Promise<void>;
+}
+
+/** A gateway in this thread. */
+export interface Gateway extends RunningGateway {
+  readonly plugins: PluginRegistry;
+  readonly clusters: ActiveClusters;
+  readonly stats: GatewayStats;
+  readonly listeners: ReadonlyMap<string, ActiveListener>;
 }
 
 const defaultDrainMs = 10_000;
@@ -87,10 +102,12 @@ export function startGateway(options: GatewayOptions): Gateway {
     signal,
   });
   const { outside: heard, words } = createPluginWords(outside);
-  const plugins = createPluginRegistry(createPluginHost(heard), words);
+  const { createPlugins = createPluginRegistry, heartbeat, sharePorts } = options;
+  const plugins = createPlugins(createPluginHost(heard, { heartbeat }), words);
   const listeners = createActiveListeners({
     world: createWorld(clusters, stats, logs),
     drainMs: options.listenerDrainMs ?? defaultListenerDrainMs,
+    sharePorts,
     onUnused: keepPlugins,
   });
   const preparers = createPreparers(plugins, listeners);
@@ -112,6 +129,7 @@ export function startGateway(options: GatewayOptions): Gateway {
     get config() {
       return current;
     },
+    snapshot: async () => takeSnapshot({ stats, clusters, listeners: listeners.all }),
     async settled() {
       let seen: Promise<void>;
       do {

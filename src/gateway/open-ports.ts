@@ -1,6 +1,7 @@
 import { createServer, type Server, type Socket } from "node:net";
 import { getOrCreate } from "../get-or-create.ts";
 import { SystemError } from "../system-error.ts";
+import { canSharePorts } from "./concurrency.ts";
 import type { Listener } from "./gateway-config.ts";
 
 /** A port that is listened at, for the listener that serves there now. */
@@ -31,7 +32,8 @@ interface Entry {
   claims: number;
 }
 
-export function createOpenPorts(): OpenPorts {
+/** With `share` others may listen beside, whatever the listeners say. */
+export function createOpenPorts(share = false): OpenPorts {
   const entries = new Map<string, Entry>();
   let kept: ReadonlySet<string> = new Set();
   return {
@@ -51,7 +53,12 @@ export function createOpenPorts(): OpenPorts {
       if (entry.open?.accept) entry.open.accept(socket);
       else socket.resetAndDestroy();
     });
-    const entry: Entry = { server, opened: listen(server, listener), open: undefined, claims: 0 };
+    const entry: Entry = {
+      server,
+      opened: listen(server, share ? { ...listener, reusePort: true } : listener),
+      open: undefined,
+      claims: 0,
+    };
     entry.opened.then(
       (open) => {
         entry.open = open;
@@ -89,7 +96,7 @@ export function createOpenPorts(): OpenPorts {
 
 /** Any free port is another one for each listener. */
 function keyOf({ address, port, reusePort, name }: Listener): string {
-  return JSON.stringify([address, port, reusePort && canReusePort, ...(port === 0 ? [name] : [])]);
+  return JSON.stringify([address, port, reusePort && canSharePorts, ...(port === 0 ? [name] : [])]);
 }
 
 function listen(server: Server, { address, port, reusePort, name }: Listener): Promise<OpenPort> {
@@ -104,7 +111,7 @@ function listen(server: Server, { address, port, reusePort, name }: Listener): P
       ),
     );
     server.listen(
-      { host: address, port, backlog: 1024, ...(reusePort && canReusePort && { reusePort }) },
+      { host: address, port, backlog: 1024, ...(reusePort && canSharePorts && { reusePort }) },
       () => {
         const bound = server.address();
         resolve({ port: typeof bound === "object" && bound ? bound.port : port, accept: undefined });
@@ -112,7 +119,3 @@ function listen(server: Server, { address, port, reusePort, name }: Listener): P
     );
   });
 }
-
-const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
-/** Since Node 22.12. */
-const canReusePort = major > 22 || (major === 22 && minor >= 12);

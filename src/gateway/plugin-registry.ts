@@ -1,10 +1,9 @@
-import { readFile, stat } from "node:fs/promises";
-import type { Plugin, PluginHost, PluginModule } from "../proxy-wasm/index.ts";
+import type { Plugin, PluginHost } from "../proxy-wasm/index.ts";
 import { errorText, SystemError } from "../system-error.ts";
-import { dataBytes } from "./data-source.ts";
 import type { FilterConfig } from "./gateway-config.ts";
+import { createModuleFiles, type ModuleSource } from "./module-files.ts";
 import type { PluginWords } from "./plugin-words.ts";
-import { codeSource, pluginOptions } from "./wasm-options.ts";
+import { pluginOptions } from "./wasm-options.ts";
 
 export type WasmFilterConfig = Extract<FilterConfig, { readonly kind: "wasm" }>;
 
@@ -36,14 +35,12 @@ interface Entry {
   dropped: boolean;
 }
 
-interface KnownFile {
-  readonly key: string;
-  readonly module: Promise<PluginModule>;
-}
-
-export function createPluginRegistry(host: PluginHost, words: PluginWords): PluginRegistry {
+export function createPluginRegistry(
+  host: PluginHost,
+  words: PluginWords,
+  modules: ModuleSource = createModuleFiles(host),
+): PluginRegistry {
   const entries = new Map<WasmFilterConfig, Entry>();
-  const files = new Map<string, KnownFile>();
   let kept: ReadonlySet<WasmFilterConfig> = new Set();
   return {
     start(config, signal) {
@@ -95,33 +92,11 @@ export function createPluginRegistry(host: PluginHost, words: PluginWords): Plug
     const called = config.config!.name || name;
     try {
       const options = pluginOptions(name, config.config!);
-      const module = await loadModule(config.config!, called);
+      const module = await modules.load(config.config!, called);
       return words.during(() => host.start({ ...options, module }));
     } catch (error) {
       const code = error instanceof SystemError ? error.code : "plugin-start";
       throw new SystemError(code, `Unable to create Wasm plugin ${called}: ${errorText(error)}`, error);
-    }
-  }
-
-  async function loadModule(config: NonNullable<WasmFilterConfig["config"]["config"]>, name: string) {
-    const source = codeSource(config);
-    if (source.specifier.case !== "filename") return host.compile(dataBytes(source), name);
-    return loadFile(source.specifier.value);
-  }
-
-  /** Agents keep modules under paths of their digests; a file that changes in place is another module all the same. */
-  async function loadFile(path: string): Promise<PluginModule> {
-    try {
-      const { mtimeMs, size, ino } = await stat(path);
-      const key = `${mtimeMs} ${size} ${ino}`;
-      const known = files.get(path);
-      if (known?.key === key) return await known.module;
-      const module = readFile(path).then((bytes) => host.compile(bytes, path));
-      files.set(path, { key, module });
-      module.catch(() => files.delete(path));
-      return await module;
-    } catch (error) {
-      throw SystemError.from(error, "disk", `reading the module ${path}`);
     }
   }
 
@@ -140,12 +115,6 @@ export function createPluginRegistry(host: PluginHost, words: PluginWords): Plug
       entry.plugin?.close();
     }
     if (!dropped) return;
-    const paths = new Set([...entries.keys()].map(({ config }) => pathOf(config.config!)));
-    for (const path of files.keys()) if (!paths.has(path)) files.delete(path);
+    modules.keep([...entries.keys()].map(({ config }) => config.config!));
   }
-}
-
-function pathOf(config: NonNullable<WasmFilterConfig["config"]["config"]>): string | undefined {
-  const { specifier } = codeSource(config);
-  return specifier.case === "filename" ? specifier.value : undefined;
 }
