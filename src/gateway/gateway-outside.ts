@@ -23,7 +23,7 @@ export interface GatewayOutsideOptions {
   readonly clusters: ActiveClusters;
   readonly stores: Stores;
   readonly log: Log;
-  readonly logLevel: LogLevel;
+  readonly logLevel: () => LogLevel;
   /** What plugins write; left out, it goes to the log. */
   readonly onPluginLog?: (record: LogRecord) => void;
   /** A plugin that was serving has lost its Vm. */
@@ -46,7 +46,8 @@ export function createGatewayOutside(options: GatewayOutsideOptions): Outside {
     write(record);
   };
   return {
-    ...createLocalOutside({ stores, logLevel, log: note }),
+    ...createLocalOutside({ stores, log: note }),
+    logLevel,
     pluginLost: (plugin, reason) => options.onPluginTrap?.(plugin, words.explain(plugin, reason)),
     ...(options.property && { property: options.property }),
     httpCall: (call, done) => callOverCluster(clusters, call, done),
