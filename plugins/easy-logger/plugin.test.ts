@@ -28,7 +28,7 @@ describe("easy-logger", () => {
     ]);
     const chosen = startHost(module, { fields: ["status", "request_header.x-a", "route"] });
     run(chosen);
-    assert.deepEqual(chosen.logs, ['{"status":404,"request_header.x-a":"1","route":""}']);
+    assert.deepEqual(chosen.logs, ['{"status":404,"request_header.x-a":"1","route":null}']);
   });
 
   it("spreads samples evenly", () => {
