@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { before, describe, it } from "node:test";
 import fc from "fast-check";
 import { buildPlugin } from "../sdk/test/modules.ts";
+import { parseTestFile } from "../src/plugin/test-file.ts";
 import {
   compileModule,
   createLocalOutside,
@@ -155,17 +157,49 @@ function configurations(known: readonly string[]): fc.Arbitrary<string> {
   return value.map((each) => JSON.stringify(each));
 }
 
+/** Configurations from the plugin's cases, with something else in one place. */
+function changed(samples: readonly string[], known: readonly string[]): fc.Arbitrary<string> {
+  return fc.tuple(fc.constantFrom(...samples), fc.nat(), configurations(known)).map(([sample, at, text]) => {
+    const root: unknown = { root: JSON.parse(sample) };
+    const places = placesIn(root);
+    const [parent, key] = places[at % places.length]!;
+    parent[key] = JSON.parse(text);
+    return JSON.stringify((root as { root: unknown }).root);
+  });
+}
+
+/** Every member and element in a value, at any depth. */
+function placesIn(value: unknown): [Record<string, unknown>, string][] {
+  if (typeof value !== "object" || value === null) return [];
+  const parent = value as Record<string, unknown>;
+  return Object.keys(parent).flatMap((key): [Record<string, unknown>, string][] => [
+    [parent, key],
+    ...placesIn(parent[key]),
+  ]);
+}
+
+/** The configurations of a plugin's files with cases that are JSON objects. */
+function readSamples(name: string): string[] {
+  const folder = new URL(`${name}/test/`, import.meta.url);
+  const files = readdirSync(folder).filter((file) => file.endsWith(".yaml"));
+  const cases = files.flatMap(
+    (file) => parseTestFile(readFileSync(new URL(file, folder), "utf8"), file).tests?.cases ?? [],
+  );
+  return [...new Set(cases.map(({ config }) => config).filter((config) => config.startsWith("{")))];
+}
+
 /** Valid JSON, JSON with something wrong in it, and any bytes. */
-function texts(known: readonly string[]): fc.Arbitrary<Uint8Array> {
+function texts(samples: readonly string[], known: readonly string[]): fc.Arbitrary<Uint8Array> {
+  const valid = fc.oneof({ weight: 3, arbitrary: changed(samples, known) }, configurations(known));
   const broken = fc
-    .tuple(configurations(known), fc.nat(), fc.uint8Array({ maxLength: 3 }))
-    .map(([text, at, bytes]) => {
+    .tuple(valid, fc.nat(), fc.uint8Array({ maxLength: 3 }))
+    .map(([text, at, bytes]): Uint8Array => {
       const source = Buffer.from(text);
       const place = at % (source.length + 1);
       return Buffer.concat([source.subarray(0, place), bytes, source.subarray(place + 1)]);
     });
   return fc.oneof(
-    { weight: 6, arbitrary: configurations(known).map((text): Uint8Array => Buffer.from(text)) },
+    { weight: 6, arbitrary: valid.map((text): Uint8Array => Buffer.from(text)) },
     { weight: 2, arbitrary: broken },
     fc.uint8Array({ maxLength: 100 }),
   );
@@ -247,12 +281,16 @@ for (const [name, known] of Object.entries(words))
 
     it("starts, or says why not, and serves any request", () => {
       fc.assert(
-        fc.property(texts(known), fc.array(exchanges(known), { maxLength: 3 }), (text, requests) => {
-          const plugin = start(text);
-          if (!plugin) return;
-          for (const each of [usual, ...requests]) serve(plugin, each);
-          plugin.close();
-        }),
+        fc.property(
+          texts(readSamples(name), known),
+          fc.array(exchanges(known), { maxLength: 3 }),
+          (text, requests) => {
+            const plugin = start(text);
+            if (!plugin) return;
+            for (const each of [usual, ...requests]) serve(plugin, each);
+            plugin.close();
+          },
+        ),
         { numRuns: fuzzRuns(300) },
       );
     });
