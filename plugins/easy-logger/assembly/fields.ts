@@ -1,6 +1,6 @@
 import { clusterName, HeaderMap, requestHeaders, responseHeaders, routeName } from "../../../sdk/assembly";
 import { Field } from "./field";
-import { BodyField, HeaderField, HeadersField, StatusField } from "./message-fields";
+import { BodyField, GrpcStatusField, HeaderField, HeadersField, StatusField } from "./message-fields";
 import { DurationField, FlagsField, IntegerField, RenamedField, TextField, TimeField } from "./property-fields";
 import { Redaction } from "./redaction";
 
@@ -36,12 +36,12 @@ const INTEGERS = [
   ["request_total_size", "request.total_size"],
   ["response_size", "response.size"],
   ["response_total_size", "response.total_size"],
-  ["grpc_status", "response.grpc_status"],
   ["attempts", "upstream.request_attempt_count"],
 ];
 
 const OTHERS = [
   "status",
+  "grpc_status",
   "time",
   "duration",
   "upstream_duration",
@@ -78,6 +78,7 @@ export function createField(name: string, redaction: Redaction): Field | null {
   const integer = find(INTEGERS, name);
   if (integer != "") return new IntegerField(name, integer);
   if (name == "status") return new StatusField(name);
+  if (name == "grpc_status") return new GrpcStatusField(name);
   if (name == "time") return new TimeField(name);
   if (name == "duration") return new DurationField(name, "request.duration");
   if (name == "upstream_duration") return new DurationField(name, "response.backend_latency");

@@ -61,6 +61,18 @@ export class StatusField extends Field {
   }
 }
 
+/** The status of a gRPC call. Of any other response Envoy makes one up from the HTTP status. */
+export class GrpcStatusField extends Field {
+  private code: Property = new Property(["response", "grpc_status"]);
+
+  json(exchange: Exchange): string {
+    const type = responseHeaders.get("content-type");
+    if (type === null || !type.toLowerCase().startsWith("application/grpc")) return "null";
+    const code = this.code.integer(-1);
+    return code < 0 ? "null" : code.toString();
+  }
+}
+
 /** A body as text, redacted. */
 export class BodyField extends Field {
   constructor(

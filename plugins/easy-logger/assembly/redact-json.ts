@@ -3,8 +3,12 @@ import { bytesOf, parseJson } from "../../../sdk/assembly";
 /** What stands in the place of a value that nobody is to read. */
 export const REDACTED = "[redacted]";
 
-// A logged body may be cut anywhere, so that it is no JSON any more, and has to be redacted all the same. So the text is
-// not parsed: a string with a colon behind it is a name, and what follows up to the member's end is its value.
+// A logged body may be cut anywhere or be broken, so that it is no JSON, and has to be redacted all the same. So the text is
+// not parsed: every quotation mark may begin a name; where a colon stands behind that, what follows up to the member's end
+// is its value.
+
+/** No name of a field is longer, in characters as they are written. */
+const MAX_NAME: i32 = 200;
 
 /** Replaces the values of members with these names, which are in lower case. */
 export function redactMembers(text: string, names: Set<string>): string {
@@ -16,10 +20,10 @@ export function redactMembers(text: string, names: Set<string>): string {
       at++;
       continue;
     }
-    const end = endOfString(text, at);
+    const end = endOfString(text, at, at + MAX_NAME);
     const colon = skipSpace(text, end);
     if (colon >= text.length || text.charCodeAt(colon) != 0x3a || !isHidden(text, at, end, names)) {
-      at = end;
+      at++;
       continue;
     }
     const value = skipSpace(text, colon + 1);
@@ -39,15 +43,16 @@ function isHidden(text: string, start: i32, end: i32, names: Set<string>): bool 
   return name === null || names.has(name.text().toLowerCase());
 }
 
-/** Index behind the string that begins here. */
-function endOfString(text: string, start: i32): i32 {
+/** Index behind the string that begins here, or `limit` if it does not end before. */
+function endOfString(text: string, start: i32, limit: i32): i32 {
+  const end = min(limit, text.length);
   let at = start + 1;
-  while (at < text.length) {
+  while (at < end) {
     const unit = text.charCodeAt(at);
     if (unit == 0x22) return at + 1;
     at += unit == 0x5c ? 2 : 1;
   }
-  return text.length;
+  return end;
 }
 
 /** Index behind the value that begins here: a string, a list or object with all that is in it, or a word. */
@@ -57,7 +62,7 @@ function endOfValue(text: string, start: i32): i32 {
   while (at < text.length) {
     const unit = text.charCodeAt(at);
     if (unit == 0x22) {
-      at = endOfString(text, at);
+      at = endOfString(text, at, text.length);
       if (depth == 0) return at;
       continue;
     }
