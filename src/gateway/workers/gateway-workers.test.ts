@@ -152,13 +152,13 @@ test("a guest that does not return is named, and its worker replaced", async (t)
   const loops = guestModule({ callbacks: { on_request_body: ["loop"] } });
   const configOf = (port: number) =>
     receive(base(upstream.port, ["p"])(port), "extensionConfig", [pluginResource("p", loops)]);
-  const line = await replaceOne(t, configOf, { stuckMs: 400 }, async ({ port }) => {
+  const line = await replaceOne(t, configOf, { stuckMs: 1000 }, async ({ port }) => {
     const socket = connect(port, "127.0.0.1");
     socket.write("POST / HTTP/1.1\r\nhost: a.com\r\ncontent-length: 1\r\n\r\nx");
     socket.on("error", () => {});
     await once(socket, "close");
   });
-  assert.match(line, /did not return to its event loop within 400 ms while plugin p ran/);
+  assert.match(line, /did not return to its event loop within 1000 ms while plugin p ran/);
 });
 
 test("a worker without memory is replaced", async (t) => {
@@ -181,7 +181,7 @@ test("a worker with an error that nobody caught is replaced", async (t) => {
 test("a plugin that does not start is refused before a configuration has it, and costs no connection", async (t) => {
   const upstream = await runUpstream(t, (_, response) => response.end("ok"));
   const { gateway, port, workers, trials, config } = await runWorkers(t, base(upstream.port, ["p"]), {
-    stuckMs: 400,
+    stuckMs: 1000,
   });
   const configWith = (code: Uint8Array) =>
     receive(config.value!, "extensionConfig", [pluginResource("p", code)]);
@@ -195,7 +195,7 @@ test("a plugin that does not start is refused before a configuration has it, and
     /Unable to create Wasm plugin p: .*broken Wasm module/,
   );
   const hangs = guestModule({ callbacks: { on_configure: ["loop"] } });
-  await assert.rejects(start(hangs), /did not return to its event loop within 400 ms while plugin p ran/);
+  await assert.rejects(start(hangs), /did not return to its event loop within 1000 ms while plugin p ran/);
   await until("plugins can be tried again", () => trials.length === 2);
   const good = guestModule({ callbacks: { on_request_headers: [{ give: 0 }] } });
   await start(good);
