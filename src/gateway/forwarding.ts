@@ -58,6 +58,8 @@ export class Forwarding implements UpstreamEvents {
   private bodyBytes = 0;
   private trailers: HeaderMap | undefined;
   private requestEnded = false;
+  /** As it was begun: a body that turns out to be empty is one. */
+  private endsWithHeaders = false;
   private keepsBody: boolean;
   private tried: Set<Endpoint> | undefined;
   private timer: NodeJS.Timeout | undefined;
@@ -91,6 +93,7 @@ export class Forwarding implements UpstreamEvents {
       return;
     }
     use.requests++;
+    this.endsWithHeaders = endOfStream;
     if (endOfStream) this.endRequest();
     this.attempt();
   }
@@ -195,7 +198,7 @@ export class Forwarding implements UpstreamEvents {
 
   private send(stream: UpstreamStream): void {
     this.stream = stream;
-    const hasBody = this.bodyBytes > 0 || !this.requestEnded || this.trailers !== undefined;
+    const hasBody = !this.endsWithHeaders;
     stream.sendHeaders(this.headers!, !hasBody);
     if (!hasBody) return;
     const { body, trailers } = this;
@@ -251,11 +254,9 @@ export class Forwarding implements UpstreamEvents {
 
   private expire(reply: GatewayReply): void {
     if (this.isOver) return;
-    const { responseBegan } = this;
     this.finish();
     this.abandon();
-    if (responseBegan) this.owner.onCut({ reason: "local reset", transport: undefined, beforeSent: false });
-    else this.owner.onFailure(reply);
+    this.owner.onFailure(reply);
   }
 
   /** Tries again if it may. `isSettled`: nothing more comes of the attempt before. */

@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { createServer as createTlsServer, type TLSSocket } from "node:tls";
+import { detectProtocol } from "./detect-protocol.ts";
 import type { DownstreamConnection } from "./downstream.ts";
 import type { FilterChain } from "./gateway-config.ts";
 import type { StreamPlan, StreamWorld } from "./http-stream.ts";
@@ -140,7 +141,7 @@ export function serveListener({ port, chains, world, onChainUnused }: ServeOptio
     if (plain) {
       connections.set(socket, describe(socket, undefined));
       count(plain, socket);
-      plain.http1.accept(socket);
+      serve(socket, plain);
     } else tls.emit("connection", socket);
   }
 
@@ -162,7 +163,14 @@ export function serveListener({ port, chains, world, onChainUnused }: ServeOptio
     connections.set(socket, describe(socket, { version, serverName, isMutual: socket.authorized }));
     count(chain, socket);
     if (socket.alpnProtocol === "h2") chain.http2.accept(socket);
-    else chain.http1.accept(socket);
+    else if (socket.alpnProtocol) chain.http1.accept(socket);
+    else serve(socket, chain);
+  }
+
+  function serve(socket: Socket, chain: ServedChain): void {
+    const { codec, idleTimeoutMs } = chain.planned.plan.http;
+    if (codec === "auto") detectProtocol(socket, idleTimeoutMs, (protocol) => chain[protocol].accept(socket));
+    else chain[codec].accept(socket);
   }
 
   function chainFor(serverName: string): ServedChain | undefined {
