@@ -27,6 +27,7 @@ import { createPluginRegistry, type PluginRegistry, type WasmFilterConfig } from
 import { createPluginWords, type PluginWords } from "./plugin-words.ts";
 import type { Preparers } from "./prepare-updates.ts";
 import type { ActiveListener, PlannedChain } from "./serve-listener.ts";
+import { createSharedBuckets } from "./shared-buckets.ts";
 import {
   createFilterMaker,
   planStreams,
@@ -49,7 +50,7 @@ export interface GatewayOptions {
   readonly onPluginLog?: (record: LogRecord) => void;
   /** How long connections of listeners that are gone may stay; 600 s, as in Envoy, if it is left out. */
   readonly listenerDrainMs?: number;
-  /** Listens at ports beside other threads, whatever the listeners say. */
+  /** Listens at ports beside other threads, whatever the listeners say, and counts with them what routes limit. */
   readonly sharePorts?: boolean;
   /** Beats while guests run. */
   readonly heartbeat?: Heartbeat;
@@ -86,13 +87,14 @@ const defaultListenerDrainMs = 600_000;
 export function startGateway(options: GatewayOptions): Gateway {
   const { log, signal } = options;
   const stats = createGatewayStats();
+  const stores = options.stores ?? createStores();
   const logs = createAccessLogs();
   const clusters = createActiveClusters(options.balancerOf ?? createRoundRobin, (cluster) =>
     upstreamTls(cluster, (latest ?? options.config.value)?.secrets ?? new Map()),
   );
   const outside = createGatewayOutside({
     clusters,
-    stores: options.stores ?? createStores(),
+    stores,
     log,
     logLevel: options.pluginLogLevel ?? LogLevel.Info,
     onPluginLog: options.onPluginLog,
@@ -102,7 +104,10 @@ export function startGateway(options: GatewayOptions): Gateway {
   const { createPlugins = createPluginRegistry, heartbeat, sharePorts } = options;
   const plugins = createPlugins(createPluginHost(heard, { heartbeat }), words);
   const listeners = createActiveListeners({
-    world: createWorld(clusters, stats, logs),
+    world: {
+      ...createWorld(clusters, stats, logs),
+      ...(sharePorts && { buckets: createSharedBuckets(stores) }),
+    },
     drainMs: options.listenerDrainMs ?? defaultListenerDrainMs,
     sharePorts,
     onUnused: keepPlugins,

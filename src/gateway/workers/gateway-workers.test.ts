@@ -6,7 +6,13 @@ import { Worker } from "node:worker_threads";
 import { runUpstream } from "../../../test/peers/gateway.ts";
 import { guestModule } from "../../../test/peers/guest-module.ts";
 import { freePort } from "../../../test/peers/ports.ts";
-import { pluginResource, receive, slotListener, staticCluster } from "../../../test/peers/received-config.ts";
+import {
+  pluginResource,
+  rateLimitResource,
+  receive,
+  slotListener,
+  staticCluster,
+} from "../../../test/peers/received-config.ts";
 import { get } from "../../../test/peers/request.ts";
 import { until } from "../../../test/peers/until.ts";
 import { type Log, silentLog } from "../../log.ts";
@@ -237,6 +243,19 @@ test("a plugin's data, queues and metrics are the same in all workers", async (t
     return metric && "value" in metric && metric.value === BigInt(1001 * manyConnections);
   });
   assert.equal(Buffer.from(stores.sharedData("test").get("last")!.value).toString(), "there");
+});
+
+test("what a token bucket lets pass is counted over all workers", async (t) => {
+  const upstream = await runUpstream(t, (_, response) => response.end("ok"));
+  const configOf = (port: number) =>
+    receive(base(upstream.port, ["limit"])(port), "extensionConfig", [rateLimitResource("limit", 7)]);
+  const { port } = await runWorkers(t, configOf);
+  const sockets = await openConnections(t, port, manyConnections);
+  // Each has asked once already.
+  for (const socket of sockets) assert.match(await ask(socket, "/"), /^HTTP\/1.1 429/);
+  const { port: other } = await runWorkers(t, configOf);
+  const answers = await Promise.all(Array.from({ length: manyConnections }, () => get(other, "/", "a.com")));
+  assert.equal(answers.filter(({ status }) => status === 200).length, 7);
 });
 
 test("at the end each worker's requests are answered, no connection is accepted, and all are gone", async (t) => {
