@@ -22,7 +22,7 @@ export interface GatewayOutsideOptions {
   readonly clusters: ActiveClusters;
   readonly stores: Stores;
   readonly log: Log;
-  readonly logLevel: LogLevel;
+  readonly logLevel: () => LogLevel;
   /** What plugins write; left out, it goes to the log. */
   readonly onPluginLog?: (record: LogRecord) => void;
   readonly property?: (path: readonly string[]) => PropertyValue | undefined;
@@ -38,7 +38,8 @@ export function createGatewayOutside(options: GatewayOutsideOptions): Outside {
   const redis = createRedisCalls(options);
   const write = options.onPluginLog ?? ((record: LogRecord) => writeRecord(log, record));
   return {
-    ...createLocalOutside({ stores, logLevel, log: write }),
+    ...createLocalOutside({ stores, log: write }),
+    logLevel,
     ...(options.property && { property: options.property }),
     httpCall: (call, done) => callOverCluster(clusters, call, done),
     grpcCall: (call, events) => {

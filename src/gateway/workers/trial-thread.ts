@@ -5,7 +5,7 @@ import {
   createPluginHost,
   type PluginOptions,
 } from "../../proxy-wasm/index.ts";
-import { emptySnapshot } from "../gateway-snapshot.ts";
+import { emptySnapshot } from "../empty-snapshot.ts";
 import { createPluginWords } from "../plugin-words.ts";
 import { startBeat } from "./beat.ts";
 import type { MainMessage, WorkerMessage, WorkerStart } from "./messages.ts";

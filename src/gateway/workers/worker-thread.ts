@@ -1,7 +1,8 @@
 import { Worker } from "node:worker_threads";
 import type { Log } from "../../log.ts";
 import { errorText, SystemError } from "../../system-error.ts";
-import { emptySnapshot, type GatewaySnapshot } from "../gateway-snapshot.ts";
+import { emptySnapshot } from "../empty-snapshot.ts";
+import type { GatewaySnapshot } from "../gateway-snapshot.ts";
 import { createBeatMemory, runningIn, watchBeat } from "./beat.ts";
 import type { MainMessage, WorkerMessage, WorkerRequest, WorkerStart } from "./messages.ts";
 import { fromWire } from "./wire-error.ts";

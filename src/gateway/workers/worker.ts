@@ -55,7 +55,7 @@ port.on("message", (message: MainMessage) => {
   }
 });
 void gateway.closed.then(() => {
-  post({ kind: "last", snapshot: takeSnapshot(gateway) });
+  post({ kind: "last", snapshot: takeSnapshot(gateway, start.worker) });
   beat.stop();
   port.close();
 });
@@ -63,7 +63,7 @@ void gateway.closed.then(() => {
 async function answer(id: number, request: WorkerRequest): Promise<void> {
   try {
     await carryOut(request);
-    post({ kind: "answer", id, snapshot: takeSnapshot(gateway) });
+    post({ kind: "answer", id, snapshot: takeSnapshot(gateway, start.worker) });
   } catch (error) {
     post({ kind: "failure", id, error: toWire(error) });
   }
@@ -73,7 +73,8 @@ async function carryOut(request: WorkerRequest): Promise<void> {
   if (request.kind === "apply") {
     config.set(applyUpdates(config.value ?? emptyConfig, request.updates));
     await gateway.settled();
-  } else if (request.kind === "prepare") {
+  } else if (request.kind === "control") await gateway.control(request.action);
+  else if (request.kind === "prepare") {
     const claim = new AbortController();
     claims.set(request.claim, claim);
     await prepare(request.what, claim.signal);
