@@ -52,11 +52,15 @@ export function takeSnapshot(
   return {
     stats: [...stats.snapshot(worker), ...clusterScopes(clusters)],
     hosts: hostsOf(clusters),
-    listeners: Object.fromEntries(
-      [...listeners].map(([name, { port, connectionCount }]) => [name, { port, connectionCount }]),
-    ),
+    listeners: openListeners(listeners),
     plugins: Object.fromEntries(started),
   };
+}
+
+/** What is open, as plain data. */
+export function openListeners(listeners: ReadonlyMap<string, OpenListener>): GatewaySnapshot["listeners"] {
+  const plain = ({ port, connectionCount }: OpenListener) => ({ port, connectionCount });
+  return Object.fromEntries([...listeners].map(([name, open]) => [name, plain(open)]));
 }
 
 function hostsOf(clusters: Gateway["clusters"]): GatewaySnapshot["hosts"] {

@@ -55,7 +55,7 @@ const defaultHeapMb = 1024;
 const endMs = 2000;
 const answerMs = 1000;
 /** What a worker has counted since is lost with it. */
-const pollMs = 2000;
+const pollMs = 10_000;
 
 /**
  * Starts a gateway whose traffic is served by threads that share its ports, beside one in which plugins are tried. Each is
@@ -187,9 +187,8 @@ export function startGatewayWorkers(options: GatewayWorkersOptions): RunningGate
 
 /** The listeners that every worker has said to have open. */
 function openInAll(threads: readonly WorkerThread[]): ReadonlyMap<string, OpenListener> {
-  const all = threads.map(({ latest }) => latest.listeners);
-  const { listeners } = mergeSnapshots(threads.map(({ latest }) => latest));
-  return new Map(Object.entries(listeners).filter(([name]) => all.every((open) => open[name])));
+  const [first, ...others] = threads.map(({ listeners }) => listeners);
+  return new Map(Object.entries(first ?? {}).filter(([name]) => others.every((open) => open[name])));
 }
 
 /** The next worker in its place starts the plugin by itself. */

@@ -17,7 +17,7 @@ export interface WorkerStart {
   readonly worker: number;
 }
 
-/** What the main thread asks for. Each answer is a snapshot. */
+/** What the main thread asks for. */
 export type WorkerRequest =
   /** The answer comes when all of it is in effect. */
   | { readonly kind: "apply"; readonly updates: readonly ConfigUpdate[] }
@@ -43,15 +43,17 @@ export type MainMessage =
   | { readonly kind: "stop" };
 
 export type WorkerMessage =
-  | { readonly kind: "answer"; readonly id: number; readonly snapshot: GatewaySnapshot }
+  | { readonly kind: "answer"; readonly id: number }
   | { readonly kind: "failure"; readonly id: number; readonly error: WireError }
   /** The main thread compiles modules, once for all. `config` is the encoded `PluginConfig`. */
   | { readonly kind: "compile"; readonly id: number; readonly name: string; readonly config: Uint8Array }
   | { readonly kind: "log"; readonly level: LogMethod; readonly fields: object; readonly message: string }
   /** The plugin that a number in the beat stands for. */
   | { readonly kind: "plugin"; readonly id: number; readonly name: string }
-  /** What it has counted, before it ends. */
-  | { readonly kind: "last"; readonly snapshot: GatewaySnapshot };
+  /** What it has open, after a change. */
+  | { readonly kind: "open"; readonly listeners: GatewaySnapshot["listeners"] }
+  /** What it has counted: before the answer, or before it ends. */
+  | { readonly kind: "counted"; readonly snapshot: GatewaySnapshot };
 
 export type LogMethod = Exclude<keyof Log, "child">;
 

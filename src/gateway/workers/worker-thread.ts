@@ -10,11 +10,13 @@ import { fromWire } from "./wire-error.ts";
 /** A worker, as the main thread has it. */
 export interface WorkerThread {
   /** @throws SystemError what the worker says; WorkerEnded when it ended before it said anything */
-  request(request: WorkerRequest): Promise<GatewaySnapshot>;
+  request(request: WorkerRequest): Promise<void>;
   /** What was got ready for this claim may go. */
   release(claim: number): void;
-  /** What it said last. */
+  /** What it had counted and open when it was asked last. */
   readonly latest: GatewaySnapshot;
+  /** What it has open. */
+  readonly listeners: GatewaySnapshot["listeners"];
   /** Why it ended: empty after `stop`. */
   readonly ended: Promise<string>;
   /** Ends it when its connections have, or when `limitMs` is over. */
@@ -52,7 +54,7 @@ export class WorkerEnded extends SystemError {
 }
 
 interface Waiting {
-  resolve(snapshot: GatewaySnapshot): void;
+  resolve(): void;
   reject(error: Error): void;
 }
 
@@ -67,6 +69,7 @@ export function startWorkerThread(options: WorkerThreadOptions): WorkerThread {
   const waiting = new Map<number, Waiting>();
   const plugins = new Map<number, string>();
   let latest = emptySnapshot;
+  let { listeners } = emptySnapshot;
   let lastId = 0;
   let reason = "it ended by itself";
   let plugin: string | undefined;
@@ -101,6 +104,9 @@ export function startWorkerThread(options: WorkerThreadOptions): WorkerThread {
     get latest() {
       return latest;
     },
+    get listeners() {
+      return listeners;
+    },
     ended,
     stop(limitMs) {
       reason = "";
@@ -111,10 +117,9 @@ export function startWorkerThread(options: WorkerThreadOptions): WorkerThread {
   };
 
   function hear(message: WorkerMessage): void {
-    if ("snapshot" in message) latest = message.snapshot;
     switch (message.kind) {
       case "answer":
-        take(message.id)?.resolve(message.snapshot);
+        take(message.id)?.resolve();
         break;
       case "failure":
         take(message.id)?.reject(fromWire(message.error));
@@ -124,6 +129,12 @@ export function startWorkerThread(options: WorkerThreadOptions): WorkerThread {
         break;
       case "log":
         log[message.level](message.fields, message.message);
+        break;
+      case "open":
+        listeners = message.listeners;
+        break;
+      case "counted":
+        latest = message.snapshot;
         break;
       case "plugin":
         plugins.set(message.id, message.name);

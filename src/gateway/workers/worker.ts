@@ -6,7 +6,7 @@ import { createWatchable } from "../../watchable.ts";
 import { emptyConfig } from "../apply-response.ts";
 import { startGateway } from "../gateway.ts";
 import type { GatewayConfig } from "../gateway-config.ts";
-import { takeSnapshot } from "../gateway-snapshot.ts";
+import { openListeners, takeSnapshot } from "../gateway-snapshot.ts";
 import { createPluginRegistry } from "../plugin-registry.ts";
 import { startBeat } from "./beat.ts";
 import { applyUpdates } from "./config-updates.ts";
@@ -55,7 +55,7 @@ port.on("message", (message: MainMessage) => {
   }
 });
 void gateway.closed.then(() => {
-  post({ kind: "last", snapshot: takeSnapshot(gateway, start.worker) });
+  postCounted();
   beat.stop();
   port.close();
 });
@@ -63,7 +63,7 @@ void gateway.closed.then(() => {
 async function answer(id: number, request: WorkerRequest): Promise<void> {
   try {
     await carryOut(request);
-    post({ kind: "answer", id, snapshot: takeSnapshot(gateway, start.worker) });
+    post({ kind: "answer", id });
   } catch (error) {
     post({ kind: "failure", id, error: toWire(error) });
   }
@@ -73,12 +73,18 @@ async function carryOut(request: WorkerRequest): Promise<void> {
   if (request.kind === "apply") {
     config.set(applyUpdates(config.value ?? emptyConfig, request.updates));
     await gateway.settled();
-  } else if (request.kind === "control") await gateway.control(request.action);
+    post({ kind: "open", listeners: openListeners(gateway.listeners) });
+  } else if (request.kind === "snapshot") postCounted();
+  else if (request.kind === "control") await gateway.control(request.action);
   else if (request.kind === "prepare") {
     const claim = new AbortController();
     claims.set(request.claim, claim);
     await prepare(request.what, claim.signal);
   }
+}
+
+function postCounted(): void {
+  post({ kind: "counted", snapshot: takeSnapshot(gateway, start.worker) });
 }
 
 async function prepare(what: Preparation, signal: AbortSignal): Promise<void> {
