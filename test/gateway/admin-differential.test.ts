@@ -28,6 +28,7 @@ before(async () => {
     );
   for (const { admin } of sides())
     await until("the broken listener was refused", async () => (await pages(admin)).rejections === 1);
+  for (const { admin } of sides()) await get(admin, "/stats?filter=nothing");
   for (const side of sides()) await sendTraffic(side);
   for (const { admin } of sides())
     await until("an interval of histograms has ended", async () => {
@@ -97,9 +98,9 @@ const difference = (a: readonly string[], b: readonly string[]) => {
   return [...new Set(a)].filter((item) => !known.has(item)).sort();
 };
 
-/** What Envoy has of its bootstrap and build, and a gateway that has none of it has not. */
+/** What Envoy has of its bootstrap and build, and a gateway that has none of it has not; intervals, which end at any moment. */
 const ofEnvoyOnly =
-  /\.bootstrap\.(?!node\.(id|cluster|user_agent))|\.static_clusters|\.static_endpoint_configs|WASMLINE_ECDS_REMOVALS|\.type_urls\[\]|_policy\.retry_back_off|user_agent_build_version\.version\.patch|=\[\]$/;
+  /\.bootstrap\.(?!node\.(id|cluster|user_agent))|\.static_clusters|\.static_endpoint_configs|WASMLINE_ECDS_REMOVALS|\.type_urls\[\]|_policy\.retry_back_off|user_agent_build_version\.version\.patch|\.intervals?(\[|:)|=\[\]$/;
 
 suite("pages of JSON have Envoy's shapes", () => {
   for (const path of [
@@ -269,6 +270,22 @@ test("figures that the traffic decides have Envoy's values", async () => {
   const [envoy, gateway] = [await readStats(pair.envoy.admin), await readStats(pair.gateway.admin)];
   const of = (stats: ReadonlyMap<string, string>) => exactNames.map((name) => `${name}: ${stats.get(name)}`);
   assert.deepEqual(of(gateway), of(envoy));
+});
+
+test("metrics of plugins have Envoy's names and values", async () => {
+  const read = async ({ admin }: PairSide) => {
+    const { body } = await get(admin, "/stats/prometheus?filter=wasmcustom");
+    // Histograms are not reset, and have the requests before the traffic in them.
+    return body
+      .split("\n")
+      .map((line) => (line.startsWith("pair_times") ? line.slice(0, line.lastIndexOf(" ")) : line));
+  };
+  const counters = async ({ admin }: PairSide) =>
+    (await get(admin, "/stats?filter=wasmcustom&type=Counters")).body;
+  assert.equal(await counters(pair.gateway), await counters(pair.envoy));
+  const gateway = await read(pair.gateway);
+  assert.ok(gateway.includes("pair_level{} 40") && gateway.includes('pair_times_bucket{le="+Inf"}'));
+  assert.deepEqual(gateway, await read(pair.envoy));
 });
 
 test("filters choose the same figures", async () => {

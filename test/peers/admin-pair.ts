@@ -30,6 +30,7 @@ import {
   type SnapshotResource,
 } from "../../src/xds/snapshot.ts";
 import { typeUrls } from "../../src/xds/type-urls.ts";
+import { buildGuest } from "../guests/build-guests.ts";
 import { makeCertificate } from "./certificate.ts";
 import { requirePeers } from "./peers.ts";
 import { freePort } from "./ports.ts";
@@ -69,6 +70,7 @@ const gatewayId = "embedded";
 
 export async function startAdminPair(options: PairOptions): Promise<AdminPair> {
   const { envoy } = await requirePeers();
+  await buildGuest("probe-0-2-1");
   const directory = await mkdtemp(join(tmpdir(), "wasmline-admin-"));
   const { certificate, key } = makeCertificate(directory, "pair");
   const pem = { certificate: await readFile(certificate), key: await readFile(key) };
@@ -167,7 +169,7 @@ function snapshotOf(parts: SnapshotParts, ports: PairPorts): Snapshot {
     [typeUrls.cluster, [staticCluster("dead", deadPort), edsCluster("up")]],
     [typeUrls.endpoints, [assignment("up", upstreamPort)]],
     [typeUrls.secret, [secret("pair", pem)]],
-    [typeUrls.extensionConfig, [extension("plugin", plugin)]],
+    [typeUrls.extensionConfig, [extension("plugin", teapot, plugin), extension("meter", meter, metering)]],
     [
       typeUrls.listener,
       [
@@ -234,9 +236,28 @@ function teapotFor(host: string): string {
   return JSON.stringify({ _rules_: [{ _match_domain_: [host], status_code: 418 }] });
 }
 
-const guest = fileURLToPath(new URL("../../build/plugins/custom-response.wasm", import.meta.url));
+const built = (path: string) => fileURLToPath(new URL(`../../build/${path}.wasm`, import.meta.url));
+const teapot = built("plugins/custom-response");
+const meter = built("guests/probe-0-2-1");
 
-function extension(name: string, configuration: string): SnapshotResource {
+/** Of each kind of metric one, for each request. */
+const metering = JSON.stringify({
+  on_request_headers: [
+    ...[
+      "define_metric, 0, pair.requests",
+      "define_metric, 1, pair_level",
+      "define_metric, 2, pair_times",
+    ].flatMap((call, kind) => [
+      call.split(", ").map((part) => (/^\d$/.test(part) ? Number(part) : part)),
+      ["keep", `m${kind}`],
+    ]),
+    ["increment_metric", "$m0", 2],
+    ["record_metric", "$m1", 40],
+    ["record_metric", "$m2", 7],
+  ],
+});
+
+function extension(name: string, filename: string, configuration: string): SnapshotResource {
   return resource(TypedExtensionConfigSchema, name, {
     name,
     typed_config: {
@@ -244,7 +265,7 @@ function extension(name: string, configuration: string): SnapshotResource {
       config: {
         name,
         configuration: { "@type": "type.googleapis.com/google.protobuf.StringValue", value: configuration },
-        vm_config: { runtime: "envoy.wasm.runtime.v8", code: { local: { filename: guest } } },
+        vm_config: { runtime: "envoy.wasm.runtime.v8", code: { local: { filename } } },
       },
     },
   });
@@ -288,6 +309,7 @@ function connection(name: string): JsonObject {
     rds: { config_source: ads, route_config_name: "routes" },
     http_filters: [
       { name: "plugin", config_discovery: { config_source: ads, type_urls } },
+      { name: "meter", config_discovery: { config_source: ads, type_urls } },
       {
         name: "envoy.filters.http.router",
         typed_config: { "@type": any("filters.http.router.v3.Router") },

@@ -2,9 +2,10 @@ import type { AdminOptions } from "../admin.ts";
 import { emptyConfig } from "../apply-response.ts";
 import { configScopes } from "../stats/config-scopes.ts";
 import { createConfigUpdates } from "../stats/config-updates.ts";
-import { pluginMetrics } from "../stats/plugin-metrics.ts";
+import { pluginMetrics, resetPluginCounters } from "../stats/plugin-metrics.ts";
 import { serverScopes } from "../stats/server-scopes.ts";
 import { mergeStats, type StatsSnapshot } from "../stats/stats-snapshot.ts";
+import { zeroScopes } from "../stats/zero-scopes.ts";
 import { certificateScopes, daysUntilExpiry } from "./certs-page.ts";
 import { serverStates } from "./server-info.ts";
 import type { ServerState } from "./server-state.ts";
@@ -34,6 +35,7 @@ export function createAllStats(options: AdminOptions, server: ServerState): AllS
       };
       return mergeStats([
         stats,
+        zeroScopes(current),
         configScopes(current, updates, { isConnected: isConnected(), openListeners: open.length, threads }),
         certificateScopes(current),
         serverScopes(program),
@@ -42,6 +44,7 @@ export function createAllStats(options: AdminOptions, server: ServerState): AllS
     },
     async reset() {
       updates.reset();
+      resetPluginCounters(gateway.stores.metrics);
       await gateway.control({ kind: "reset-counters" });
     },
   };

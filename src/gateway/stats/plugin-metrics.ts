@@ -1,5 +1,5 @@
 import { MetricKind } from "../../proxy-wasm/abi.ts";
-import type { HistogramSnapshot, MetricSnapshot } from "../../proxy-wasm/metric-store.ts";
+import type { HistogramSnapshot, MetricSnapshot, MetricStore } from "../../proxy-wasm/metric-store.ts";
 import { bucketKey, type HistogramCounts } from "./histogram.ts";
 import { plainScope } from "./stat-scope.ts";
 import type { ScopeSnapshot } from "./stats-snapshot.ts";
@@ -22,9 +22,18 @@ export function pluginMetrics(metrics: readonly MetricSnapshot[]): ScopeSnapshot
       ),
     }),
     metricPrefix: "",
+    // Unlike Envoy: the sum is that of the values, and not of the middles of their buckets.
     sums: Object.fromEntries(histograms.map(({ name, histogram }) => [name, histogram.sum])),
     isCustom: true,
   };
+}
+
+/** Takes from each counter what it has; what comes meanwhile stays. */
+export function resetPluginCounters(metrics: MetricStore): void {
+  for (const [index, metric] of metrics.snapshot().entries()) {
+    // Ids are numbers in the order of the snapshot; recording adds to a counter.
+    if ("value" in metric && metric.kind === MetricKind.Counter) metrics.record(index + 1, -metric.value);
+  }
 }
 
 /** Plugins' histograms count up to bounds; here each value stands for the bound that it is below. */

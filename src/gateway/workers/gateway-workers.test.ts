@@ -125,6 +125,11 @@ test("all workers serve the same port, and an edit is in effect in all on the sa
   const { stats, listeners } = await gateway.snapshot();
   assert.deepEqual(listeners.test, { port, connectionCount: manyConnections });
   assert.equal(counterOf(stats, "http.test.", "downstream_rq_2xx"), 2 * manyConnections + 1);
+  await gateway.control({ kind: "reset-counters" });
+  const { stats: after } = await gateway.snapshot();
+  assert.equal(counterOf(after, "http.test.", "downstream_rq_2xx"), undefined);
+  const [http] = after.filter(({ prefix }) => prefix === "http.test.");
+  assert.equal(http?.gauges.downstream_cx_active, manyConnections);
 });
 
 /** Ends a worker in a way, and sees that the other's connections go on and that another takes its place. */

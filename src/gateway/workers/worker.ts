@@ -8,6 +8,7 @@ import { startGateway } from "../gateway.ts";
 import type { GatewayConfig } from "../gateway-config.ts";
 import { openListeners, takeSnapshot } from "../gateway-snapshot.ts";
 import { createPluginRegistry } from "../plugin-registry.ts";
+import { withoutZeros } from "../stats/stats-snapshot.ts";
 import { startBeat } from "./beat.ts";
 import { applyUpdates } from "./config-updates.ts";
 import { createMainModules } from "./main-modules.ts";
@@ -54,6 +55,7 @@ port.on("message", (message: MainMessage) => {
       return ended.abort();
   }
 });
+
 void gateway.closed.then(() => {
   postCounted();
   beat.stop();
@@ -84,7 +86,9 @@ async function carryOut(request: WorkerRequest): Promise<void> {
 }
 
 function postCounted(): void {
-  post({ kind: "counted", snapshot: takeSnapshot(gateway, start.worker) });
+  const all = takeSnapshot(gateway, start.worker);
+  // Often, and from each worker: without what needs no telling.
+  post({ kind: "counted", snapshot: { ...all, stats: withoutZeros(all.stats) } });
 }
 
 async function prepare(what: Preparation, signal: AbortSignal): Promise<void> {
