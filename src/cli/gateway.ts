@@ -63,6 +63,7 @@ export interface GatewayRoleOptions {
   /** The agent's xDS socket. */
   readonly socket: string;
   readonly log: Log;
+  readonly onPluginTrap?: (plugin: string, reason: string) => void;
   /** Drains the gateway and then ends it. */
   readonly signal: AbortSignal;
 }
@@ -74,7 +75,7 @@ export interface GatewayRoleOptions {
  */
 export async function startGatewayRole(
   flags: GatewayFlags,
-  { socket, log, signal }: GatewayRoleOptions,
+  { socket, log, onPluginTrap, signal }: GatewayRoleOptions,
 ): Promise<RunningGateway> {
   const rest = createLifetime();
   const config = createWatchable<GatewayConfig>(emptyConfig);
@@ -82,7 +83,7 @@ export async function startGatewayRole(
   const node = nodeOf(flags);
   let isConnected = false;
   const concurrency = concurrencyOf(flags, log);
-  const options = { config, log, signal, drainMs };
+  const options = { config, log, onPluginTrap, signal, drainMs };
   const gateway =
     concurrency === 1 ? startGateway(options) : startGatewayWorkers({ ...options, concurrency });
   const port = await serveAdmin({

@@ -49,6 +49,8 @@ export interface GatewayOptions {
   readonly balancerOf?: BalancerOf;
   readonly pluginLogLevel?: LogLevel;
   readonly onPluginLog?: (record: LogRecord) => void;
+  /** A plugin that was serving has lost its Vm: its fail strategy decides from now on. */
+  readonly onPluginTrap?: (plugin: string, reason: string) => void;
   /** How long connections of listeners that are gone may stay; 600 s, as in Envoy, if it is left out. */
   readonly listenerDrainMs?: number;
   /** Listens at ports beside other threads, whatever the listeners say, and counts with them what routes limit. */
@@ -115,6 +117,7 @@ export function startGateway(options: GatewayOptions): Gateway {
     log,
     logLevel: () => pluginLogLevel,
     onPluginLog: options.onPluginLog,
+    onPluginTrap: options.onPluginTrap,
     signal,
   });
   const { outside: heard, words } = createPluginWords(outside);

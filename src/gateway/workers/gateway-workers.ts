@@ -41,6 +41,8 @@ export interface GatewayWorkersOptions {
   readonly drainMs?: number;
   readonly stores?: Stores;
   readonly pluginLogLevel?: LogLevel;
+  /** A plugin that was serving has lost its Vm, in one of the workers or in each. */
+  readonly onPluginTrap?: (plugin: string, reason: string) => void;
   /** How long a worker may go without a turn of its event loop before it is replaced; 10 s. */
   readonly stuckMs?: number;
   /** What the JavaScript of a worker may take before the worker is replaced; 1024 MiB. */
@@ -133,6 +135,7 @@ export function startGatewayWorkers(options: GatewayWorkersOptions): RunningGate
       log: log.child({ worker }),
       stuckMs,
       maxHeapMb,
+      onPluginTrap: options.onPluginTrap,
       startWorker,
       compile: (message) => compileFor(modules, message),
     });

@@ -48,6 +48,7 @@ export type WorkerMessage =
   /** The main thread compiles modules, once for all. `config` is the encoded `PluginConfig`. */
   | { readonly kind: "compile"; readonly id: number; readonly name: string; readonly config: Uint8Array }
   | { readonly kind: "log"; readonly level: LogMethod; readonly fields: object; readonly message: string }
+  | { readonly kind: "trap"; readonly plugin: string; readonly reason: string }
   /** The plugin that a number in the beat stands for. */
   | { readonly kind: "plugin"; readonly id: number; readonly name: string }
   /** What it has open, after a change. */

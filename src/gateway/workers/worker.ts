@@ -30,6 +30,7 @@ const claims = new Map<number, AbortController>();
 const gateway = startGateway({
   config,
   log: createPostedLog(post),
+  onPluginTrap: (plugin, reason) => post({ kind: "trap", plugin, reason }),
   signal: ended.signal,
   drainMs: start.drainMs,
   stores: attachStores(start.stores),
