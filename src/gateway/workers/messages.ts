@@ -1,5 +1,5 @@
 import type { Log } from "../../log.ts";
-import type { PluginModule, PluginOptions, SharedStoresToken } from "../../proxy-wasm/index.ts";
+import type { LogLevel, PluginModule, PluginOptions, SharedStoresToken } from "../../proxy-wasm/index.ts";
 import type { ConfigUpdate } from "../apply-response.ts";
 import type { GatewayAction } from "../gateway.ts";
 import type { Listener } from "../gateway-config.ts";
@@ -11,7 +11,7 @@ export interface WorkerStart {
   /** Shows the main thread that the worker's event loop turns, and which plugin runs. */
   readonly beat: SharedArrayBuffer;
   readonly beatMs: number;
-  readonly pluginLogLevel: number | undefined;
+  readonly pluginLogLevel: LogLevel | undefined;
   readonly drainMs: number | undefined;
   /** Its number among the workers. */
   readonly worker: number;

@@ -34,7 +34,7 @@ const gateway = startGateway({
   signal: ended.signal,
   drainMs: start.drainMs,
   stores: attachStores(start.stores),
-  pluginLogLevel: start.pluginLogLevel as never,
+  pluginLogLevel: start.pluginLogLevel,
   sharePorts: true,
   heartbeat: beat.guests,
   createPlugins: (host, words) => bySameContent(createPluginRegistry(host, words, modules)),
