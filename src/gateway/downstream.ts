@@ -1,5 +1,6 @@
 import type { HeaderMap } from "../proxy-wasm/header-map.ts";
 import type { GatewayReply } from "./local-replies.ts";
+import type { ConnectionCount } from "./stats/count-connections.ts";
 
 /** A client's connection: what all its streams have in common. */
 export interface DownstreamConnection {
@@ -9,6 +10,7 @@ export interface DownstreamConnection {
   readonly remoteAddress: string;
   readonly remotePort: number;
   readonly tls: DownstreamTlsState | undefined;
+  readonly count: ConnectionCount;
 }
 
 export interface DownstreamTlsState {

@@ -3,11 +3,12 @@ import type { Duplex } from "node:stream";
 import { createServer as createTlsServer, type TLSSocket } from "node:tls";
 import { detectProtocol } from "./detect-protocol.ts";
 import type { DownstreamConnection } from "./downstream.ts";
-import type { FilterChain } from "./gateway-config.ts";
+import type { FilterChain, Listener } from "./gateway-config.ts";
 import type { StreamPlan, StreamWorld } from "./http-stream.ts";
 import type { WasmFilterConfig } from "./plugin-registry.ts";
 import { type Http1Server, serveHttp1 } from "./serve-http1.ts";
 import { type Http2Server, serveHttp2 } from "./serve-http2.ts";
+import { countHandshake } from "./stats/listener-stats.ts";
 import { type ChainContext, matchServerName } from "./tls-contexts.ts";
 
 /** A filter chain with what its streams run by. */
@@ -52,6 +53,8 @@ const handshakeTimeoutMs = 15_000;
 let lastConnectionId = 0;
 
 export interface ServeOptions {
+  readonly listener: Pick<Listener, "address" | "port">;
+  /** The one that it has. */
   readonly port: number;
   readonly chains: readonly PlannedChain[];
   readonly world: StreamWorld;
@@ -60,12 +63,19 @@ export interface ServeOptions {
 }
 
 /** Serves the connections of a listener; whoever listens brings them. */
-export function serveListener({ port, chains, world, onChainUnused }: ServeOptions): ActiveListener {
+export function serveListener({
+  listener,
+  port,
+  chains,
+  world,
+  onChainUnused,
+}: ServeOptions): ActiveListener {
   const served = new Map<string, ServedChain>();
   const retired = new Set<ServedChain>();
   const sockets = new Set<Socket>();
   const connections = new WeakMap<Duplex, DownstreamConnection>();
   let draining = false;
+  const { stats } = world;
   const whenEmpty: (() => void)[] = [];
   // It never listens: sockets come from the server below.
   const tls = createTlsServer({
@@ -81,7 +91,10 @@ export function serveListener({ port, chains, world, onChainUnused }: ServeOptio
   });
   update(chains);
   tls.on("secureConnection", acceptTls);
-  tls.on("tlsClientError", (_error, socket) => socket.destroy());
+  tls.on("tlsClientError", (_error, socket) => {
+    stats.listenerTls(listener).counters["ssl.connection_error"]++;
+    socket.destroy();
+  });
   return {
     port,
     accept,
@@ -101,6 +114,12 @@ export function serveListener({ port, chains, world, onChainUnused }: ServeOptio
     for (const planned of next) {
       const key = chainKey(planned.chain);
       const known = served.get(key);
+      if (
+        planned.secure &&
+        planned.secure !== known?.planned.secure &&
+        planned.chain.tls?.certificateNames.length
+      )
+        stats.listenerTls(listener).counters["server_ssl_socket_factory.ssl_context_update_by_sds"]++;
       if (known) {
         known.planned = planned;
         known.http1.update(planned.plan.http);
@@ -118,6 +137,7 @@ export function serveListener({ port, chains, world, onChainUnused }: ServeOptio
     chain.retired = true;
     chain.http2.closeIdle();
     if (chain.connections > 0) retired.add(chain);
+    else chain.http1.close();
   }
 
   function serveChain(planned: PlannedChain): ServedChain {
@@ -133,14 +153,14 @@ export function serveListener({ port, chains, world, onChainUnused }: ServeOptio
 
   function accept(socket: Socket): void {
     sockets.add(socket);
+    stats.connections.accepted(socket, stats.listener(listener));
     socket.once("close", () => {
       sockets.delete(socket);
       if (sockets.size === 0) for (const done of whenEmpty.splice(0)) done();
     });
     const plain = [...served.values()].find(({ planned }) => !planned.chain.tls);
     if (plain) {
-      connections.set(socket, describe(socket, undefined));
-      count(plain, socket);
+      begin(plain, socket, undefined);
       serve(socket, plain);
     } else tls.emit("connection", socket);
   }
@@ -148,7 +168,9 @@ export function serveListener({ port, chains, world, onChainUnused }: ServeOptio
   function count(chain: ServedChain, socket: Socket): void {
     chain.connections++;
     socket.once("close", () => {
-      if (--chain.connections === 0 && retired.delete(chain)) onChainUnused();
+      if (--chain.connections > 0 || !retired.delete(chain)) return;
+      chain.http1.close();
+      onChainUnused();
     });
   }
 
@@ -156,21 +178,35 @@ export function serveListener({ port, chains, world, onChainUnused }: ServeOptio
     const serverName = typeof socket.servername === "string" ? socket.servername : "";
     const chain = chainFor(serverName);
     if (!chain) {
+      stats.listener(listener).counters.no_filter_chain_match++;
       socket.destroy();
       return;
     }
     const version = socket.getProtocol() ?? "";
-    connections.set(socket, describe(socket, { version, serverName, isMutual: socket.authorized }));
-    count(chain, socket);
-    if (socket.alpnProtocol === "h2") chain.http2.accept(socket);
-    else if (socket.alpnProtocol) chain.http1.accept(socket);
+    begin(chain, socket, { version, serverName, isMutual: socket.authorized });
+    countHandshake(stats.listenerTls(listener), socket);
+    if (socket.alpnProtocol === "h2") hand(socket, chain, "http2");
+    else if (socket.alpnProtocol) hand(socket, chain, "http1");
     else serve(socket, chain);
+  }
+
+  function begin(chain: ServedChain, socket: Socket, tlsState: DownstreamConnection["tls"]): void {
+    connections.set(socket, describe(socket, tlsState));
+    count(chain, socket);
   }
 
   function serve(socket: Socket, chain: ServedChain): void {
     const { codec, idleTimeoutMs } = chain.planned.plan.http;
-    if (codec === "auto") detectProtocol(socket, idleTimeoutMs, (protocol) => chain[protocol].accept(socket));
-    else chain[codec].accept(socket);
+    if (codec === "auto") detectProtocol(socket, idleTimeoutMs, (protocol) => hand(socket, chain, protocol));
+    else hand(socket, chain, codec);
+  }
+
+  function hand(socket: Socket, chain: ServedChain, protocol: "http1" | "http2"): void {
+    const { count: counted, tls: secured } = connections.get(socket)!;
+    const { statPrefix } = chain.planned.plan.http;
+    const isSecure = secured !== undefined;
+    stats.connections.served({ count: counted, socket, protocol, isSecure }, stats.http(statPrefix));
+    chain[protocol].accept(socket);
   }
 
   function chainFor(serverName: string): ServedChain | undefined {
@@ -181,8 +217,11 @@ export function serveListener({ port, chains, world, onChainUnused }: ServeOptio
   function retire(): Promise<void> {
     draining = true;
     for (const { http2 } of [...served.values(), ...retired]) http2.closeIdle();
-    if (sockets.size === 0) return Promise.resolve();
-    return new Promise((resolve) => whenEmpty.push(resolve));
+    const empty =
+      sockets.size === 0 ? Promise.resolve() : new Promise<void>((resolve) => whenEmpty.push(resolve));
+    return empty.then(() => {
+      for (const { http1 } of served.values()) http1.close();
+    });
   }
 
   function drain(): Promise<void> {
@@ -200,6 +239,7 @@ function describe(socket: Socket, tls: DownstreamConnection["tls"]): DownstreamC
     remoteAddress: plainAddress(remoteAddress),
     remotePort,
     tls,
+    count: { streams: 0 },
   };
 }
 

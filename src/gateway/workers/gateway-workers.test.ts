@@ -15,6 +15,7 @@ import { createWatchable } from "../../watchable.ts";
 import { emptyConfig } from "../apply-response.ts";
 import { canSharePorts } from "../concurrency.ts";
 import type { GatewayConfig } from "../gateway-config.ts";
+import type { StatsSnapshot } from "../stats/stats-snapshot.ts";
 import { type GatewayWorkersOptions, startGatewayWorkers } from "./gateway-workers.ts";
 import type { WorkerScript } from "./worker-thread.ts";
 
@@ -93,6 +94,10 @@ async function openConnections(t: TestContext, port: number, count: number): Pro
   return sockets;
 }
 
+function counterOf(stats: StatsSnapshot, prefix: string, name: string) {
+  return stats.find((scope) => scope.prefix === prefix)?.counters[name];
+}
+
 async function ask(socket: Socket, path: string): Promise<string> {
   socket.write(`GET ${path} HTTP/1.1\r\nhost: a.com\r\n\r\n`);
   const [bytes] = (await once(socket, "data")) as [Buffer];
@@ -111,9 +116,14 @@ test("all workers serve the same port, and an edit is in effect in all on the sa
   config.set(receive(config.value!, "extensionConfig", [plugin("two")]));
   await gateway.settled();
   for (const socket of sockets) assert.ok((await ask(socket, "/")).endsWith("two"));
-  const { counters, listeners } = await gateway.snapshot();
+  const { stats, listeners } = await gateway.snapshot();
   assert.deepEqual(listeners.test, { port, connectionCount: manyConnections });
-  assert.equal(counters["http.test.downstream_rq_2xx"], 2 * manyConnections + 1);
+  assert.equal(counterOf(stats, "http.test.", "downstream_rq_2xx"), 2 * manyConnections + 1);
+  await gateway.control({ kind: "reset-counters" });
+  const { stats: after } = await gateway.snapshot();
+  assert.equal(counterOf(after, "http.test.", "downstream_rq_2xx"), undefined);
+  const [http] = after.filter(({ prefix }) => prefix === "http.test.");
+  assert.equal(http?.gauges.downstream_cx_active, manyConnections);
 });
 
 /** Ends a worker in a way, and sees that the other's connections go on and that another takes its place. */
@@ -136,8 +146,8 @@ async function replaceOne(
   assert.ok(alive.length < manyConnections);
   for (const socket of alive) assert.match(await ask(socket, "/"), /^HTTP\/1.1 200/);
   await openConnections(t, port, manyConnections);
-  const { counters, listeners } = await gateway.snapshot();
-  assert.equal(counters["wasmline.workers_replaced"], 1);
+  const { stats, listeners } = await gateway.snapshot();
+  assert.equal(counterOf(stats, "wasmline.", "workers_replaced"), 1);
   assert.equal(listeners.test?.connectionCount, alive.length + manyConnections);
   return line;
 }

@@ -1,6 +1,7 @@
 import type { Log } from "../../log.ts";
 import type { PluginModule, PluginOptions, SharedStoresToken } from "../../proxy-wasm/index.ts";
 import type { ConfigUpdate } from "../apply-response.ts";
+import type { GatewayAction } from "../gateway.ts";
 import type { Listener } from "../gateway-config.ts";
 import type { GatewaySnapshot } from "../gateway-snapshot.ts";
 
@@ -12,6 +13,8 @@ export interface WorkerStart {
   readonly beatMs: number;
   readonly pluginLogLevel: number | undefined;
   readonly drainMs: number | undefined;
+  /** Its number among the workers. */
+  readonly worker: number;
 }
 
 /** What the main thread asks for. Each answer is a snapshot. */
@@ -22,6 +25,7 @@ export type WorkerRequest =
   | { readonly kind: "prepare"; readonly claim: number; readonly what: Preparation }
   /** Sees, in the thread for trials, that a plugin starts. */
   | { readonly kind: "check"; readonly plugin: PluginOptions }
+  | { readonly kind: "control"; readonly action: GatewayAction }
   | { readonly kind: "snapshot" };
 
 export type Preparation =
@@ -44,6 +48,7 @@ export type WorkerMessage =
   /** The main thread compiles modules, once for all. `config` is the encoded `PluginConfig`. */
   | { readonly kind: "compile"; readonly id: number; readonly name: string; readonly config: Uint8Array }
   | { readonly kind: "log"; readonly level: LogMethod; readonly fields: object; readonly message: string }
+  | { readonly kind: "trap"; readonly plugin: string; readonly reason: string }
   /** The plugin that a number in the beat stands for. */
   | { readonly kind: "plugin"; readonly id: number; readonly name: string }
   /** What it has counted, before it ends. */

@@ -33,6 +33,7 @@ export interface WorkerThreadOptions {
   readonly maxHeapMb: number;
   /** Gives a module, for all workers the same. */
   compile(message: Extract<WorkerMessage, { kind: "compile" }>): Promise<MainMessage>;
+  readonly onPluginTrap?: (plugin: string, reason: string) => void;
   readonly startWorker?: StartWorker;
 }
 
@@ -123,6 +124,9 @@ export function startWorkerThread(options: WorkerThreadOptions): WorkerThread {
         break;
       case "log":
         log[message.level](message.fields, message.message);
+        break;
+      case "trap":
+        options.onPluginTrap?.(message.plugin, message.reason);
         break;
       case "plugin":
         plugins.set(message.id, message.name);

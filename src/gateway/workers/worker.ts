@@ -6,8 +6,9 @@ import { createWatchable } from "../../watchable.ts";
 import { emptyConfig } from "../apply-response.ts";
 import { startGateway } from "../gateway.ts";
 import type { GatewayConfig } from "../gateway-config.ts";
-import { takeSnapshot } from "../gateway-snapshot.ts";
+import { type GatewaySnapshot, takeSnapshot } from "../gateway-snapshot.ts";
 import { createPluginRegistry } from "../plugin-registry.ts";
+import { withoutZeros } from "../stats/stats-snapshot.ts";
 import { startBeat } from "./beat.ts";
 import { applyUpdates } from "./config-updates.ts";
 import { createMainModules } from "./main-modules.ts";
@@ -29,6 +30,7 @@ const claims = new Map<number, AbortController>();
 const gateway = startGateway({
   config,
   log: createPostedLog(post),
+  onPluginTrap: (plugin, reason) => post({ kind: "trap", plugin, reason }),
   signal: ended.signal,
   drainMs: start.drainMs,
   stores: attachStores(start.stores),
@@ -54,8 +56,14 @@ port.on("message", (message: MainMessage) => {
       return ended.abort();
   }
 });
+/** Often, and from each worker: without what needs no telling. */
+function snapshot(): GatewaySnapshot {
+  const all = takeSnapshot(gateway, start.worker);
+  return { ...all, stats: withoutZeros(all.stats) };
+}
+
 void gateway.closed.then(() => {
-  post({ kind: "last", snapshot: takeSnapshot(gateway) });
+  post({ kind: "last", snapshot: snapshot() });
   beat.stop();
   port.close();
 });
@@ -63,7 +71,7 @@ void gateway.closed.then(() => {
 async function answer(id: number, request: WorkerRequest): Promise<void> {
   try {
     await carryOut(request);
-    post({ kind: "answer", id, snapshot: takeSnapshot(gateway) });
+    post({ kind: "answer", id, snapshot: snapshot() });
   } catch (error) {
     post({ kind: "failure", id, error: toWire(error) });
   }
@@ -73,7 +81,8 @@ async function carryOut(request: WorkerRequest): Promise<void> {
   if (request.kind === "apply") {
     config.set(applyUpdates(config.value ?? emptyConfig, request.updates));
     await gateway.settled();
-  } else if (request.kind === "prepare") {
+  } else if (request.kind === "control") await gateway.control(request.action);
+  else if (request.kind === "prepare") {
     const claim = new AbortController();
     claims.set(request.claim, claim);
     await prepare(request.what, claim.signal);
