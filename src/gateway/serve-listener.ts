@@ -137,6 +137,7 @@ export function serveListener({
     chain.retired = true;
     chain.http2.closeIdle();
     if (chain.connections > 0) retired.add(chain);
+    else chain.http1.close();
   }
 
   function serveChain(planned: PlannedChain): ServedChain {
@@ -167,7 +168,9 @@ export function serveListener({
   function count(chain: ServedChain, socket: Socket): void {
     chain.connections++;
     socket.once("close", () => {
-      if (--chain.connections === 0 && retired.delete(chain)) onChainUnused();
+      if (--chain.connections > 0 || !retired.delete(chain)) return;
+      chain.http1.close();
+      onChainUnused();
     });
   }
 
@@ -214,8 +217,11 @@ export function serveListener({
   function retire(): Promise<void> {
     draining = true;
     for (const { http2 } of [...served.values(), ...retired]) http2.closeIdle();
-    if (sockets.size === 0) return Promise.resolve();
-    return new Promise((resolve) => whenEmpty.push(resolve));
+    const empty =
+      sockets.size === 0 ? Promise.resolve() : new Promise<void>((resolve) => whenEmpty.push(resolve));
+    return empty.then(() => {
+      for (const { http1 } of served.values()) http1.close();
+    });
   }
 
   function drain(): Promise<void> {

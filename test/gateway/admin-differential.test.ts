@@ -28,6 +28,7 @@ before(async () => {
     );
   for (const { admin } of sides())
     await until("the broken listener was refused", async () => (await pages(admin)).rejections === 1);
+  for (const { admin } of sides()) await get(admin, "/stats?filter=nothing");
   for (const side of sides()) await sendTraffic(side);
   for (const { admin } of sides())
     await until("an interval of histograms has ended", async () => {
@@ -97,9 +98,9 @@ const difference = (a: readonly string[], b: readonly string[]) => {
   return [...new Set(a)].filter((item) => !known.has(item)).sort();
 };
 
-/** What Envoy has of its bootstrap and build, and a gateway that has none of it has not. */
+/** What Envoy has of its bootstrap and build, and a gateway that has none of it has not; intervals, which end at any moment. */
 const ofEnvoyOnly =
-  /\.bootstrap\.(?!node\.(id|cluster|user_agent))|\.static_clusters|\.static_endpoint_configs|WASMLINE_ECDS_REMOVALS|\.type_urls\[\]|_policy\.retry_back_off|user_agent_build_version\.version\.patch|=\[\]$/;
+  /\.bootstrap\.(?!node\.(id|cluster|user_agent))|\.static_clusters|\.static_endpoint_configs|WASMLINE_ECDS_REMOVALS|\.type_urls\[\]|_policy\.retry_back_off|user_agent_build_version\.version\.patch|\.intervals?(\[|:)|=\[\]$/;
 
 suite("pages of JSON have Envoy's shapes", () => {
   for (const path of [

@@ -1,12 +1,10 @@
-import { fromBinary, type JsonObject } from "@bufbuild/protobuf";
-import { TrafficDirection } from "../../gen/envoy/config/core/v3/base_pb.ts";
-import { ListenerSchema } from "../../gen/envoy/config/listener/v3/listener_pb.ts";
-import { jsonPage, type Page } from "../../http-server.ts";
-import { setLogLevel } from "../../log.ts";
-import { LogLevel } from "../../proxy-wasm/index.ts";
+import type { JsonObject } from "@bufbuild/protobuf";
+import { jsonPage } from "../../http-server.ts";
 import type { AdminOptions } from "../admin.ts";
 import { emptyConfig } from "../apply-response.ts";
 import { configDump } from "../config-dump.ts";
+import { absentCommands } from "./absent-commands.ts";
+import { action, actionCommands } from "./action-commands.ts";
 import type { AdminCommand, AdminParam } from "./admin-server.ts";
 import { createAllStats } from "./all-stats.ts";
 import { certsPage } from "./certs-page.ts";
@@ -16,7 +14,6 @@ import { helpText, homePage } from "./home-page.ts";
 import { initDumpPage } from "./init-dump-page.ts";
 import { watchIntervals } from "./intervals.ts";
 import { listenersPage } from "./listeners-page.ts";
-import { createLoggerLevels, type LoggerLevel, loggingPage } from "./logging-page.ts";
 import { memoryPage } from "./memory-page.ts";
 import { bootstrapJson, serverInfo } from "./server-info.ts";
 import { createServerState, type ServerState } from "./server-state.ts";
@@ -41,7 +38,6 @@ export function adminCommands(options: AdminOptions): ReadonlyMap<string, AdminC
   return commands;
 }
 
-const ok: Page = { body: "OK\n" };
 const params = (...names: readonly (readonly [name: string, help: string])[]): AdminParam[] =>
   names.map(([name, help]) => ({ name, help }));
 
@@ -73,15 +69,7 @@ function statsCommands(options: AdminOptions, server: ServerState): AdminCommand
       params: [...shared, ...params(["text_readouts", "Render text_readouts as new gauges with value 0"])],
       answer: async (query) => prometheusPage(query, await stats.read()),
     },
-    {
-      path: "/reset_counters",
-      help: "reset all counters to zero",
-      mutates: true,
-      answer: async () => {
-        await stats.reset();
-        return ok;
-      },
-    },
+    action("/reset_counters", "reset all counters to zero", () => stats.reset()),
   ];
 }
 
@@ -147,142 +135,4 @@ function statusCommands(options: AdminOptions, server: ServerState): AdminComman
     { path: "/memory", help: "print current allocation/heap usage", answer: memoryPage },
     { path: "/runtime", help: "print runtime values", answer: () => jsonPage({ entries: {}, layers: [] }) },
   ];
-}
-
-function actionCommands(options: AdminOptions, server: ServerState): AdminCommand[] {
-  const { gateway, log, onQuit = () => process.kill(process.pid, "SIGTERM") } = options;
-  const logger = createLoggerLevels("info", {
-    onPlugins: (level) => void gateway.control({ kind: "plugin-log-level", level: pluginLevels[level] }),
-    onGateway: (level) => log && setLogLevel(log, pinoLevels[level]),
-  });
-  const setHealthy = (healthy: boolean) => () => {
-    server.setHealthy(healthy);
-    return ok;
-  };
-  const act = (
-    path: string,
-    help: string,
-    answer: AdminCommand["answer"],
-    own?: AdminParam[],
-  ): AdminCommand => ({
-    path,
-    help,
-    mutates: true,
-    answer,
-    ...(own && { params: own }),
-  });
-  const done = (run: (query: URLSearchParams) => unknown) => async (query: URLSearchParams) => {
-    await run(query);
-    return ok;
-  };
-  return [
-    act("/healthcheck/fail", "cause the server to fail health checks", setHealthy(false)),
-    act("/healthcheck/ok", "cause the server to pass health checks", setHealthy(true)),
-    act(
-      "/drain_listeners",
-      "drain listeners",
-      done((query) => drainListeners(options, query)),
-      params(
-        ["graceful", "Wait for the drain period first"],
-        ["inboundonly", "Drains all inbound listeners"],
-      ),
-    ),
-    act(
-      "/logging",
-      "query/change logging levels",
-      (query) => loggingPage(query, logger),
-      params(
-        ["paths", "Change multiple logging levels: <logger_name1>:<desired_level1>,…"],
-        ["level", "desired logging level, this will change all loggers's level"],
-      ),
-    ),
-    act(
-      "/reopen_logs",
-      "reopen access logs",
-      done(() => gateway.control({ kind: "reopen-logs" })),
-    ),
-    act(
-      "/quitquitquit",
-      "exit the server",
-      // The answer leaves first.
-      done(() => void setImmediate(onQuit)),
-    ),
-  ];
-}
-
-const pluginLevels: Readonly<Record<LoggerLevel, LogLevel>> = {
-  trace: LogLevel.Trace,
-  debug: LogLevel.Debug,
-  info: LogLevel.Info,
-  warning: LogLevel.Warn,
-  error: LogLevel.Error,
-  critical: LogLevel.Critical,
-  off: LogLevel.Critical,
-};
-
-const pinoLevels: Readonly<Record<LoggerLevel, string>> = {
-  trace: "trace",
-  debug: "debug",
-  info: "info",
-  warning: "warn",
-  error: "error",
-  critical: "fatal",
-  off: "silent",
-};
-
-/** `inboundonly` are those whose resource says so. Draining gracefully, they accept connections for as long as a drain may take. */
-function drainListeners(
-  { gateway, config, drainSeconds = 0, signal }: AdminOptions,
-  query: URLSearchParams,
-): void {
-  const received = config.value?.received.listeners.accepted;
-  const isInbound = (name: string) => {
-    const bytes = received?.get(name)?.value;
-    return (
-      bytes !== undefined && fromBinary(ListenerSchema, bytes).trafficDirection === TrafficDirection.INBOUND
-    );
-  };
-  const names = [...gateway.listeners.keys()].filter((name) => !query.has("inboundonly") || isInbound(name));
-  if (!query.has("graceful")) {
-    void gateway.control({ kind: "drain-listeners", names });
-    return;
-  }
-  const timer = setTimeout(
-    () => void gateway.control({ kind: "drain-listeners", names }),
-    drainSeconds * 1000,
-  );
-  timer.unref();
-  signal.addEventListener("abort", () => clearTimeout(timer));
-}
-
-/** What Envoy says where it was built or started without them. */
-const absentCommands: readonly AdminCommand[] = [
-  text("/hot_restart_version", "print the hot restart compatibility version", "disabled"),
-  text(
-    "/contention",
-    "dump current Envoy mutex contention stats (if enabled)",
-    "Mutex contention tracing is not enabled. To enable, run Envoy with flag --enable-mutex-tracing.",
-  ),
-  text(
-    "/stats/recentlookups",
-    "Show recent stat-name lookups",
-    "Lookup tracking is not enabled. Use /stats/recentlookups/enable to enable.\n\ntotal: 0\n",
-  ),
-  ...["allocprofiler", "cpuprofiler", "heapprofiler"].map(
-    (name): AdminCommand => ({
-      ...text(`/${name}`, "enable/disable a profiler", `The current build does not support the ${name}`, 501),
-      mutates: true,
-    }),
-  ),
-  ...["heap_dump", "peak_heap_dump", "memory/tcmalloc"].map((name) =>
-    text(`/${name}`, "dump Envoy heap (if supported)", "The current build does not support this", 501),
-  ),
-  {
-    ...text("/runtime_modify", "Adds or modifies runtime values", "No admin layer specified", 503),
-    mutates: true,
-  },
-];
-
-function text(path: string, help: string, body: string, status = 200): AdminCommand {
-  return { path, help, answer: () => ({ status, body }) };
 }

@@ -5,6 +5,7 @@ import { createConfigUpdates } from "../stats/config-updates.ts";
 import { pluginMetrics, resetPluginCounters } from "../stats/plugin-metrics.ts";
 import { serverScopes } from "../stats/server-scopes.ts";
 import { mergeStats, type StatsSnapshot } from "../stats/stats-snapshot.ts";
+import { zeroScopes } from "../stats/zero-scopes.ts";
 import { certificateScopes, daysUntilExpiry } from "./certs-page.ts";
 import { serverStates } from "./server-info.ts";
 import type { ServerState } from "./server-state.ts";
@@ -34,6 +35,7 @@ export function createAllStats(options: AdminOptions, server: ServerState): AllS
       };
       return mergeStats([
         stats,
+        zeroScopes(current),
         configScopes(current, updates, { isConnected: isConnected(), openListeners: open.length, threads }),
         certificateScopes(current),
         serverScopes(program),

@@ -4,30 +4,44 @@ import type { Intervals } from "../stats/stats-text.ts";
 
 /** Envoy's `stats_flush_interval`. */
 const flushMs = 5000;
+/** Nobody has asked for so long: nobody looks. */
+const idleMs = 60_000;
 
-/** Looks at histograms every five seconds, so that pages can tell what the last whole interval has brought. */
+/**
+ * Gives what histograms have recorded in the last whole interval of five seconds. Unlike Envoy: intervals begin when
+ * somebody asks, and end when nobody has asked for a minute, so that a gateway that nobody looks at does nothing.
+ */
 export function watchIntervals(
   read: () => StatsSnapshot | Promise<StatsSnapshot>,
   signal: AbortSignal,
 ): () => Intervals {
-  let before: Intervals = new Map();
+  let before: Intervals | undefined;
   let latest: Intervals = new Map();
-  let isBusy = false;
-  const flush = async () => {
-    if (isBusy) return;
-    isBusy = true;
-    try {
-      const now = histogramsOf(await read());
-      latest = new Map([...now].map(([name, counts]) => [name, countsSince(counts, before.get(name) ?? [])]));
-      before = now;
-    } finally {
-      isBusy = false;
-    }
+  let askedAt = 0;
+  let timer: NodeJS.Timeout | undefined;
+  const stop = () => {
+    clearInterval(timer);
+    timer = undefined;
+    before = undefined;
+    latest = new Map();
   };
-  const timer = setInterval(() => void flush().catch(() => {}), flushMs);
-  timer.unref();
-  signal.addEventListener("abort", () => clearInterval(timer));
-  return () => latest;
+  const flush = async () => {
+    if (performance.now() - askedAt > idleMs) return stop();
+    const now = histogramsOf(await read());
+    const known = before;
+    if (known)
+      latest = new Map([...now].map(([name, counts]) => [name, countsSince(counts, known.get(name) ?? [])]));
+    before = now;
+  };
+  signal.addEventListener("abort", stop);
+  return () => {
+    askedAt = performance.now();
+    if (timer === undefined && !signal.aborted) {
+      timer = setInterval(() => void flush().catch(() => {}), flushMs).unref();
+      void flush().catch(() => {});
+    }
+    return latest;
+  };
 }
 
 function histogramsOf(snapshot: StatsSnapshot): ReadonlyMap<string, HistogramCounts> {

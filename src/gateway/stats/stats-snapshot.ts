@@ -41,11 +41,36 @@ export function countedStats(snapshot: StatsSnapshot): StatsSnapshot {
   return snapshot.map((scope) => ({ ...scope, gauges: {}, texts: {} }));
 }
 
+/** What is not 0: zeros follow from the configuration, and need not go from thread to thread. */
+export function withoutZeros(snapshot: StatsSnapshot): StatsSnapshot {
+  return snapshot.map((scope) => ({
+    ...scope,
+    counters: onlyUsed(scope.counters),
+    gauges: onlyUsed(scope.gauges),
+    histograms: Object.fromEntries(
+      Object.entries(scope.histograms).filter(([, counts]) => counts.length > 0),
+    ),
+  }));
+}
+
+function onlyUsed(figures: Readonly<Record<string, Figure>>): Record<string, Figure> {
+  return Object.fromEntries(Object.entries(figures).filter(([, value]) => value !== 0));
+}
+
+/** Figures of the configuration, of which each thread has all, and of limits that each thread has for itself. */
+const ofEachThread =
+  /^(membership_|max_host_weight$|default\.total_match_count$|circuit_breakers\.|server_ssl_socket_factory\.)/;
+
+function mergeFigures(a: Figure, b: Figure, name: string): Figure {
+  if (ofEachThread.test(name)) return a > b ? a : b;
+  return add(a, b);
+}
+
 function mergeScopes(a: ScopeSnapshot, b: ScopeSnapshot): ScopeSnapshot {
   return {
     ...a,
-    counters: mergeRecords(a.counters, b.counters, add),
-    gauges: mergeRecords(a.gauges, b.gauges, add),
+    counters: mergeRecords(a.counters, b.counters, mergeFigures),
+    gauges: mergeRecords(a.gauges, b.gauges, mergeFigures),
     texts: { ...b.texts, ...a.texts },
     histograms: mergeRecords(a.histograms, b.histograms, (one, other) => mergeCounts([one, other])),
   };
@@ -58,10 +83,10 @@ function add(a: Figure, b: Figure): Figure {
 function mergeRecords<T>(
   a: Readonly<Record<string, T>>,
   b: Readonly<Record<string, T>>,
-  merge: (a: T, b: T) => T,
+  merge: (a: T, b: T, name: string) => T,
 ): Record<string, T> {
   const merged: Record<string, T> = { ...a };
   for (const [name, value] of Object.entries(b))
-    merged[name] = Object.hasOwn(a, name) ? merge(a[name]!, value) : value;
+    merged[name] = Object.hasOwn(a, name) ? merge(a[name]!, value, name) : value;
   return merged;
 }

@@ -22,7 +22,7 @@ import { allKinds, selectStats } from "./select-stats.ts";
 import { plainScope } from "./stat-scope.ts";
 import { statsJson } from "./stats-json.ts";
 import { statsPrometheus } from "./stats-prometheus.ts";
-import { countedStats, mergeStats, type StatsSnapshot } from "./stats-snapshot.ts";
+import { countedStats, mergeStats, type StatsSnapshot, withoutZeros } from "./stats-snapshot.ts";
 import { sixDigits, statsText } from "./stats-text.ts";
 import { versionHash } from "./version-hash.ts";
 
@@ -92,6 +92,18 @@ suite("snapshots of threads", () => {
   test("keep what a thread that is gone has counted, and not what it had open", () => {
     const [merged] = mergeStats([countedStats(cluster({ total: 1 })), cluster({ total: 2 })]);
     assert.deepEqual([merged?.counters.total, merged?.gauges.active], [3, 2]);
+  });
+
+  test("have what the configuration says once, and what a thread has for itself at its highest", () => {
+    const of = (total: number) =>
+      cluster({ membership_change: total, "circuit_breakers.default.cx_open": 1 });
+    const [merged] = mergeStats([of(1), of(1)]);
+    assert.deepEqual(merged?.counters, { membership_change: 1, "circuit_breakers.default.cx_open": 1 });
+  });
+
+  test("need no zeros", () => {
+    const [sparse] = withoutZeros(cluster({ total: 1, never: 0 }));
+    assert.deepEqual([sparse?.counters, sparse?.gauges], [{ total: 1 }, { active: 2 }]);
   });
 
   test("are plain data", () => {

@@ -121,7 +121,7 @@ test("all workers serve the same port, and an edit is in effect in all on the sa
   assert.equal(counterOf(stats, "http.test.", "downstream_rq_2xx"), 2 * manyConnections + 1);
   await gateway.control({ kind: "reset-counters" });
   const { stats: after } = await gateway.snapshot();
-  assert.equal(counterOf(after, "http.test.", "downstream_rq_2xx"), 0);
+  assert.equal(counterOf(after, "http.test.", "downstream_rq_2xx"), undefined);
   const [http] = after.filter(({ prefix }) => prefix === "http.test.");
   assert.equal(http?.gauges.downstream_cx_active, manyConnections);
 });

@@ -6,8 +6,9 @@ import { createWatchable } from "../../watchable.ts";
 import { emptyConfig } from "../apply-response.ts";
 import { startGateway } from "../gateway.ts";
 import type { GatewayConfig } from "../gateway-config.ts";
-import { takeSnapshot } from "../gateway-snapshot.ts";
+import { type GatewaySnapshot, takeSnapshot } from "../gateway-snapshot.ts";
 import { createPluginRegistry } from "../plugin-registry.ts";
+import { withoutZeros } from "../stats/stats-snapshot.ts";
 import { startBeat } from "./beat.ts";
 import { applyUpdates } from "./config-updates.ts";
 import { createMainModules } from "./main-modules.ts";
@@ -55,8 +56,14 @@ port.on("message", (message: MainMessage) => {
       return ended.abort();
   }
 });
+/** Often, and from each worker: without what needs no telling. */
+function snapshot(): GatewaySnapshot {
+  const all = takeSnapshot(gateway, start.worker);
+  return { ...all, stats: withoutZeros(all.stats) };
+}
+
 void gateway.closed.then(() => {
-  post({ kind: "last", snapshot: takeSnapshot(gateway, start.worker) });
+  post({ kind: "last", snapshot: snapshot() });
   beat.stop();
   port.close();
 });
@@ -64,7 +71,7 @@ void gateway.closed.then(() => {
 async function answer(id: number, request: WorkerRequest): Promise<void> {
   try {
     await carryOut(request);
-    post({ kind: "answer", id, snapshot: takeSnapshot(gateway, start.worker) });
+    post({ kind: "answer", id, snapshot: snapshot() });
   } catch (error) {
     post({ kind: "failure", id, error: toWire(error) });
   }
