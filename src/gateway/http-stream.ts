@@ -34,6 +34,11 @@ export interface StreamPlan {
   readonly names: StreamNames;
 }
 
+/** For a request that is none: no filter sees it. */
+export function withoutFilters(plan: StreamPlan): StreamPlan {
+  return { ...plan, filters: [], hasNative: false };
+}
+
 /** Where a stream came in. */
 export interface StreamNames {
   readonly listener: string;

@@ -3,7 +3,7 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { DownstreamConnection } from "./downstream.ts";
 import type { HttpConnection } from "./gateway-config.ts";
-import { HttpStream, type StreamPlan, type StreamWorld } from "./http-stream.ts";
+import { HttpStream, type StreamPlan, type StreamWorld, withoutFilters } from "./http-stream.ts";
 import { Http1Client } from "./http1-client.ts";
 import { Http1Downstream } from "./http1-downstream.ts";
 import {
@@ -143,11 +143,6 @@ function serve(
 /** As Envoy: who asks for another path, or is to ask at one, may ask again. */
 function staysConnected({ status }: GatewayReply): boolean {
   return status === 404 || status < 400;
-}
-
-/** No filter sees a request that is none. */
-function withoutFilters(plan: StreamPlan): StreamPlan {
-  return { ...plan, filters: [], hasNative: false };
 }
 
 interface Fault extends NodeJS.ErrnoException {
