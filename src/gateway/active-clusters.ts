@@ -103,7 +103,15 @@ function activate(
 function openPool(config: Cluster, endpoint: Endpoint, use: ClusterUse, tlsOf: TlsOf): UpstreamPool {
   const { connectTimeoutMs, limits, idleTimeoutMs, maxRequestsPerConnection } = config;
   const { address, port } = endpoint;
-  const target = { address, port, connectTimeoutMs, tls: tlsOf(config) };
+  const target = {
+    address,
+    port,
+    connectTimeoutMs,
+    // For each connection anew: certificates are renewed.
+    get tls() {
+      return tlsOf(config);
+    },
+  };
   return createUpstreamPool({ target, limits, use, idleTimeoutMs, maxRequestsPerConnection });
 }
 
