@@ -293,9 +293,15 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
     const isUpgrade = this.downstream.isUpgrade && status === upgradeStatus;
     const lines = responseLines(headers, this.plan.http, isUpgrade);
     lines.unshift([":status", status]);
+    if (this.plan.http.requestIdInResponse) this.addRequestId(lines);
     this.sentHeaders = headers;
     this.downstream.sendHeaders(new HeaderMap(lines), endOfStream);
     if (endOfStream) this.finish();
+  }
+
+  private addRequestId(lines: HeaderLine[]): void {
+    const id = this.requestHeaders?.get("x-request-id");
+    if (id !== undefined) lines.push(["x-request-id", id]);
   }
 
   private endRequest(): void {

@@ -19,7 +19,7 @@ import {
   upgradeRequired,
 } from "./local-replies.ts";
 import { readRequest } from "./read-request.ts";
-import { acceptHeaders } from "./request-headers.ts";
+import { acceptHeaders, withTrustedAddress } from "./request-headers.ts";
 import { serveUpgrade } from "./serve-upgrade.ts";
 import { SocketDownstream } from "./socket-downstream.ts";
 
@@ -125,9 +125,10 @@ function serve(
   options: Http1Options,
 ): void {
   const plan = options.plan();
-  const connection = options.connectionOf(request.socket);
   const { http } = plan;
-  const head = readRequest(request, http, connection);
+  const direct = options.connectionOf(request.socket);
+  const head = readRequest(request, http, direct);
+  const connection = "status" in head ? direct : withTrustedAddress(direct, head.lines, http);
   const downstream = new Http1Downstream(request, response, connection, client, http.enableTrailers);
   if ("status" in head) {
     if (!staysConnected(head)) client.setLast();

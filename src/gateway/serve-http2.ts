@@ -11,7 +11,7 @@ import type { HttpConnection } from "./gateway-config.ts";
 import { HttpStream, withoutFilters } from "./http-stream.ts";
 import { Http2Downstream } from "./http2-downstream.ts";
 import { readHttp2Request } from "./read-http2-request.ts";
-import { acceptHeaders } from "./request-headers.ts";
+import { acceptHeaders, withTrustedAddress } from "./request-headers.ts";
 import type { Http1Options } from "./serve-http1.ts";
 
 /** HTTP/2 for sockets that somebody else has accepted. */
@@ -110,17 +110,18 @@ function serve(
   options: Http1Options,
 ): void {
   const plan = options.plan();
-  const connection = options.connectionOf(socket);
-  const read = readHttp2Request(raw, plan.http, connection);
+  const direct = options.connectionOf(socket);
+  const read = readHttp2Request(raw, plan.http, direct);
   if (typeof read === "string") {
     stream.close(resets[read]);
     return;
   }
   if ("status" in read) {
-    const refusing = new Http2Downstream(stream, connection, false);
+    const refusing = new Http2Downstream(stream, direct, false);
     new HttpStream(options.world, withoutFilters(plan), refusing).onFault(read);
     return;
   }
+  const connection = withTrustedAddress(direct, read.lines, plan.http);
   if (read.expectsContinue) stream.additionalHeaders({ ":status": 100 });
   const downstream = new Http2Downstream(stream, connection, read.isUpgrade);
   const { lines, isUpgrade } = read;
