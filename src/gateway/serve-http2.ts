@@ -5,7 +5,7 @@ import {
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from "node:http2";
-import type { Duplex } from "node:stream";
+import type { Socket } from "node:net";
 import { ConnectionLife } from "./connection-life.ts";
 import type { HttpConnection } from "./gateway-config.ts";
 import { HttpStream, withoutFilters } from "./http-stream.ts";
@@ -13,10 +13,11 @@ import { Http2Downstream } from "./http2-downstream.ts";
 import { readHttp2Request } from "./read-http2-request.ts";
 import { acceptHeaders, withTrustedAddress } from "./request-headers.ts";
 import type { Http1Options } from "./serve-http1.ts";
+import { createSilenceCheck, type WatchedSession } from "./silent-sessions.ts";
 
 /** HTTP/2 for sockets that somebody else has accepted. */
 export interface Http2Server {
-  accept(socket: Duplex): void;
+  accept(socket: Socket): void;
   /** Streams that have begun end, and those that are on their way; the connections end with them. */
   closeIdle(): void;
 }
@@ -28,12 +29,19 @@ const maxConcurrentStreamsBound = 2 ** 31 - 1;
 const maxSessionMemory = 100;
 /** Announces an end, and refuses nothing yet. */
 const anyStreamId = 2 ** 31 - 1;
+// Unlike Envoy: a connection on which nothing moves is pinged; see createSilenceCheck.
+const checkEveryMs = 30_000;
 /** A request may be on its way to a connection that is idle here. */
 const idleGraceMs = 250;
 
 export function serveHttp2(options: Http1Options): Http2Server {
   const { http } = options.plan();
-  const lives = new Map<Http2Session, { readonly socket: Duplex; readonly life: ConnectionLife }>();
+  const lives = new Map<
+    Http2Session,
+    WatchedSession & { readonly socket: Socket; readonly life: ConnectionLife }
+  >();
+  const endSilent = createSilenceCheck();
+  let checking: NodeJS.Timeout | undefined;
   const server = createServer({
     maxSessionInvalidFrames,
     maxSessionMemory,
@@ -65,10 +73,14 @@ export function serveHttp2(options: Http1Options): Http2Server {
         const session = begun as ServerHttp2Session;
         session.setLocalWindowSize(http.connectionWindowBytes);
         const life = createLife(session, options.plan().http, options.isDraining);
-        lives.set(session, { socket, life });
+        lives.set(session, { session, socket, life, isIdle: () => life.isIdle });
+        checking ??= setInterval(() => endSilent(lives.values()), checkEveryMs).unref();
         session.once("close", () => {
           life.dispose();
           lives.delete(session);
+          if (lives.size > 0) return;
+          clearInterval(checking);
+          checking = undefined;
         });
       });
       server.emit("connection", socket);
@@ -106,7 +118,7 @@ const resets = {
 function serve(
   stream: ServerHttp2Stream,
   raw: readonly string[],
-  socket: Duplex,
+  socket: Socket,
   options: Http1Options,
 ): void {
   const plan = options.plan();

@@ -132,7 +132,7 @@ export const frameCases: Readonly<Record<string, FrameCase>> = {
   "an unknown frame": connection(frame(0x42, 0, 0, "abc")),
   "HEADERS on stream 0": connection(headers(pseudo, 0)),
   "HEADERS on an even stream": connection(headers(pseudo, 2)),
-  "HEADERS on a lower stream": { bytes: after(headers(pseudo, 5), headers(pseudo, 3)) },
+  "HEADERS on a lower stream": { bytes: after(headers(pseudo, 5), headers(pseudo, 3)), streams: 1 },
   "HEADERS on a closed stream": connection(headers(pseudo, 1), headers(pseudo, 1)),
   "HEADERS with too much padding": connection(
     frame(
