@@ -19,6 +19,7 @@ import { responseLines } from "./response-headers.ts";
 import { editForEndpoint, editRequest, editResponse, routeAnswer } from "./route-effects.ts";
 import type { ForwardAction, PerFilterConfig, RouteTable, SelectedRoute } from "./route-table.ts";
 import { selectRoute } from "./select-route.ts";
+import type { SharedBuckets } from "./shared-buckets.ts";
 import { findProperty } from "./stream-properties.ts";
 import { StreamTimers } from "./stream-timers.ts";
 import { valuesOf } from "./stream-values.ts";
@@ -46,6 +47,8 @@ export interface StreamNames {
 /** What all streams of a gateway use. */
 export interface StreamWorld {
   readonly clusters: ActiveClusters;
+  /** Where several threads serve. */
+  readonly buckets?: SharedBuckets;
   readonly stats: GatewayStats;
   /** After a stream's end. */
   onStreamEnd(stream: HttpStream): void;
@@ -224,6 +227,10 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
     headers.replace("x-envoy-upstream-service-time", String(Math.round(now - (this.requestEndMs ?? now))));
     if (this.selected) editResponse(this.selected, headers, valuesOf(this));
     this.chain.responseHeaders(headers, endOfStream);
+  }
+
+  get buckets(): SharedBuckets | undefined {
+    return this.world.buckets;
   }
 
   get elapsedMs(): number {

@@ -167,6 +167,8 @@ const replies: Readonly<Record<string, GatewayReply>> = {
   "Invalid characters in url": invalidCharacters,
   "Invalid `Transfer-Encoding` header value": notImplemented,
   "Request has invalid `Transfer-Encoding`": notImplemented,
+  // Since Node 22; before it is a coding like others.
+  "Empty Transfer-Encoding": notImplemented,
   "Invalid HTTP version": upgradeRequired,
 };
 
