@@ -17,7 +17,7 @@ import { envoyBootstrap } from "./envoy-bootstrap.ts";
 import { createModuleMetrics, type ModuleMetrics } from "./metrics.ts";
 import { createModuleCache, type ModuleCache, type ModulePreparation } from "./module-cache.ts";
 import type { GatewayNode } from "./node.ts";
-import { createPluginLog } from "./plugin-log.ts";
+import { createPluginLog, type PluginLog } from "./plugin-log.ts";
 import type { PurgePolicy } from "./purge-policy.ts";
 import { createChainResolver } from "./resolve-chain.ts";
 import {
@@ -73,6 +73,8 @@ export interface AgentOptions {
   readonly envoy?: EnvoyOptions;
   /** Whether a gateway that is somebody else's serves, where that is known. */
   readonly isGatewayReady?: () => boolean;
+  /** Of a gateway that is somebody else's, where it tells. */
+  readonly pluginLog?: PluginLog;
   /** Drains and stops Envoy, while everything else of the agent still serves it. `signal` unless given. */
   readonly envoySignal?: AbortSignal;
   readonly incremental: boolean;
@@ -112,7 +114,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     createModuleResolver(moduleMetrics.measured(fetchModule), log),
   );
   purgeRegularly(cache, log, signal);
-  const pluginLog = envoy && createPluginLog();
+  const pluginLog = envoy ? createPluginLog() : options.pluginLog;
   await serveXdsProxy({
     target: options.discovery,
     socket,

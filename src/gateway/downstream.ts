@@ -1,6 +1,7 @@
 import type { HeaderMap } from "../proxy-wasm/header-map.ts";
 import type { GatewayReply } from "./local-replies.ts";
 import type { PeerCertificate } from "./peer-certificate.ts";
+import type { ConnectionCount } from "./stats/count-connections.ts";
 
 /** A client's connection: what all its streams have in common. */
 export interface DownstreamConnection {
@@ -15,6 +16,7 @@ export interface DownstreamConnection {
   readonly directAddress: string;
   readonly directPort: number;
   readonly tls: DownstreamTlsState | undefined;
+  readonly count: ConnectionCount;
 }
 
 export interface DownstreamTlsState {

@@ -7,6 +7,7 @@ import type { Downstream, DownstreamEvents } from "./downstream.ts";
 import { bindFilters, type StreamFilter } from "./filters/native-filter.ts";
 import { Forwarding, type ForwardingOwner } from "./forwarding.ts";
 import type { HttpConnection } from "./gateway-config.ts";
+import type { GatewayStats } from "./gateway-stats.ts";
 import {
   clusterNotFound,
   flagOf,
@@ -18,6 +19,7 @@ import { responseLines } from "./response-headers.ts";
 import { editForEndpoint, editRequest, editResponse, routeAnswer } from "./route-effects.ts";
 import type { ForwardAction, PerFilterConfig, RouteTable, SelectedRoute } from "./route-table.ts";
 import { selectRoute } from "./select-route.ts";
+import type { SharedBuckets } from "./shared-buckets.ts";
 import { findProperty } from "./stream-properties.ts";
 import { StreamTimers } from "./stream-timers.ts";
 import { valuesOf } from "./stream-values.ts";
@@ -42,12 +44,17 @@ export function withoutFilters(plan: StreamPlan): StreamPlan {
 /** Where a stream came in. */
 export interface StreamNames {
   readonly listener: string;
+  /** Of the listener, as in names of figures. */
+  readonly address: string;
   readonly filterChain: string;
 }
 
 /** What all streams of a gateway use. */
 export interface StreamWorld {
   readonly clusters: ActiveClusters;
+  /** Where several threads serve. */
+  readonly buckets?: SharedBuckets;
+  readonly stats: GatewayStats;
   /** After a stream's end. */
   onStreamEnd(stream: HttpStream): void;
 }
@@ -73,6 +80,8 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
   downstreamFirstMs: number | undefined;
   endMs: number | undefined;
   transportFailure: string | undefined;
+  /** The filters have let the request through. */
+  reachedRouter = false;
   /** What was written to the client. */
   sentHeaders: HeaderMap | undefined;
   readonly sentBytes = { request: 0, response: 0 };
@@ -93,6 +102,7 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
     const filters = plan.hasNative ? bindFilters(plan.filters, this) : (plan.filters as FilterFactory[]);
     this.chain = new FilterChain(filters, this, { bufferLimitBytes: plan.bufferLimitBytes });
     this.timers = new StreamTimers(this, plan.http);
+    world.stats.startStream(this);
   }
 
   // What the client's side calls:
@@ -224,6 +234,10 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
     this.chain.responseHeaders(headers, endOfStream);
   }
 
+  get buckets(): SharedBuckets | undefined {
+    return this.world.buckets;
+  }
+
   get elapsedMs(): number {
     return performance.now() - this.startedMs;
   }
@@ -260,6 +274,7 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
 
   private forward(headers: HeaderMap, endOfStream: boolean): void {
     this.requestHeaders = headers;
+    this.reachedRouter = true;
     const selected = this.route();
     if (!selected) this.reply(routeNotFound);
     else if (selected.action.kind !== "forward") this.reply(routeAnswer(selected, headers, valuesOf(this)));

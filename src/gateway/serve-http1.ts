@@ -39,6 +39,8 @@ export interface Http1Server {
   update(http: HttpConnection): void;
   /** Ends connections that stay without a request for a moment. */
   closeIdle(): void;
+  /** When it has no connections any more, and gets none. */
+  close(): void;
 }
 
 /** Node's own bound for a head to arrive, where the configuration has none. */
@@ -101,6 +103,8 @@ export function serveHttp1(options: Http1Options): Http1Server {
         for (const [socket, { isIdle }] of clients) if (isIdle) socket.destroy();
       }, idleGraceMs).unref();
     },
+    // Ends what looks after slow clients: it never listened.
+    close: () => void server.close(),
   };
 
   function accept(socket: Socket): void {
@@ -159,6 +163,8 @@ const replies: Readonly<Record<string, GatewayReply>> = {
   "Invalid characters in url": invalidCharacters,
   "Invalid `Transfer-Encoding` header value": notImplemented,
   "Request has invalid `Transfer-Encoding`": notImplemented,
+  // Since Node 22; before it is a coding like others.
+  "Empty Transfer-Encoding": notImplemented,
   "Invalid HTTP version": upgradeRequired,
 };
 

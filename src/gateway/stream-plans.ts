@@ -15,6 +15,7 @@ import type { StreamPlan } from "./http-stream.ts";
 import { gatewayReply } from "./local-replies.ts";
 import type { PluginRegistry, WasmFilterConfig } from "./plugin-registry.ts";
 import type { PerFilter, RouteTable } from "./route-table.ts";
+import { addressInNames } from "./stats/listener-stats.ts";
 
 /** What stands at a place of the filters; undefined where nothing is known of it yet. */
 export function slotConfig(slot: HttpFilterSlot, config: GatewayConfig): FilterConfig | undefined {
@@ -115,7 +116,11 @@ export function planStreams(
     hasNative: filters.some((filter) => "createFor" in filter),
     bufferLimitBytes: listener.bufferLimitBytes,
     table,
-    names: { listener: listener.name, filterChain: chainName },
+    names: {
+      listener: listener.name,
+      address: addressInNames(listener.address, listener.port),
+      filterChain: chainName,
+    },
   };
 }
 
