@@ -10,15 +10,10 @@ import {
 } from "../../proxy-wasm/index.ts";
 import type { Watchable } from "../../watchable.ts";
 import { type ConfigUpdate, emptyConfig } from "../apply-response.ts";
+import { emptySnapshot } from "../empty-snapshot.ts";
 import type { GatewayAction, RunningGateway } from "../gateway.ts";
 import type { GatewayConfig } from "../gateway-config.ts";
-import {
-  countedOnly,
-  emptySnapshot,
-  type GatewaySnapshot,
-  mergeSnapshots,
-  type OpenListener,
-} from "../gateway-snapshot.ts";
+import { countedOnly, type GatewaySnapshot, mergeSnapshots, type OpenListener } from "../gateway-snapshot.ts";
 import { createModuleFiles, type ModuleSource } from "../module-files.ts";
 import type { WasmFilterConfig } from "../plugin-registry.ts";
 import { plainScope } from "../stats/stat-scope.ts";
@@ -44,6 +39,8 @@ export interface GatewayWorkersOptions {
   readonly signal: AbortSignal;
   readonly concurrency: number;
   readonly drainMs?: number;
+  /** What a listener may have open at a time, shared among the workers; any number if it is left out. */
+  readonly maxConnections?: number | undefined;
   readonly stores?: Stores;
   readonly pluginLogLevel?: LogLevel;
   /** A plugin that was serving has lost its Vm, in one of the workers or in each. */
@@ -62,14 +59,15 @@ const defaultHeapMb = 1024;
 const endMs = 2000;
 const answerMs = 1000;
 /** What a worker has counted since is lost with it. */
-const pollMs = 2000;
+const pollMs = 10_000;
 
 /**
  * Starts a gateway whose traffic is served by threads that share its ports, beside one in which plugins are tried. Each is
  * replaced when it ends; the connections of the others go on.
  */
 export function startGatewayWorkers(options: GatewayWorkersOptions): RunningGateway {
-  const { config, log, signal, concurrency, drainMs = defaultDrainMs } = options;
+  const { config, log, signal, concurrency, drainMs = defaultDrainMs, maxConnections } = options;
+  const share = maxConnections === undefined ? undefined : Math.ceil(maxConnections / concurrency);
   const stores = options.stores ?? createStores();
   const modules = createModuleFiles(createPluginHost(createLocalOutside({ stores })));
   const replay = createReplay();
@@ -136,7 +134,7 @@ export function startGatewayWorkers(options: GatewayWorkersOptions): RunningGate
     const { stuckMs = defaultStuckMs, maxHeapMb = defaultHeapMb, startWorker } = options;
     return startWorkerThread({
       script,
-      start: { stores: stores.share(), drainMs, pluginLogLevel, worker: number },
+      start: { stores: stores.share(), drainMs, maxConnections: share, pluginLogLevel, worker: number },
       log: log.child({ worker }),
       stuckMs,
       maxHeapMb,
@@ -195,9 +193,8 @@ export function startGatewayWorkers(options: GatewayWorkersOptions): RunningGate
 
 /** The listeners that every worker has said to have open. */
 function openInAll(threads: readonly WorkerThread[]): ReadonlyMap<string, OpenListener> {
-  const all = threads.map(({ latest }) => latest.listeners);
-  const { listeners } = mergeSnapshots(threads.map(({ latest }) => latest));
-  return new Map(Object.entries(listeners).filter(([name]) => all.every((open) => open[name])));
+  const [first, ...others] = threads.map(({ listeners }) => listeners);
+  return new Map(Object.entries(first ?? {}).filter(([name]) => others.every((open) => open[name])));
 }
 
 /** The next worker in its place starts the plugin by itself. */
