@@ -60,10 +60,14 @@ export class Redaction {
     return copy;
   }
 
+  hidesHeader(name: string): bool {
+    return this.headers.has(name);
+  }
+
   /** A header's value as it may be logged; `name` is in lower case. */
   header(name: string, value: string): string {
-    if (this.headers.has(name)) return REDACTED;
-    return URL_HEADERS.includes(name) ? this.url(value) : value;
+    if (this.hidesHeader(name)) return REDACTED;
+    return holdsUrl(name) ? this.url(value) : value;
   }
 
   /** A URL or path, with the named parameters of its query redacted. */
@@ -89,4 +93,9 @@ export class Redaction {
   json(text: string): string {
     return redactMembers(text, this.fields);
   }
+}
+
+/** Whether a header's value is a URL, whose query is redacted. */
+export function holdsUrl(name: string): bool {
+  return URL_HEADERS.includes(name);
 }
