@@ -51,7 +51,9 @@ export class HeadersField extends Field {
     const members: string[] = [];
     for (let i = 0; i < names.length; i++) {
       const values = byName.get(names[i]);
-      members.push(quoteJson(names[i]) + ":" + (values.length == 1 ? values[0] : "[" + values.join(",") + "]"));
+      members.push(
+        quoteJson(names[i]) + ":" + (values.length == 1 ? values[0] : "[" + values.join(",") + "]"),
+      );
     }
     return "{" + members.join(",") + "}";
   }

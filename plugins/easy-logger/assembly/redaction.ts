@@ -32,7 +32,14 @@ const FIELDS = [
   "private_key",
 ];
 /** Headers whose value is a URL, with a query. */
-const URL_HEADERS = [":path", "referer", "location", "content-location", "x-envoy-original-path", "x-original-url"];
+const URL_HEADERS = [
+  ":path",
+  "referer",
+  "location",
+  "content-location",
+  "x-envoy-original-path",
+  "x-original-url",
+];
 
 /** Names of the headers and fields whose values are not logged, in lower case. */
 export class Redaction {
@@ -84,7 +91,8 @@ export class Redaction {
       if (at < 0) continue;
       const written = pairs[i].substring(0, at);
       const name = unescapeQuery(written);
-      if (this.fields.has((name === null ? written : name).toLowerCase())) pairs[i] = written + "=" + REDACTED;
+      if (this.fields.has((name === null ? written : name).toLowerCase()))
+        pairs[i] = written + "=" + REDACTED;
     }
     return pairs.join("&");
   }

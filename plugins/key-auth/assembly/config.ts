@@ -1,4 +1,11 @@
-import { ConfigErrors, describeValue, JsonValue, readBool, readTexts, warnUnknown } from "../../../sdk/assembly";
+import {
+  ConfigErrors,
+  describeValue,
+  JsonValue,
+  readBool,
+  readTexts,
+  warnUnknown,
+} from "../../../sdk/assembly";
 
 /** Whether every request needs a key, or only those for which a rule says who is allowed. */
 export enum GlobalAuth {
@@ -85,7 +92,8 @@ function checkTwice(keys: string[], inHeader: bool, errors: ConfigErrors): void 
   for (let i = 1; i < keys.length; i++) {
     for (let j = 0; j < i; j++) {
       const isSame = inHeader ? keys[i].toLowerCase() == keys[j].toLowerCase() : keys[i] == keys[j];
-      if (isSame) errors.addUnlessStrict(`keys[${i}] is the same as keys[${j}]: every request would be denied`);
+      if (isSame)
+        errors.addUnlessStrict(`keys[${i}] is the same as keys[${j}]: every request would be denied`);
     }
   }
 }
