@@ -95,7 +95,16 @@ for (const [name, known] of Object.entries(words))
       for (const open of ["[", '{"a":', '{"_rules_":[']) assert.equal(start(open.repeat(20_000)), undefined);
       const member = (index: number) => `"member-${index}":${JSON.stringify(common)}`;
       start(`{${Array.from({ length: 20_000 }, (_, index) => member(index)).join()}}`)?.close();
+      for (const word of known)
+        start(JSON.stringify({ [word]: Array.from({ length: 50_000 }, (_, index) => `${index}`) }))?.close();
       for (const word of known) start(JSON.stringify({ [word]: "x".repeat(1_000_000) }))?.close();
       assertNoTrap();
+    });
+
+    it("says a bounded number of things", () => {
+      start(
+        JSON.stringify(Object.fromEntries(Array.from({ length: 5_000 }, (_, index) => [`m${index}`, 1]))),
+      )?.close();
+      assert.ok(logs.length <= 2 * 101, `${logs.length} lines`);
     });
   });
