@@ -1,5 +1,5 @@
 import { jsonPage, type Page, type Pages, readyPage, servePages } from "../http-server.ts";
-import { addressOf } from "./active-clusters.ts";
+import { addressOf } from "./endpoint-address.ts";
 import type { Gateway } from "./gateway.ts";
 
 export interface AdminOptions {

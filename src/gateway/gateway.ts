@@ -9,12 +9,7 @@ import {
 import { errorText } from "../system-error.ts";
 import type { Watchable } from "../watchable.ts";
 import { type AccessLogs, createAccessLogs } from "./access-log.ts";
-import {
-  type ActiveClusters,
-  type BalancerOf,
-  createActiveClusters,
-  createRoundRobin,
-} from "./active-clusters.ts";
+import { type ActiveClusters, createActiveClusters } from "./active-clusters.ts";
 import type { GatewayConfig, Listener } from "./gateway-config.ts";
 import { createGatewayOutside } from "./gateway-outside.ts";
 import { createGatewayStats, type GatewayStats } from "./gateway-stats.ts";
@@ -23,7 +18,8 @@ import { withLastGood } from "./last-good-filters.ts";
 import { createPluginRegistry, type PluginRegistry, type WasmFilterConfig } from "./plugin-registry.ts";
 import { type ActiveListener, type PlannedChain, serveListener } from "./serve-listener.ts";
 import { createFilterMaker, planStreams, wasmConfigs } from "./stream-plans.ts";
-import { createContextCache, upstreamTls } from "./tls-contexts.ts";
+import { createContextCache } from "./tls-contexts.ts";
+import { createUpstreamTls } from "./upstream-tls.ts";
 
 export interface GatewayOptions {
   readonly config: Watchable<GatewayConfig>;
@@ -32,7 +28,6 @@ export interface GatewayOptions {
   readonly signal: AbortSignal;
   readonly drainMs?: number;
   readonly stores?: Stores;
-  readonly balancerOf?: BalancerOf;
   readonly pluginLogLevel?: LogLevel;
   readonly onPluginLog?: (record: LogRecord) => void;
   /** A plugin of a new configuration does not run; what was there before stays. */
@@ -61,8 +56,9 @@ export function startGateway(options: GatewayOptions): Gateway {
   const { log, signal } = options;
   const stats = createGatewayStats();
   const logs = createAccessLogs();
-  const clusters = createActiveClusters(options.balancerOf ?? createRoundRobin, (cluster) =>
-    upstreamTls(cluster, (latest ?? options.config.value)?.secrets ?? new Map()),
+  const upstreamTls = createUpstreamTls();
+  const clusters = createActiveClusters((cluster, protocols, serverName) =>
+    upstreamTls(cluster, (latest ?? options.config.value)?.secrets ?? new Map(), protocols, serverName),
   );
   const outside = createGatewayOutside({
     clusters,

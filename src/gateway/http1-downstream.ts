@@ -4,6 +4,8 @@ import type { Downstream, DownstreamConnection, DownstreamEvents, DownstreamProt
 
 const none = new Uint8Array(0);
 const smallBytes = 4096;
+/** How long a client may take to read the last of a response that was cut. */
+const flushMs = 1000;
 // Behind `toString("latin1")`: it works on any Uint8Array.
 const { latin1Slice } = Buffer.prototype as unknown as {
   latin1Slice(this: Uint8Array, start: number, end: number): string;
@@ -123,9 +125,19 @@ export class Http1Downstream implements Downstream {
     this.response.end();
   }
 
+  /** What was written still leaves, if the client reads it, as in Envoy. */
   reset(): void {
-    this.response.destroy();
-    this.request.destroy();
+    const { response } = this;
+    const { socket } = response;
+    if (!socket || !response.headersSent) {
+      response.destroy();
+      this.request.destroy();
+      return;
+    }
+    response.flushHeaders();
+    const timer = setTimeout(() => socket.destroy(), flushMs);
+    socket.once("close", () => clearTimeout(timer));
+    socket.destroySoon();
   }
 
   setPaused(paused: boolean): void {
