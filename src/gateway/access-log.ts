@@ -7,6 +7,8 @@ import { valuesOf } from "./stream-values.ts";
 /** Writes a line for each stream that has ended. */
 export interface AccessLogs {
   write(stream: HttpStream): void;
+  /** Opens files anew, as after somebody has moved them. */
+  reopen(): void;
   close(): void;
 }
 
@@ -26,11 +28,14 @@ export function createAccessLogs(): AccessLogs {
       const values = valuesOf(stream);
       for (const log of accessLogs) sinkOf(log.to).write(logLine(log, values));
     },
-    close() {
-      for (const file of files.values()) file.end();
-      files.clear();
-    },
+    reopen: end,
+    close: end,
   };
+
+  function end(): void {
+    for (const file of files.values()) file.end();
+    files.clear();
+  }
 
   function sinkOf(to: AccessLog["to"]): Sink {
     if (to.kind === "file") return fileOf(to.path);

@@ -136,6 +136,6 @@ test("what a cluster uses is given back", async (t) => {
   await Promise.all(Array.from({ length: 20 }, () => bodyOf(gateway)));
   const { use } = gateway.gateway.clusters.find("up")!;
   await until("no request", () => use.requests === 0);
-  assert.deepEqual({ ...use, connections: 0 }, { connections: 0, pending: 0, requests: 0, retries: 0 });
+  assert.deepEqual([use.pending, use.requests, use.retries], [0, 0, 0]);
   assert.equal(use.connections, a.counts.open);
 });

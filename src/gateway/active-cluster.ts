@@ -1,9 +1,11 @@
 import type { ConnectionOptions } from "node:tls";
+import { getOrCreate } from "../get-or-create.ts";
 import { type ClusterUse, noUse, type Priority } from "./circuit-limits.ts";
 import type { CircuitLimits, Cluster, Endpoint } from "./cluster-config.ts";
 import { addressOf } from "./endpoint-address.ts";
 import { type ClusterBalancer, createBalancer } from "./load-balancer.ts";
 import { resolveHosts } from "./resolve-hosts.ts";
+import { countMembers, createClusterStats, createHostStats } from "./stats/cluster-stats.ts";
 import { createUpstreamPool, type UpstreamPool } from "./upstream-pool.ts";
 
 /** How connections to a cluster are secured; undefined for plaintext. `serverName` is in place of the cluster's. */
@@ -38,6 +40,8 @@ export interface ActiveCluster {
   findEndpoint(address: string): Endpoint | undefined;
   /** Connections to an endpoint, and requests on them. */
   countsOf(endpoint: Endpoint): { readonly connections: number; readonly requests: number };
+  /** Brings counters of bytes up to date. */
+  countBytes(): void;
   /** Takes a new configuration over. Connections and what is known stay where endpoints do. */
   update(config: Cluster): void;
   close(): void;
@@ -49,7 +53,8 @@ type EndpointPools = Map<string, UpstreamPool>;
 const ordinary: PoolDemand = { priority: "default", protocol: "http1", serverName: undefined };
 
 export function createActiveCluster(first: Cluster, tlsOf: TlsOf): ActiveCluster {
-  const uses = { default: noUse(), high: noUse() };
+  const stats = createClusterStats(first.statName);
+  const uses = { default: noUse(stats), high: noUse(stats) };
   const pools = new Map<string, EndpointPools>();
   let source = first;
   let config = first;
@@ -74,6 +79,9 @@ export function createActiveCluster(first: Cluster, tlsOf: TlsOf): ActiveCluster
     poolOf,
     findEndpoint: (address) => endpoints.get(address),
     countsOf,
+    countBytes() {
+      for (const ofEndpoint of pools.values()) for (const pool of ofEndpoint.values()) pool.countBytes();
+    },
     update(next) {
       if (next === source) return;
       source = next;
@@ -112,11 +120,13 @@ export function createActiveCluster(first: Cluster, tlsOf: TlsOf): ActiveCluster
   }
 
   function take(next: Cluster): void {
-    const keepsPools = isSameTransport(config, next);
+    const before = config;
+    const keepsPools = isSameTransport(before, next);
     config = next;
     endpoints = new Map();
     for (const { endpoints: list } of next.endpoints.localities)
       for (const endpoint of list) endpoints.set(addressOf(endpoint), endpoint);
+    countMembers(stats, balancer && before, next, endpoints.keys());
     closePools((address) => keepsPools && endpoints.has(address));
     balancer = createBalancer(next, balancer, { activeAt: (endpoint) => countsOf(endpoint).requests });
   }
@@ -154,7 +164,8 @@ export function createActiveCluster(first: Cluster, tlsOf: TlsOf): ActiveCluster
     return `${priority} ${config.protocol === "downstream" ? protocol : ""} ${serverName ?? ""}`;
   }
 
-  function openPool({ address, port }: Endpoint, demand: PoolDemand): UpstreamPool {
+  function openPool(endpoint: Endpoint, demand: PoolDemand): UpstreamPool {
+    const { address, port } = endpoint;
     const { connectTimeoutMs, maxConcurrentStreams, bufferLimitBytes } = config;
     const protocol = config.protocol === "downstream" ? demand.protocol : config.protocol;
     const serverName = config.tls?.autoSni ? demand.serverName : undefined;
@@ -164,6 +175,7 @@ export function createActiveCluster(first: Cluster, tlsOf: TlsOf): ActiveCluster
       protocol,
       http2: { maxConcurrentStreams, windowBytes: bufferLimitBytes },
       ...circuit(demand.priority),
+      host: getOrCreate(stats.hosts, addressOf(endpoint), createHostStats),
       enableTrailers: config.enableTrailers,
       idleTimeoutMs: config.idleTimeoutMs,
       maxDurationMs: config.maxConnectionDurationMs,

@@ -1,6 +1,8 @@
 import { type ActiveCluster, createActiveCluster, type TlsOf } from "./active-cluster.ts";
 import type { Cluster } from "./cluster-config.ts";
 
+export type { ActiveCluster } from "./active-cluster.ts";
+
 /** The clusters that are in use, by name. */
 export interface ActiveClusters {
   find(name: string): ActiveCluster | undefined;

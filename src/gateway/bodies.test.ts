@@ -77,7 +77,10 @@ test("trailers pass in both directions, and 100-continue is answered", async (t)
   });
   const { port } = await runGateway(
     t,
-    gatewayConfig({ clusters: [cluster("up", [upstream.port], { enableTrailers: true })] }),
+    gatewayConfig({
+      clusters: [cluster("up", [upstream.port], { enableTrailers: true })],
+      http: { enableTrailers: true },
+    }),
   );
   const sent = request({
     port,

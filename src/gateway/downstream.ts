@@ -1,4 +1,6 @@
 import type { HeaderMap } from "../proxy-wasm/header-map.ts";
+import type { GatewayReply } from "./local-replies.ts";
+import type { ConnectionCount } from "./stats/count-connections.ts";
 
 /** A client's connection: what all its streams have in common. */
 export interface DownstreamConnection {
@@ -8,6 +10,7 @@ export interface DownstreamConnection {
   readonly remoteAddress: string;
   readonly remotePort: number;
   readonly tls: DownstreamTlsState | undefined;
+  readonly count: ConnectionCount;
 }
 
 export interface DownstreamTlsState {
@@ -43,6 +46,8 @@ export interface DownstreamEvents {
   onData(bytes: Uint8Array, endOfStream: boolean): void;
   onTrailers(trailers: HeaderMap): void;
   onDrain(): void;
+  /** What follows of the request is none. */
+  onFault(reply: GatewayReply): void;
   /** The client is gone, or has reset the stream. */
   onClosed(): void;
 }

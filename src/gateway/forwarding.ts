@@ -21,6 +21,8 @@ import {
 } from "./retries.ts";
 import type { AttemptState } from "./route-effects.ts";
 import type { RetryPolicy } from "./route-table.ts";
+import { countResponse, countRetried, countTime, type HostStats } from "./stats/cluster-stats.ts";
+import { countOutcome } from "./stats/count-upstream.ts";
 import type { UpstreamConnection, UpstreamEvents, UpstreamReset, UpstreamStream } from "./upstream-stream.ts";
 
 /** Who sends a request upstream: the end of a stream's filters, or a plugin's call. */
@@ -81,6 +83,9 @@ export class Forwarding implements UpstreamEvents {
   private isBlocked = false;
   /** This attempt is one of the retries that the cluster's limit counts. */
   private isRetry = false;
+  private host: HostStats | undefined;
+  /** Where an attempt is under way. */
+  private busyHost: HostStats | undefined;
 
   constructor(owner: ForwardingOwner, options: ForwardingOptions) {
     this.owner = owner;
@@ -142,17 +147,24 @@ export class Forwarding implements UpstreamEvents {
     const status = Number(headers.get(":status"));
     const outcome = statusOfOutcome(this.headers!, status, headers);
     if (outcome !== undefined) this.report(outcome);
-    const { retryPolicy } = this.options;
-    if (retryPolicy && retriesAfterResponse(retryPolicy, status, headers) && this.retry(endOfStream)) return;
+    const { retryPolicy, cluster } = this.options;
+    const { stats } = cluster.use;
+    const isRetriable = retryPolicy !== undefined && retriesAfterResponse(retryPolicy, status, headers);
+    if (isRetriable && this.retry(endOfStream)) {
+      countRetried(stats, status);
+      return;
+    }
+    if (this.attempts > 1 && !isRetriable) stats.counters.upstream_rq_retry_success++;
+    countResponse(stats, status, this.isInternal);
     this.responseBegan = true;
-    if (endOfStream) this.finish();
+    if (endOfStream) this.complete();
     this.owner.onResponseHeaders(headers, endOfStream);
   }
 
   onData(bytes: Uint8Array, endOfStream: boolean): void {
     if (!this.responseBegan || this.isOver) return;
     this.idleTimer?.refresh();
-    if (endOfStream) this.finish();
+    if (endOfStream) this.complete();
     this.owner.onResponseData(bytes, endOfStream);
   }
 
@@ -160,7 +172,7 @@ export class Forwarding implements UpstreamEvents {
     if (!this.responseBegan || this.isOver) return;
     const outcome = statusOfOutcome(this.headers!, undefined, trailers);
     if (outcome !== undefined) this.report(outcome);
-    this.finish();
+    this.complete();
     this.owner.onResponseTrailers(trailers);
   }
 
@@ -182,7 +194,7 @@ export class Forwarding implements UpstreamEvents {
     const { retryPolicy } = this.options;
     if (retryPolicy && retriesAfterReset(retryPolicy, reset) && this.retry(true)) return;
     this.finish();
-    this.owner.onFailure(upstreamReset(reset, this.attempts > 1));
+    this.fail(upstreamReset(reset, this.attempts > 1));
   }
 
   private attempt(): void {
@@ -196,7 +208,8 @@ export class Forwarding implements UpstreamEvents {
     const endpoint = this.wantedEndpoint() ?? cluster.balancer.choose(this.tried);
     if (!endpoint) {
       this.finish();
-      this.owner.onFailure(noHealthyUpstream);
+      cluster.use.stats.counters.upstream_cx_none_healthy++;
+      this.fail(noHealthyUpstream);
       return;
     }
     this.endpoint = endpoint;
@@ -206,7 +219,9 @@ export class Forwarding implements UpstreamEvents {
     }
     const elapsedMs = this.endedAt === undefined ? 0 : performance.now() - this.endedAt;
     onEndpoint?.(this.headers!, endpoint, { attempt: this.attempts, elapsedMs });
-    this.callOff = cluster.poolOf(endpoint, demand).request(this, (stream) => this.send(stream));
+    const pool = cluster.poolOf(endpoint, demand);
+    this.host = pool.host;
+    this.callOff = pool.request(this, (stream) => this.send(stream));
   }
 
   private wantedEndpoint(): Endpoint | undefined {
@@ -218,6 +233,7 @@ export class Forwarding implements UpstreamEvents {
 
   private send(stream: UpstreamStream): void {
     this.stream = stream;
+    this.countAttempt();
     const { body } = this;
     if (body.ended) this.armTryTimer();
     this.armIdleTimer();
@@ -262,6 +278,9 @@ export class Forwarding implements UpstreamEvents {
 
   private tryExpired(details: string): void {
     const { retryPolicy } = this.options;
+    const { counters } = this.options.cluster.use.stats;
+    if (details === "upstream_per_try_timeout") counters.upstream_rq_per_try_timeout++;
+    else counters.upstream_rq_per_try_idle_timeout++;
     this.report(504);
     this.endRetry();
     if (!this.responseBegan && retryPolicy && retriesAfterTimeout(retryPolicy) && this.retry(false)) return;
@@ -269,6 +288,8 @@ export class Forwarding implements UpstreamEvents {
   }
 
   private expire(details: string): void {
+    this.options.cluster.use.stats.counters.upstream_rq_timeout++;
+    if (this.host) this.host.rq_timeout++;
     if (this.stream && !this.responseBegan) this.report(504);
     this.giveUp(details);
   }
@@ -278,7 +299,35 @@ export class Forwarding implements UpstreamEvents {
     this.finish();
     this.abandon();
     if (this.responseBegan) this.owner.onCut({ flag: reply.flag, details: reply.details });
-    else this.owner.onFailure(reply);
+    else this.fail(reply);
+  }
+
+  private fail(reply: GatewayReply): void {
+    countResponse(this.options.cluster.use.stats, reply.status, this.isInternal);
+    this.owner.onFailure(reply);
+  }
+
+  private countAttempt(): void {
+    this.options.cluster.use.stats.counters.upstream_rq_total++;
+    this.host!.rq_total++;
+    this.host!.rq_active++;
+    this.busyHost = this.host;
+  }
+
+  private endAttempt(): void {
+    if (this.busyHost) this.busyHost.rq_active--;
+    this.busyHost = undefined;
+  }
+
+  private get isInternal(): boolean {
+    return this.headers?.get("x-envoy-internal") === "true";
+  }
+
+  /** The response has come whole. */
+  private complete(): void {
+    this.finish();
+    const ms = this.endedAt === undefined ? 0 : performance.now() - this.endedAt;
+    countTime(this.options.cluster.use.stats, ms, this.isInternal);
   }
 
   /** Tries again if it may. `isSettled`: nothing more comes of the attempt before. */
@@ -288,10 +337,16 @@ export class Forwarding implements UpstreamEvents {
     if (!this.body.isRepeatable) return false;
     const { use, limits } = cluster.circuit(demand?.priority);
     const limit = findRetryLimit(policy, this.attempts, limits, use);
+    const { counters } = use.stats;
     if (limit !== undefined) {
+      if (limit === "URX") counters.upstream_rq_retry_limit_exceeded++;
+      else counters.upstream_rq_retry_overflow++;
       this.owner.onFlag?.(limit);
       return false;
     }
+    counters.upstream_rq_retry++;
+    counters.upstream_rq_retry_backoff_exponential++;
+    this.endAttempt();
     this.clearTryTimers();
     if (!isSettled) this.abandon();
     this.stream = undefined;
@@ -310,6 +365,7 @@ export class Forwarding implements UpstreamEvents {
 
   private report(status: number | undefined): void {
     this.options.cluster.balancer.report(this.endpoint!, status);
+    if (this.host) countOutcome(this.host, status);
   }
 
   private abandon(): void {
@@ -320,6 +376,7 @@ export class Forwarding implements UpstreamEvents {
 
   private finish(): void {
     this.isOver = true;
+    this.endAttempt();
     this.endRetry();
     clearTimeout(this.timer);
     clearTimeout(this.retryTimer);

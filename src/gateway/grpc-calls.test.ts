@@ -62,7 +62,7 @@ async function startEcho(context: TestContext) {
     clusters,
     stores: createStores(),
     log: silentLog,
-    logLevel: LogLevel.Info,
+    logLevel: () => LogLevel.Info,
     signal: ended.signal,
   });
 }

@@ -9,6 +9,7 @@ import { addressOf } from "./endpoint-address.ts";
 import { bindFilters, type StreamFilter } from "./filters/native-filter.ts";
 import { Forwarding, type ForwardingOwner } from "./forwarding.ts";
 import type { HttpConnection } from "./gateway-config.ts";
+import type { GatewayStats } from "./gateway-stats.ts";
 import {
   clusterNotFound,
   type GatewayReply,
@@ -22,6 +23,7 @@ import { editForEndpoint, editRequest, editResponse, routeAnswer } from "./route
 import type { ForwardAction, PerFilterConfig, RouteTable, SelectedRoute } from "./route-table.ts";
 import { selectRoute } from "./select-route.ts";
 import { findProperty } from "./stream-properties.ts";
+import { StreamTimers } from "./stream-timers.ts";
 import { valuesOf } from "./stream-values.ts";
 
 /** What a stream runs by: as it was when the stream began. */
@@ -38,12 +40,15 @@ export interface StreamPlan {
 /** Where a stream came in. */
 export interface StreamNames {
   readonly listener: string;
+  /** Of the listener, as in names of figures. */
+  readonly address: string;
   readonly filterChain: string;
 }
 
 /** What all streams of a gateway use. */
 export interface StreamWorld {
   readonly clusters: ActiveClusters;
+  readonly stats: GatewayStats;
   /** After a stream's end. */
   onStreamEnd(stream: HttpStream): void;
 }
@@ -71,6 +76,8 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
   downstreamFirstMs: number | undefined;
   endMs: number | undefined;
   transportFailure: string | undefined;
+  /** The filters have let the request through. */
+  reachedRouter = false;
   /** What was written to the client. */
   sentHeaders: HeaderMap | undefined;
   readonly sentBytes = { request: 0, response: 0 };
@@ -82,6 +89,7 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
   /** Why a direction's source waits: bit 1 a filter holds too much, bit 2 the other end takes no more. */
   private readonly waits = { request: 0, response: 0 };
   private isOver = false;
+  private readonly timers: StreamTimers;
 
   constructor(world: StreamWorld, plan: StreamPlan, downstream: Downstream) {
     this.world = world;
@@ -89,29 +97,36 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
     this.downstream = downstream;
     const filters = plan.hasNative ? bindFilters(plan.filters, this) : (plan.filters as FilterFactory[]);
     this.chain = new FilterChain(filters, this, { bufferLimitBytes: plan.bufferLimitBytes });
+    this.timers = new StreamTimers(this, plan.http);
+    world.stats.startStream(this);
   }
 
   // What the client's side calls:
 
   onHeaders(headers: HeaderMap, endOfStream: boolean): void {
     this.requestHeaders = headers;
-    if (endOfStream) this.requestEndMs = this.elapsedMs;
+    if (endOfStream) this.endRequest();
     if (this.downstream.isUpgrade && !this.allowsUpgrade(headers)) this.reply(upgradeRefused);
     else this.chain.requestHeaders(headers, endOfStream);
   }
 
   onData(bytes: Uint8Array, endOfStream: boolean): void {
-    if (endOfStream) this.requestEndMs = this.elapsedMs;
+    if (endOfStream) this.endRequest();
+    else this.timers.touch();
     this.chain.requestData(bytes, endOfStream);
   }
 
   onTrailers(trailers: HeaderMap): void {
-    this.requestEndMs = this.elapsedMs;
+    this.endRequest();
     this.chain.requestTrailers(trailers);
   }
 
   onDrain(): void {
     this.wait("response", 2, false);
+  }
+
+  onFault(reply: GatewayReply): void {
+    if (!this.isOver) this.reply(reply);
   }
 
   onClosed(): void {
@@ -134,6 +149,7 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
       this.forwarding?.data(bytes, endOfStream);
       return;
     }
+    this.timers.touch();
     if (!this.downstream.sendData(bytes, endOfStream)) this.wait("response", 2, true);
     if (endOfStream) this.finish();
   }
@@ -230,6 +246,7 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
     const request = { headers: requestHeaders, random: this.random };
     this.selected = plan.table && selectRoute(plan.table, request);
     this.cluster = this.selected && this.world.clusters.find(this.selected.cluster);
+    this.timers.useRoute(this.selected?.action, requestHeaders);
     return this.selected;
   }
 
@@ -259,6 +276,7 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
 
   private forward(headers: HeaderMap, endOfStream: boolean): void {
     this.requestHeaders = headers;
+    this.reachedRouter = true;
     const selected = this.route();
     if (!selected) this.reply(routeNotFound);
     else if (selected.action.kind !== "forward") this.reply(routeAnswer(selected, headers, valuesOf(this)));
@@ -295,6 +313,7 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
 
   private respond(headers: HeaderMap, endOfStream: boolean): void {
     this.downstreamFirstMs = this.elapsedMs;
+    this.timers.touch();
     const status = headers.get(":status")!;
     const isUpgrade = this.downstream.isUpgrade && status === upgradeStatus;
     const lines = responseLines(headers, this.plan.http, isUpgrade);
@@ -302,6 +321,11 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
     this.sentHeaders = headers;
     this.downstream.sendHeaders(new HeaderMap(lines), endOfStream);
     if (endOfStream) this.finish();
+  }
+
+  private endRequest(): void {
+    this.requestEndMs = this.elapsedMs;
+    this.timers.requestEnded();
   }
 
   reply(reply: GatewayReply): void {
@@ -322,6 +346,7 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
     if (this.isOver) return;
     this.isOver = true;
     this.endMs = this.elapsedMs;
+    this.timers.clear();
     this.forwarding?.cancel();
     this.chain.end();
     this.world.onStreamEnd(this);

@@ -29,6 +29,7 @@ export class Http1Connection implements UpstreamConnection, UpstreamCodec {
   private stream: Http1Stream | undefined;
   private closed = false;
   private draining = false;
+  private isRemoteEnd = false;
 
   constructor(opened: UpstreamSocket, owner: CodecOwner, enableTrailers: boolean) {
     this.owner = owner;
@@ -76,7 +77,10 @@ export class Http1Connection implements UpstreamConnection, UpstreamCodec {
     else socket.on("data", receive);
     socket.on("drain", () => this.stream?.events.onDrain?.());
     socket.on("end", () => this.ended());
-    socket.on("error", () => this.end("connection termination", undefined));
+    socket.on("error", () => {
+      this.isRemoteEnd = true;
+      this.end("connection termination", undefined);
+    });
     socket.on("close", () => this.end("connection termination", undefined));
   }
 
@@ -90,6 +94,7 @@ export class Http1Connection implements UpstreamConnection, UpstreamCodec {
   }
 
   private ended(): void {
+    this.isRemoteEnd = true;
     const { stream, parser } = this;
     if (parser.end() && stream && parser.isTunnel) stream.dataCame(none, true);
     this.end(parser.isWithin ? "protocol error" : "connection termination", undefined);
@@ -103,7 +108,7 @@ export class Http1Connection implements UpstreamConnection, UpstreamCodec {
     const { stream } = this;
     this.stream = undefined;
     if (stream) this.owner.onStreamEnd();
-    this.owner.onClosed();
+    this.owner.onClosed({ isRemote: this.isRemoteEnd, wasBusy: stream !== undefined });
     stream?.wasReset({ reason, transport, beforeSent: false });
   }
 
@@ -158,7 +163,7 @@ export class Http1Connection implements UpstreamConnection, UpstreamCodec {
     if (!isKept) this.socket.destroy();
     else if (this.socket.isPaused()) this.socket.resume();
     this.owner.onStreamEnd();
-    if (!isKept) this.owner.onClosed();
+    if (!isKept) this.owner.onClosed({ isRemote: this.isRemoteEnd, wasBusy: false });
   }
 
   get isTunnel(): boolean {

@@ -1,6 +1,8 @@
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:http";
 import { type HeaderLine, HeaderMap } from "../proxy-wasm/header-map.ts";
 import type { Downstream, DownstreamConnection, DownstreamEvents, DownstreamProtocol } from "./downstream.ts";
+import type { Http1Client } from "./http1-client.ts";
+import type { GatewayReply } from "./local-replies.ts";
 
 const none = new Uint8Array(0);
 const smallBytes = 4096;
@@ -18,34 +20,59 @@ export class Http1Downstream implements Downstream {
   readonly isUpgrade = false;
   private readonly request: IncomingMessage;
   private readonly response: ServerResponse;
-  private readonly closesAfter: () => boolean;
+  private readonly client: Http1Client;
+  private readonly hasTrailers: boolean;
   private waitsForDrain = false;
   private events: DownstreamEvents | undefined;
+  private requestEnded = false;
 
-  /** `closesAfter` says whether the connection is to end with this response. */
+  /** `client` is whom it goes to; `hasTrailers` says whether trailers pass. */
   constructor(
     request: IncomingMessage,
     response: ServerResponse,
     connection: DownstreamConnection,
-    closesAfter: () => boolean,
+    client: Http1Client,
+    hasTrailers: boolean,
   ) {
     this.request = request;
     this.response = response;
     this.connection = connection;
-    this.closesAfter = closesAfter;
+    this.client = client;
+    this.hasTrailers = hasTrailers;
     this.protocol = request.httpVersionMinor === 1 ? "HTTP/1.1" : "HTTP/1.0";
+  }
+
+  /** Answers a request that no stream takes. */
+  answer(stream: DownstreamEvents, reply: GatewayReply): void {
+    const { request, response } = this;
+    // The rest of it is read and dropped.
+    this.requestEnded = true;
+    request.resume();
+    request.on("error", () => {});
+    response.on("close", () => {
+      stream.onClosed();
+      this.client.end();
+    });
+    stream.onFault(reply);
   }
 
   /** Tells the stream what comes from the client. */
   start(events: DownstreamEvents, headers: HeaderMap, endOfStream: boolean): void {
     const { request, response } = this;
     this.events = events;
-    response.on("close", () => events.onClosed());
+    this.requestEnded = endOfStream;
+    this.client.setStream(events);
+    response.on("close", () => {
+      events.onClosed();
+      this.client.end();
+    });
     events.onHeaders(headers, endOfStream);
     if (endOfStream || response.destroyed) return;
     request.on("data", (bytes: Buffer) => events.onData(bytes, false));
     request.on("end", () => {
-      if (request.rawTrailers.length > 0) events.onTrailers(new HeaderMap(readLines(request.rawTrailers)));
+      this.requestEnded = true;
+      if (this.hasTrailers && request.rawTrailers.length > 0)
+        events.onTrailers(new HeaderMap(readLines(request.rawTrailers)));
       else events.onData(none, true);
     });
     // A client that goes away within its request: the response closes with it.
@@ -83,11 +110,16 @@ export class Http1Downstream implements Downstream {
     else if (!hasBody) response.flushHeaders();
   }
 
-  /** As Envoy: nothing is said of a connection that stays, but to HTTP/1.0. */
+  /**
+   * As Envoy: nothing is said of a connection that stays, but to HTTP/1.0. A response that comes before the end of its
+   * request ends the connection.
+   */
   private keepOrClose(flat: string[], endsWithConnection: boolean): void {
-    const { response, protocol } = this;
+    const { response, protocol, client } = this;
     const isOld = protocol === "HTTP/1.0";
-    if (this.closesAfter() || !response.shouldKeepAlive || (isOld && endsWithConnection)) {
+    const isEarly = !this.requestEnded;
+    if (isEarly || client.isEnding || !response.shouldKeepAlive || (isOld && endsWithConnection)) {
+      client.setLast();
       response.shouldKeepAlive = false;
       flat.push("connection", "close");
     } else if (isOld) flat.push("connection", "keep-alive");
@@ -121,7 +153,8 @@ export class Http1Downstream implements Downstream {
   }
 
   sendTrailers(trailers: HeaderMap): void {
-    this.response.addTrailers(trailers.lines.map(([name, value]) => [name, value] as [string, string]));
+    if (this.hasTrailers)
+      this.response.addTrailers(trailers.lines.map(([name, value]) => [name, value] as [string, string]));
     this.response.end();
   }
 

@@ -42,6 +42,8 @@ export class Http2Connection implements UpstreamConnection, UpstreamCodec {
   private readonly options: Http2Options;
   private active = 0;
   private draining = false;
+  private isRemoteEnd = false;
+  private wasBusy = false;
 
   constructor({ socket, remoteAddress }: UpstreamSocket, owner: CodecOwner, options: Http2Options) {
     this.owner = owner;
@@ -53,6 +55,10 @@ export class Http2Connection implements UpstreamConnection, UpstreamCodec {
     // Before the session hears of it, so that its streams know why they end.
     socket.once("close", () => {
       this.brokenBy ??= "connection termination";
+      this.wasBusy = this.active > 0;
+    });
+    socket.once("end", () => {
+      this.isRemoteEnd = true;
     });
     this.session = openSession(socket, options);
     this.listen();
@@ -94,7 +100,7 @@ export class Http2Connection implements UpstreamConnection, UpstreamCodec {
     });
     session.once("close", () => {
       this.brokenBy ??= "connection termination";
-      owner.onClosed();
+      owner.onClosed({ isRemote: this.isRemoteEnd, wasBusy: this.wasBusy });
     });
   }
 }

@@ -1,36 +1,48 @@
-import { createServer, type Server, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { createServer as createTlsServer, type TLSSocket } from "node:tls";
-import { SystemError } from "../system-error.ts";
+import { detectProtocol } from "./detect-protocol.ts";
 import type { DownstreamConnection } from "./downstream.ts";
 import type { FilterChain, Listener } from "./gateway-config.ts";
 import type { StreamPlan, StreamWorld } from "./http-stream.ts";
+import type { WasmFilterConfig } from "./plugin-registry.ts";
 import { type Http1Server, serveHttp1 } from "./serve-http1.ts";
 import { type Http2Server, serveHttp2 } from "./serve-http2.ts";
+import { countHandshake } from "./stats/listener-stats.ts";
 import { type ChainContext, matchServerName } from "./tls-contexts.ts";
 
 /** A filter chain with what its streams run by. */
 export interface PlannedChain {
   readonly chain: FilterChain;
   readonly plan: StreamPlan;
+  /** The plugins in it. */
+  readonly plugins: readonly WasmFilterConfig[];
   /** Of a chain with TLS; undefined while its certificate is not there. */
   readonly secure: ChainContext | undefined;
 }
 
-/** A listener that accepts connections. */
+/** A listener that serves connections. */
 export interface ActiveListener {
   readonly port: number;
-  /** What it serves from now on; connections stay. */
-  update(listener: Listener, chains: readonly PlannedChain[]): void;
-  /** No new connections; those that are there end with their requests. Resolves when none is left. */
+  accept(socket: Socket): void;
+  /** What it serves from now on. Connections stay; those of chains that are gone end with their next response. */
+  update(chains: readonly PlannedChain[]): void;
+  /** Nothing comes after: connections end with their next response. Resolves when none is left. */
+  retire(): Promise<void>;
+  /** As `retire`, and connections without a request end now. */
   drain(): Promise<void>;
   /** Ends all connections. */
   destroy(): void;
   readonly connectionCount: number;
+  /** The plugins that requests may meet, with those of chains that are gone and have connections still. */
+  plugins(): Iterable<WasmFilterConfig>;
 }
 
 interface ServedChain {
   planned: PlannedChain;
+  /** Gone from the configuration. */
+  retired: boolean;
+  connections: number;
   readonly http1: Http1Server;
   readonly http2: Http2Server;
 }
@@ -40,24 +52,35 @@ const handshakeTimeoutMs = 15_000;
 
 let lastConnectionId = 0;
 
-/**
- * Listens at a listener's address.
- * @throws SystemError `network`
- */
-export async function serveListener(
-  listener: Listener,
-  chains: readonly PlannedChain[],
-  world: StreamWorld,
-): Promise<ActiveListener> {
+export interface ServeOptions {
+  readonly listener: Pick<Listener, "address" | "port">;
+  /** The one that it has. */
+  readonly port: number;
+  readonly chains: readonly PlannedChain[];
+  readonly world: StreamWorld;
+  /** Told when the last connection of a chain that is gone has ended. */
+  onChainUnused(): void;
+}
+
+/** Serves the connections of a listener; whoever listens brings them. */
+export function serveListener({
+  listener,
+  port,
+  chains,
+  world,
+  onChainUnused,
+}: ServeOptions): ActiveListener {
   const served = new Map<string, ServedChain>();
+  const retired = new Set<ServedChain>();
   const sockets = new Set<Socket>();
   const connections = new WeakMap<Duplex, DownstreamConnection>();
   let draining = false;
-  let whenEmpty: (() => void) | undefined;
+  const { stats } = world;
+  const whenEmpty: (() => void)[] = [];
   // It never listens: sockets come from the server below.
   const tls = createTlsServer({
     ALPNCallback({ servername, protocols }) {
-      const wanted = chainFor(servername)?.planned.chain.tls?.alpn ?? [];
+      const wanted = chainFor(servername || "")?.planned.chain.tls?.alpn ?? [];
       return wanted.find((name) => protocols.includes(name)) ?? protocols.find((name) => name === "http/1.1");
     },
     handshakeTimeout: handshakeTimeoutMs,
@@ -68,12 +91,15 @@ export async function serveListener(
   });
   update(chains);
   tls.on("secureConnection", acceptTls);
-  tls.on("tlsClientError", (_error, socket) => socket.destroy());
-  const server = createServer({ noDelay: true, pauseOnConnect: false }, accept);
-  const port = await listen(server, listener);
+  tls.on("tlsClientError", (_error, socket) => {
+    stats.listenerTls(listener).counters["ssl.connection_error"]++;
+    socket.destroy();
+  });
   return {
     port,
-    update: (_listener, next) => update(next),
+    accept,
+    update,
+    retire,
     drain,
     destroy() {
       for (const socket of sockets) socket.destroy();
@@ -81,12 +107,19 @@ export async function serveListener(
     get connectionCount() {
       return sockets.size;
     },
+    plugins: () => [...served.values(), ...retired].flatMap(({ planned }) => planned.plugins),
   };
 
   function update(next: readonly PlannedChain[]): void {
     for (const planned of next) {
       const key = chainKey(planned.chain);
       const known = served.get(key);
+      if (
+        planned.secure &&
+        planned.secure !== known?.planned.secure &&
+        planned.chain.tls?.certificateNames.length
+      )
+        stats.listenerTls(listener).counters["server_ssl_socket_factory.ssl_context_update_by_sds"]++;
       if (known) {
         known.planned = planned;
         known.http1.update(planned.plan.http);
@@ -96,44 +129,84 @@ export async function serveListener(
     const unnamed = chainFor("")?.planned.secure;
     if (unnamed) tls.setSecureContext(unnamed.options);
     const keys = new Set(next.map(({ chain }) => chainKey(chain)));
-    for (const key of served.keys()) if (!keys.has(key)) served.delete(key);
+    for (const [key, chain] of served) if (!keys.has(key)) retireChain(key, chain);
+  }
+
+  function retireChain(key: string, chain: ServedChain): void {
+    served.delete(key);
+    chain.retired = true;
+    chain.http2.closeIdle();
+    if (chain.connections > 0) retired.add(chain);
+    else chain.http1.close();
   }
 
   function serveChain(planned: PlannedChain): ServedChain {
-    const current = { planned };
+    const current = { planned, retired: false, connections: 0 };
     const options = {
       world,
       plan: () => current.planned.plan,
       connectionOf: (socket: Duplex) => connections.get(socket)!,
-      isDraining: () => draining,
+      isDraining: () => draining || current.retired,
     };
     return Object.assign(current, { http1: serveHttp1(options), http2: serveHttp2(options) });
   }
 
   function accept(socket: Socket): void {
     sockets.add(socket);
+    stats.connections.accepted(socket, stats.listener(listener));
     socket.once("close", () => {
       sockets.delete(socket);
-      if (sockets.size === 0) whenEmpty?.();
+      if (sockets.size === 0) for (const done of whenEmpty.splice(0)) done();
     });
     const plain = [...served.values()].find(({ planned }) => !planned.chain.tls);
     if (plain) {
-      connections.set(socket, describe(socket, undefined));
-      plain.http1.accept(socket);
+      begin(plain, socket, undefined);
+      serve(socket, plain);
     } else tls.emit("connection", socket);
+  }
+
+  function count(chain: ServedChain, socket: Socket): void {
+    chain.connections++;
+    socket.once("close", () => {
+      if (--chain.connections > 0 || !retired.delete(chain)) return;
+      chain.http1.close();
+      onChainUnused();
+    });
   }
 
   function acceptTls(socket: TLSSocket): void {
     const serverName = typeof socket.servername === "string" ? socket.servername : "";
     const chain = chainFor(serverName);
     if (!chain) {
+      stats.listener(listener).counters.no_filter_chain_match++;
       socket.destroy();
       return;
     }
     const version = socket.getProtocol() ?? "";
-    connections.set(socket, describe(socket, { version, serverName, isMutual: socket.authorized }));
-    if (socket.alpnProtocol === "h2") chain.http2.accept(socket);
-    else chain.http1.accept(socket);
+    begin(chain, socket, { version, serverName, isMutual: socket.authorized });
+    countHandshake(stats.listenerTls(listener), socket);
+    if (socket.alpnProtocol === "h2") hand(socket, chain, "http2");
+    else if (socket.alpnProtocol) hand(socket, chain, "http1");
+    else serve(socket, chain);
+  }
+
+  function begin(chain: ServedChain, socket: Socket, tlsState: DownstreamConnection["tls"]): void {
+    connections.set(socket, describe(socket, tlsState));
+    count(chain, socket);
+  }
+
+  function serve(socket: Socket, chain: ServedChain): void {
+    const { codec, idleTimeoutMs } = chain.planned.plan.http;
+    if (codec === "auto") detectProtocol(socket, idleTimeoutMs, (protocol) => hand(socket, chain, protocol));
+    else hand(socket, chain, codec);
+  }
+
+  function hand(socket: Socket, chain: ServedChain, protocol: "http1" | "http2"): void {
+    const { count: counted, tls: secured } = connections.get(socket)!;
+    const { statPrefix } = chain.planned.plan.http;
+    const isSecure = secured !== undefined;
+    stats.connections.served({ count: counted, socket, protocol, isSecure }, stats.http(statPrefix));
+    chain[protocol].accept(socket);
   }
 
   function chainFor(serverName: string): ServedChain | undefined {
@@ -141,17 +214,19 @@ export async function serveListener(
     return matchServerName(secure, ({ planned }) => planned.chain.serverNames, serverName);
   }
 
-  function drain(): Promise<void> {
+  function retire(): Promise<void> {
     draining = true;
-    server.close();
-    for (const { http1, http2 } of served.values()) {
-      http1.closeIdle();
-      http2.closeIdle();
-    }
-    if (sockets.size === 0) return Promise.resolve();
-    return new Promise((resolve) => {
-      whenEmpty = resolve;
+    for (const { http2 } of [...served.values(), ...retired]) http2.closeIdle();
+    const empty =
+      sockets.size === 0 ? Promise.resolve() : new Promise<void>((resolve) => whenEmpty.push(resolve));
+    return empty.then(() => {
+      for (const { http1 } of served.values()) http1.close();
     });
+  }
+
+  function drain(): Promise<void> {
+    for (const { http1 } of [...served.values(), ...retired]) http1.closeIdle();
+    return retire();
   }
 }
 
@@ -164,37 +239,13 @@ function describe(socket: Socket, tls: DownstreamConnection["tls"]): DownstreamC
     remoteAddress: plainAddress(remoteAddress),
     remotePort,
     tls,
+    count: { streams: 0 },
   };
 }
 
 function chainKey({ name, serverNames, transportProtocol, tls }: FilterChain): string {
   return JSON.stringify([name, serverNames, transportProtocol, tls !== undefined]);
 }
-
-function listen(server: Server, { address, port, reusePort, name }: Listener): Promise<number> {
-  return new Promise((resolve, reject) => {
-    server.once("error", (error) =>
-      reject(
-        new SystemError(
-          "network",
-          `listener ${name} cannot listen on ${address}:${port}: ${error.message}`,
-          error,
-        ),
-      ),
-    );
-    server.listen(
-      { host: address, port, backlog: 1024, ...(reusePort && canReusePort && { reusePort }) },
-      () => {
-        const bound = server.address();
-        resolve(typeof bound === "object" && bound ? bound.port : port);
-      },
-    );
-  });
-}
-
-const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
-/** Since Node 22.12. */
-const canReusePort = major > 22 || (major === 22 && minor >= 12);
 
 /** IPv4 in IPv6's clothes is IPv4. */
 function plainAddress(address: string): string {

@@ -2,9 +2,18 @@ import type { ClusterUse } from "./circuit-limits.ts";
 import type { CircuitLimits } from "./cluster-config.ts";
 import { Http1Connection } from "./http1-connection.ts";
 import { Http2Connection, type Http2Options } from "./http2-connection.ts";
+import type { HostStats } from "./stats/cluster-stats.ts";
+import {
+  countBytes,
+  countClosed,
+  countConnected,
+  countOpened,
+  type TakenBytes,
+} from "./stats/count-upstream.ts";
 import { type ConnectionTarget, openUpstreamSocket, type UpstreamSocket } from "./upstream-socket.ts";
 import type {
   CodecOwner,
+  ConnectionEnd,
   UpstreamCodec,
   UpstreamEvents,
   UpstreamReset,
@@ -26,6 +35,7 @@ export interface PoolOptions {
   readonly maxDurationMs: number;
   /** 0 for no limit. */
   readonly maxRequestsPerConnection: number;
+  readonly host: HostStats;
 }
 
 /** The connections to one endpoint. */
@@ -37,6 +47,9 @@ export interface UpstreamPool {
   readonly connectionCount: number;
   /** Requests that have a connection. */
   readonly activeCount: number;
+  readonly host: HostStats;
+  /** Brings counters of bytes up to date. */
+  countBytes(): void;
 }
 
 interface Waiting {
@@ -54,6 +67,9 @@ interface Member {
   /** That may begin still. */
   left: number;
   idleSince: number;
+  readonly since: number;
+  requests: number;
+  taken: TakenBytes;
   timer: NodeJS.Timeout | undefined;
 }
 
@@ -62,7 +78,9 @@ const nothing = () => {};
 
 /** Keeps connections to an endpoint: the one that had room last is used first, others are made as they are needed. */
 export function createUpstreamPool(options: PoolOptions): UpstreamPool {
-  const { target, protocol, limits, use } = options;
+  const { target, protocol, limits, use, host } = options;
+  const { counters } = use.stats;
+  const stats = { cluster: use.stats, host };
   const ready: Member[] = [];
   const all = new Set<Member>();
   const waiting: Waiting[] = [];
@@ -83,6 +101,10 @@ export function createUpstreamPool(options: PoolOptions): UpstreamPool {
     },
     get activeCount() {
       return activeCount;
+    },
+    host,
+    countBytes() {
+      for (const member of all) countBytes(stats, takeBytes(member));
     },
   };
 
@@ -107,6 +129,7 @@ export function createUpstreamPool(options: PoolOptions): UpstreamPool {
 
   function begin(member: Member, { events, onStart }: Waiting): void {
     if (use.requests >= limits.maxRequests) {
+      counters.upstream_rq_active_overflow++;
       events.onReset(overflow);
       return;
     }
@@ -114,20 +137,27 @@ export function createUpstreamPool(options: PoolOptions): UpstreamPool {
     activeCount++;
     member.active++;
     member.left--;
+    member.requests++;
     onStart(member.codec!.begin(events));
     // A connection that may take no more closes with its last stream.
-    if (member.left <= 0) member.codec!.drain();
+    if (member.left > 0) return;
+    counters.upstream_cx_max_requests++;
+    member.codec!.drain();
   }
 
   function wait(request: Waiting): () => void {
     if (use.pending >= limits.maxPendingRequests) {
+      counters.upstream_rq_pending_overflow++;
       request.events.onReset(overflow);
       return nothing;
     }
     use.pending++;
+    counters.upstream_rq_pending_total++;
     waiting.push(request);
     connectIfNeeded();
-    return () => drop(request);
+    return () => {
+      if (drop(request)) counters.upstream_rq_cancelled++;
+    };
   }
 
   function drop(request: Waiting): boolean {
@@ -143,11 +173,13 @@ export function createUpstreamPool(options: PoolOptions): UpstreamPool {
     let connecting = 0;
     for (const { codec } of all) if (!codec) connecting += expected;
     const isRoom = use.connections < limits.maxConnections || all.size === 0;
-    if (connecting < waiting.length && isRoom) connect();
+    if (!isRoom) counters.upstream_cx_overflow++;
+    else if (connecting < waiting.length) connect();
   }
 
   function connect(): void {
     use.connections++;
+    countOpened(stats);
     const member: Member = {
       opened: openUpstreamSocket({
         target,
@@ -160,6 +192,9 @@ export function createUpstreamPool(options: PoolOptions): UpstreamPool {
       active: 0,
       left: options.maxRequestsPerConnection || Number.POSITIVE_INFINITY,
       idleSince: 0,
+      since: performance.now(),
+      requests: 0,
+      taken: { received: 0, sent: 0 },
       timer: undefined,
     };
     all.add(member);
@@ -169,14 +204,18 @@ export function createUpstreamPool(options: PoolOptions): UpstreamPool {
     const owner: CodecOwner = {
       onStreamEnd: () => streamEnded(member),
       onRoom: serveWaiting,
-      onClosed: () => connectionClosed(member),
+      onClosed: (end) => connectionClosed(member, end, undefined),
     };
     const { opened } = member;
+    countConnected(stats, speaksHttp2(opened) ? "http2" : "http1", performance.now() - member.since);
     member.codec = speaksHttp2(opened)
       ? new Http2Connection(opened, owner, options.http2)
       : new Http1Connection(opened, owner, options.enableTrailers);
     if (options.maxDurationMs > 0) {
-      member.timer = setTimeout(() => member.codec?.drain(), options.maxDurationMs);
+      member.timer = setTimeout(() => {
+        counters.upstream_cx_max_duration_reached++;
+        member.codec?.drain();
+      }, options.maxDurationMs);
       member.timer.unref();
     }
     offer(member);
@@ -190,9 +229,13 @@ export function createUpstreamPool(options: PoolOptions): UpstreamPool {
   }
 
   function connectFailed(member: Member, reset: UpstreamReset): void {
-    connectionClosed(member);
+    connectionClosed(member, { isRemote: reset.reason !== "connection timeout", wasBusy: false }, reset);
     // As Envoy: whoever waits fails with the connection that did not come about.
-    for (const request of [...waiting]) if (drop(request)) request.events.onReset(reset);
+    for (const request of [...waiting]) {
+      if (!drop(request)) continue;
+      counters.upstream_rq_pending_failure_eject++;
+      request.events.onReset(reset);
+    }
   }
 
   function streamEnded(member: Member): void {
@@ -225,10 +268,13 @@ export function createUpstreamPool(options: PoolOptions): UpstreamPool {
     if (waiting.length > 0) connectIfNeeded();
   }
 
-  function connectionClosed(member: Member): void {
+  function connectionClosed(member: Member, end: ConnectionEnd, failed: UpstreamReset | undefined): void {
     clearTimeout(member.timer);
     all.delete(member);
     use.connections--;
+    countBytes(stats, takeBytes(member));
+    const { requests, since } = member;
+    countClosed(stats, { ...end, requests, lengthMs: performance.now() - since, failed });
     const at = member.isReady ? ready.indexOf(member) : -1;
     if (at >= 0) ready.splice(at, 1);
     member.isReady = false;
@@ -243,8 +289,10 @@ export function createUpstreamPool(options: PoolOptions): UpstreamPool {
       for (const { codec, active, idleSince } of [...all]) {
         if (!codec || active > 0) continue;
         const left = idleSince + options.idleTimeoutMs - now;
-        if (left <= 0) codec.drain();
-        else next = Math.min(next, left);
+        if (left <= 0) {
+          counters.upstream_cx_idle_timeout++;
+          codec.drain();
+        } else next = Math.min(next, left);
       }
       if (next !== Number.POSITIVE_INFINITY) armIdleTimer(Math.max(1, next));
     }, ms);
@@ -254,4 +302,12 @@ export function createUpstreamPool(options: PoolOptions): UpstreamPool {
 
 function hasRoom({ codec, left }: Member): boolean {
   return codec !== undefined && left > 0 && codec.room > 0;
+}
+
+/** Bytes since the last time that somebody asked. */
+function takeBytes(member: Member): TakenBytes {
+  const { bytesRead, bytesWritten } = member.opened.socket;
+  const { received, sent } = member.taken;
+  member.taken = { received: bytesRead, sent: bytesWritten };
+  return { received: bytesRead - received, sent: bytesWritten - sent };
 }

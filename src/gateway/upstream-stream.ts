@@ -74,5 +74,13 @@ export interface CodecOwner {
   /** There may be more room than before, or none any more. */
   onRoom(): void;
   /** Once, last: streams have ended before. */
-  onClosed(): void;
+  onClosed(end: ConnectionEnd): void;
+}
+
+/** How a connection ended. */
+export interface ConnectionEnd {
+  /** The upstream did it. */
+  readonly isRemote: boolean;
+  /** There were streams. */
+  readonly wasBusy: boolean;
 }

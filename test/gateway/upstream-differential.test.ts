@@ -2,6 +2,7 @@
 // own: answers, access log, and what the upstreams saw are compared field by field.
 import assert from "node:assert/strict";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -119,3 +120,32 @@ for (const [index, testCase] of upstreamCases.entries())
     const [expected, actual] = await Promise.all([run(envoy, testCase, index), run(ours, testCase, index)]);
     assert.deepEqual(actual, expected);
   });
+
+for (const name of ["HTTP/1: answers", "HTTP/2: answers"])
+  test(`${name}: an upgrade`, async () => {
+    const index = upstreamCases.findIndex((each) => each.name === name);
+    const [expected, actual] = await Promise.all([upgrade(envoy, index), upgrade(ours, index)]);
+    assert.deepEqual(actual, expected);
+  });
+
+/** Asks for a WebSocket, and sends something over it: what came, and what the upstream saw. */
+async function upgrade({ gateway, upstreams }: Side, index: number) {
+  upstreams.take();
+  const socket = connect(gateway.port, "127.0.0.1");
+  let received = "";
+  socket.setEncoding("latin1").on("data", (text: string) => {
+    received += text;
+  });
+  socket.write(
+    `GET /ws HTTP/1.1\r\nHost: c${index}.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`,
+  );
+  await until("the switch", () => received.includes("\r\n\r\n"));
+  const [head = ""] = received.split("\r\n\r\n");
+  socket.write("ping");
+  await until("the echo", () => received.endsWith("ping"));
+  socket.destroy();
+  const lines = head
+    .split("\r\n")
+    .filter((line) => !/^(date|server|x-envoy-upstream-service-time):/i.test(line));
+  return { lines: lines.sort(), seen: upstreams.take() };
+}

@@ -57,10 +57,11 @@ export async function startScriptedUpstreams(tls: UpstreamTlsFiles): Promise<Scr
   };
   const world: World = { seen, held, timesAsked };
   const secure: TlsOptions = { ...tls, requestCert: true, rejectUnauthorized: false };
+  const settings = { enableConnectProtocol: true };
   const servers: Partial<Record<UpstreamName, Server>> = {
     http1: createHttp(http1Answer("http1", world)),
     other: createHttp(http1Answer("other", world)),
-    http2: withStreams(createHttp2(), "http2", world) as unknown as Server,
+    http2: withStreams(createHttp2({ settings }), "http2", world) as unknown as Server,
     raw: createTcp((socket) => rawAnswer(socket, world)),
     tls1: createTls({ ...secure, ALPNProtocols: ["http/1.1"] }, (socket) =>
       http1ForTls.emit("connection", socket),
@@ -81,6 +82,11 @@ export async function startScriptedUpstreams(tls: UpstreamTlsFiles): Promise<Scr
       socket.on("error", () => {});
     });
     server.on("error", () => {});
+    server.on("upgrade", (request: IncomingMessage, socket: Socket) => {
+      seen.push({ upstream: name, headers: shown(lines(request.rawHeaders)), body: "", trailers: [] });
+      socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+      socket.pipe(socket);
+    });
     server.listen(0, "127.0.0.1");
     await once(server, "listening");
     ports[name] = (server.address() as AddressInfo).port;

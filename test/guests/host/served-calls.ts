@@ -27,7 +27,7 @@ export function createServedUpstreams(
     clusters,
     stores: createStores(),
     log: silentLog,
-    logLevel: LogLevel.Info,
+    logLevel: () => LogLevel.Info,
     signal: ended.signal,
   });
   const start = async ({ upstream: name, refuse }: CallAnswer) => {
