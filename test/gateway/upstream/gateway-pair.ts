@@ -1,5 +1,6 @@
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { request } from "node:http";
+import { BlockList } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createRegistry, fromJson, type JsonObject } from "@bufbuild/protobuf";
@@ -106,6 +107,9 @@ function bootstrap(traffic: Traffic, port: number, path: string): JsonObject {
 
 const registry = createRegistry(HttpProtocolOptionsSchema, UpstreamTlsContextSchema);
 
+const loopback = new BlockList();
+loopback.addSubnet("127.0.0.0", 8);
+
 export async function startTestedGateway(traffic: Traffic): Promise<TestedGateway> {
   const directory = await mkdtemp(join(tmpdir(), "wasmline-upstream-"));
   const path = join(directory, "log");
@@ -115,6 +119,7 @@ export async function startTestedGateway(traffic: Traffic): Promise<TestedGatewa
     http: {
       routes: { kind: "table", table },
       useRemoteAddress: false,
+      internalAddresses: loopback,
       normalizePath: false,
       accessLogs: [
         {
