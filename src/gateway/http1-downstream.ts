@@ -23,6 +23,8 @@ export class Http1Downstream implements Downstream {
   private readonly client: Http1Client;
   private readonly hasTrailers: boolean;
   private waitsForDrain = false;
+  /** What comes of the body in this turn leaves with the head. */
+  private headWaits = false;
   private events: DownstreamEvents | undefined;
   private requestEnded = false;
 
@@ -108,6 +110,17 @@ export class Http1Downstream implements Downstream {
     response.writeHead(status, STATUS_CODES[status] ?? "Unknown", flat);
     if (endOfStream) response.end();
     else if (!hasBody) response.flushHeaders();
+    else {
+      this.headWaits = true;
+      process.nextTick(flushHead, this);
+    }
+  }
+
+  /** Of a response whose body takes its time. */
+  flushHead(): void {
+    if (!this.headWaits) return;
+    this.headWaits = false;
+    if (!this.response.destroyed) this.response.flushHeaders();
   }
 
   /**
@@ -133,7 +146,9 @@ export class Http1Downstream implements Downstream {
       this.end(bytes);
       return true;
     }
-    if (bytes.length === 0 || response.write(bytes)) return true;
+    if (bytes.length === 0) return true;
+    this.headWaits = false;
+    if (response.write(bytes)) return true;
     if (!this.waitsForDrain) {
       this.waitsForDrain = true;
       response.once("drain", () => {
@@ -146,6 +161,7 @@ export class Http1Downstream implements Downstream {
 
   private end(bytes: Uint8Array): void {
     const { response } = this;
+    this.headWaits = false;
     if (bytes.length === 0) response.end();
     // As text it leaves in one write with the head.
     else if (bytes.length <= smallBytes) response.end(latin1Slice.call(bytes, 0, bytes.length), "latin1");
@@ -153,6 +169,7 @@ export class Http1Downstream implements Downstream {
   }
 
   sendTrailers(trailers: HeaderMap): void {
+    this.headWaits = false;
     if (this.hasTrailers)
       this.response.addTrailers(trailers.lines.map(([name, value]) => [name, value] as [string, string]));
     this.response.end();
@@ -177,6 +194,10 @@ export class Http1Downstream implements Downstream {
     if (paused) this.request.pause();
     else this.request.resume();
   }
+}
+
+function flushHead(downstream: Http1Downstream): void {
+  downstream.flushHead();
 }
 
 const lowerCase = new Map<string, string>();
