@@ -48,6 +48,8 @@ export interface GatewayOptions {
   readonly stores?: Stores;
   readonly balancerOf?: BalancerOf;
   readonly pluginLogLevel?: LogLevel;
+  /** What a listener may have open at a time; more are closed at once. Any number if it is left out. */
+  readonly maxConnections?: number | undefined;
   readonly onPluginLog?: (record: LogRecord) => void;
   /** A plugin that was serving has lost its Vm: its fail strategy decides from now on. */
   readonly onPluginTrap?: (plugin: string, reason: string) => void;
@@ -130,6 +132,7 @@ export function startGateway(options: GatewayOptions): Gateway {
     },
     drainMs: options.listenerDrainMs ?? defaultListenerDrainMs,
     sharePorts,
+    maxConnections: options.maxConnections,
     onUnused: keepPlugins,
   });
   const preparers = createPreparers(plugins, listeners);

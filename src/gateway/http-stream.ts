@@ -36,6 +36,11 @@ export interface StreamPlan {
   readonly names: StreamNames;
 }
 
+/** For a request that is none: no filter sees it. */
+export function withoutFilters(plan: StreamPlan): StreamPlan {
+  return { ...plan, filters: [], hasNative: false };
+}
+
 /** Where a stream came in. */
 export interface StreamNames {
   readonly listener: string;
@@ -303,9 +308,15 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
     const isUpgrade = this.downstream.isUpgrade && status === upgradeStatus;
     const lines = responseLines(headers, this.plan.http, isUpgrade);
     lines.unshift([":status", status]);
+    if (this.plan.http.requestIdInResponse) this.addRequestId(lines);
     this.sentHeaders = headers;
     this.downstream.sendHeaders(new HeaderMap(lines), endOfStream);
     if (endOfStream) this.finish();
+  }
+
+  private addRequestId(lines: HeaderLine[]): void {
+    const id = this.requestHeaders?.get("x-request-id");
+    if (id !== undefined) lines.push(["x-request-id", id]);
   }
 
   private endRequest(): void {
