@@ -1,4 +1,5 @@
 import { addressOf } from "./active-clusters.ts";
+import { emptySnapshot } from "./empty-snapshot.ts";
 import type { Gateway } from "./gateway.ts";
 import type { GatewayConfig } from "./gateway-config.ts";
 import { clusterScopes } from "./stats/cluster-scopes.ts";
@@ -33,8 +34,6 @@ export interface PluginCount {
   readonly failures: number;
 }
 
-export const emptySnapshot: GatewaySnapshot = { stats: [], hosts: {}, listeners: {}, plugins: {} };
-
 type SnapshotSource = Pick<Gateway, "stats" | "clusters" | "listeners" | "plugins"> & {
   readonly config: GatewayConfig | undefined;
 };
@@ -53,11 +52,15 @@ export function takeSnapshot(
   return {
     stats: [...stats.snapshot(worker), ...clusterScopes(clusters)],
     hosts: hostsOf(clusters),
-    listeners: Object.fromEntries(
-      [...listeners].map(([name, { port, connectionCount }]) => [name, { port, connectionCount }]),
-    ),
+    listeners: openListeners(listeners),
     plugins: Object.fromEntries(started),
   };
+}
+
+/** What is open, as plain data. */
+export function openListeners(listeners: ReadonlyMap<string, OpenListener>): GatewaySnapshot["listeners"] {
+  const plain = ({ port, connectionCount }: OpenListener) => ({ port, connectionCount });
+  return Object.fromEntries([...listeners].map(([name, open]) => [name, plain(open)]));
 }
 
 function hostsOf(clusters: Gateway["clusters"]): GatewaySnapshot["hosts"] {

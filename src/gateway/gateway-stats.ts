@@ -28,7 +28,7 @@ export interface GatewayStats {
   listenerTls(listener: Pick<Listener, "address" | "port">): ListenerTlsStats;
   startStream(stream: HttpStream): void;
   endStream(stream: HttpStream): void;
-  /** Forgets what no listener of a configuration has any longer. */
+  /** Forgets what no listener of a configuration has any longer. What it has is there before its first connection. */
   keep(config: Pick<GatewayConfig, "listeners">): void;
   /** `worker` is the number of the thread. */
   snapshot(worker: number): StatsSnapshot;
@@ -44,6 +44,8 @@ export function createGatewayStats(): GatewayStats {
   const connections = createConnectionCounter();
   const httpOf = (statPrefix: string) => getOrCreate(http, statPrefix, () => createHttpStats(statPrefix));
   const addressOf = ({ address, port }: Pick<Listener, "address" | "port">) => addressInNames(address, port);
+  const listenerOf: GatewayStats["listener"] = (of) =>
+    getOrCreate(listeners, addressOf(of), () => createListenerStats(addressOf(of)));
   const statsOf = (plan: StreamPlan) => plans.get(plan) ?? begin(plan);
   const begin = (plan: StreamPlan): PlanStats => {
     const {
@@ -59,7 +61,7 @@ export function createGatewayStats(): GatewayStats {
   return {
     connections,
     http: httpOf,
-    listener: (of) => getOrCreate(listeners, addressOf(of), () => createListenerStats(addressOf(of))),
+    listener: listenerOf,
     listenerTls: (of) => getOrCreate(secure, addressOf(of), () => createListenerTlsStats(addressOf(of))),
     startStream: (stream) => countStreamStart(statsOf(stream.plan), stream),
     endStream: (stream) => countStreamEnd(statsOf(stream.plan), stream),
@@ -74,6 +76,8 @@ export function createGatewayStats(): GatewayStats {
         http,
         (prefix) => prefixes.has(prefix) || http.get(prefix)!.gauges.downstream_cx_active > 0,
       );
+      for (const listener of all) listenerOf(listener);
+      for (const prefix of prefixes) httpOf(prefix);
     },
     snapshot(worker) {
       connections.flush();

@@ -27,6 +27,7 @@ import { createPluginRegistry, type PluginRegistry, type WasmFilterConfig } from
 import { createPluginWords, type PluginWords } from "./plugin-words.ts";
 import type { Preparers } from "./prepare-updates.ts";
 import type { ActiveListener, PlannedChain } from "./serve-listener.ts";
+import { createSharedBuckets } from "./shared-buckets.ts";
 import { resetClusterStats } from "./stats/cluster-stats.ts";
 import {
   createFilterMaker,
@@ -52,7 +53,7 @@ export interface GatewayOptions {
   readonly onPluginTrap?: (plugin: string, reason: string) => void;
   /** How long connections of listeners that are gone may stay; 600 s, as in Envoy, if it is left out. */
   readonly listenerDrainMs?: number;
-  /** Listens at ports beside other threads, whatever the listeners say. */
+  /** Listens at ports beside other threads, whatever the listeners say, and counts with them what routes limit. */
   readonly sharePorts?: boolean;
   /** Beats while guests run. */
   readonly heartbeat?: Heartbeat;
@@ -123,7 +124,10 @@ export function startGateway(options: GatewayOptions): Gateway {
   const { createPlugins = createPluginRegistry, heartbeat, sharePorts } = options;
   const plugins = createPlugins(createPluginHost(heard, { heartbeat }), words);
   const listeners = createActiveListeners({
-    world: createWorld(clusters, stats, logs),
+    world: {
+      ...createWorld(clusters, stats, logs),
+      ...(sharePorts && { buckets: createSharedBuckets(stores) }),
+    },
     drainMs: options.listenerDrainMs ?? defaultListenerDrainMs,
     sharePorts,
     onUnused: keepPlugins,

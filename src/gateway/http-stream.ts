@@ -19,6 +19,7 @@ import { responseLines } from "./response-headers.ts";
 import { editForEndpoint, editRequest, editResponse, routeAnswer } from "./route-effects.ts";
 import type { ForwardAction, PerFilterConfig, RouteTable, SelectedRoute } from "./route-table.ts";
 import { selectRoute } from "./select-route.ts";
+import type { SharedBuckets } from "./shared-buckets.ts";
 import { findProperty } from "./stream-properties.ts";
 import { StreamTimers } from "./stream-timers.ts";
 import { valuesOf } from "./stream-values.ts";
@@ -35,6 +36,11 @@ export interface StreamPlan {
   readonly names: StreamNames;
 }
 
+/** For a request that is none: no filter sees it. */
+export function withoutFilters(plan: StreamPlan): StreamPlan {
+  return { ...plan, filters: [], hasNative: false };
+}
+
 /** Where a stream came in. */
 export interface StreamNames {
   readonly listener: string;
@@ -46,6 +52,8 @@ export interface StreamNames {
 /** What all streams of a gateway use. */
 export interface StreamWorld {
   readonly clusters: ActiveClusters;
+  /** Where several threads serve. */
+  readonly buckets?: SharedBuckets;
   readonly stats: GatewayStats;
   /** After a stream's end. */
   onStreamEnd(stream: HttpStream): void;
@@ -226,6 +234,10 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
     this.chain.responseHeaders(headers, endOfStream);
   }
 
+  get buckets(): SharedBuckets | undefined {
+    return this.world.buckets;
+  }
+
   get elapsedMs(): number {
     return performance.now() - this.startedMs;
   }
@@ -296,9 +308,15 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
     const isUpgrade = this.downstream.isUpgrade && status === upgradeStatus;
     const lines = responseLines(headers, this.plan.http, isUpgrade);
     lines.unshift([":status", status]);
+    if (this.plan.http.requestIdInResponse) this.addRequestId(lines);
     this.sentHeaders = headers;
     this.downstream.sendHeaders(new HeaderMap(lines), endOfStream);
     if (endOfStream) this.finish();
+  }
+
+  private addRequestId(lines: HeaderLine[]): void {
+    const id = this.requestHeaders?.get("x-request-id");
+    if (id !== undefined) lines.push(["x-request-id", id]);
   }
 
   private endRequest(): void {

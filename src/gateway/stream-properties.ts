@@ -1,4 +1,5 @@
 import type { PropertyValue } from "../proxy-wasm/index.ts";
+import { dottedName } from "../proxy-wasm/property-names.ts";
 import type { HttpStream } from "./http-stream.ts";
 
 type Reader = (stream: HttpStream) => PropertyValue | undefined;
@@ -60,7 +61,7 @@ const flagBits: Readonly<Record<string, number>> = {
 
 /** What the gateway knows of a stream by Envoy's names; undefined for what it does not. */
 export function findProperty(path: readonly string[], stream: HttpStream): PropertyValue | undefined {
-  return path.length === 2 ? readers.get(`${path[0]}.${path[1]}`)?.(stream) : undefined;
+  return path.length === 2 ? readers.get(dottedName(path))?.(stream) : undefined;
 }
 
 function join(address: string, port: number): string {

@@ -43,8 +43,8 @@ const readers: Readonly<Record<string, Reader>> = {
   DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT: clientAddress,
   DOWNSTREAM_REMOTE_PORT: ({ downstream }) => downstream.connection.remotePort,
   DOWNSTREAM_DIRECT_REMOTE_ADDRESS: ({ downstream: { connection: c } }) =>
-    hostPort(c.remoteAddress, c.remotePort),
-  DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT: clientAddress,
+    hostPort(c.directAddress, c.directPort),
+  DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT: ({ downstream }) => downstream.connection.directAddress,
   DOWNSTREAM_LOCAL_ADDRESS: ({ downstream: { connection: c } }) => hostPort(c.localAddress, c.localPort),
   DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT: ({ downstream }) => downstream.connection.localAddress,
   DOWNSTREAM_LOCAL_PORT: ({ downstream }) => downstream.connection.localPort,

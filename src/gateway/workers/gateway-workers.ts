@@ -10,15 +10,10 @@ import {
 } from "../../proxy-wasm/index.ts";
 import type { Watchable } from "../../watchable.ts";
 import { type ConfigUpdate, emptyConfig } from "../apply-response.ts";
+import { emptySnapshot } from "../empty-snapshot.ts";
 import type { GatewayAction, RunningGateway } from "../gateway.ts";
 import type { GatewayConfig } from "../gateway-config.ts";
-import {
-  countedOnly,
-  emptySnapshot,
-  type GatewaySnapshot,
-  mergeSnapshots,
-  type OpenListener,
-} from "../gateway-snapshot.ts";
+import { countedOnly, type GatewaySnapshot, mergeSnapshots, type OpenListener } from "../gateway-snapshot.ts";
 import { createModuleFiles, type ModuleSource } from "../module-files.ts";
 import type { WasmFilterConfig } from "../plugin-registry.ts";
 import { plainScope } from "../stats/stat-scope.ts";
@@ -62,7 +57,7 @@ const defaultHeapMb = 1024;
 const endMs = 2000;
 const answerMs = 1000;
 /** What a worker has counted since is lost with it. */
-const pollMs = 2000;
+const pollMs = 10_000;
 
 /**
  * Starts a gateway whose traffic is served by threads that share its ports, beside one in which plugins are tried. Each is
@@ -195,9 +190,8 @@ export function startGatewayWorkers(options: GatewayWorkersOptions): RunningGate
 
 /** The listeners that every worker has said to have open. */
 function openInAll(threads: readonly WorkerThread[]): ReadonlyMap<string, OpenListener> {
-  const all = threads.map(({ latest }) => latest.listeners);
-  const { listeners } = mergeSnapshots(threads.map(({ latest }) => latest));
-  return new Map(Object.entries(listeners).filter(([name]) => all.every((open) => open[name])));
+  const [first, ...others] = threads.map(({ listeners }) => listeners);
+  return new Map(Object.entries(first ?? {}).filter(([name]) => others.every((open) => open[name])));
 }
 
 /** The next worker in its place starts the plugin by itself. */

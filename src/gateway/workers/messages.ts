@@ -1,5 +1,5 @@
 import type { Log } from "../../log.ts";
-import type { PluginModule, PluginOptions, SharedStoresToken } from "../../proxy-wasm/index.ts";
+import type { LogLevel, PluginModule, PluginOptions, SharedStoresToken } from "../../proxy-wasm/index.ts";
 import type { ConfigUpdate } from "../apply-response.ts";
 import type { GatewayAction } from "../gateway.ts";
 import type { Listener } from "../gateway-config.ts";
@@ -11,13 +11,13 @@ export interface WorkerStart {
   /** Shows the main thread that the worker's event loop turns, and which plugin runs. */
   readonly beat: SharedArrayBuffer;
   readonly beatMs: number;
-  readonly pluginLogLevel: number | undefined;
+  readonly pluginLogLevel: LogLevel | undefined;
   readonly drainMs: number | undefined;
   /** Its number among the workers. */
   readonly worker: number;
 }
 
-/** What the main thread asks for. Each answer is a snapshot. */
+/** What the main thread asks for. */
 export type WorkerRequest =
   /** The answer comes when all of it is in effect. */
   | { readonly kind: "apply"; readonly updates: readonly ConfigUpdate[] }
@@ -43,7 +43,7 @@ export type MainMessage =
   | { readonly kind: "stop" };
 
 export type WorkerMessage =
-  | { readonly kind: "answer"; readonly id: number; readonly snapshot: GatewaySnapshot }
+  | { readonly kind: "answer"; readonly id: number }
   | { readonly kind: "failure"; readonly id: number; readonly error: WireError }
   /** The main thread compiles modules, once for all. `config` is the encoded `PluginConfig`. */
   | { readonly kind: "compile"; readonly id: number; readonly name: string; readonly config: Uint8Array }
@@ -51,8 +51,10 @@ export type WorkerMessage =
   | { readonly kind: "trap"; readonly plugin: string; readonly reason: string }
   /** The plugin that a number in the beat stands for. */
   | { readonly kind: "plugin"; readonly id: number; readonly name: string }
-  /** What it has counted, before it ends. */
-  | { readonly kind: "last"; readonly snapshot: GatewaySnapshot };
+  /** What it has open, after a change. */
+  | { readonly kind: "open"; readonly listeners: GatewaySnapshot["listeners"] }
+  /** What it has counted: before the answer, or before it ends. */
+  | { readonly kind: "counted"; readonly snapshot: GatewaySnapshot };
 
 export type LogMethod = Exclude<keyof Log, "child">;
 

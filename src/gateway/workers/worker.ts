@@ -6,7 +6,7 @@ import { createWatchable } from "../../watchable.ts";
 import { emptyConfig } from "../apply-response.ts";
 import { startGateway } from "../gateway.ts";
 import type { GatewayConfig } from "../gateway-config.ts";
-import { type GatewaySnapshot, takeSnapshot } from "../gateway-snapshot.ts";
+import { openListeners, takeSnapshot } from "../gateway-snapshot.ts";
 import { createPluginRegistry } from "../plugin-registry.ts";
 import { withoutZeros } from "../stats/stats-snapshot.ts";
 import { startBeat } from "./beat.ts";
@@ -34,7 +34,7 @@ const gateway = startGateway({
   signal: ended.signal,
   drainMs: start.drainMs,
   stores: attachStores(start.stores),
-  pluginLogLevel: start.pluginLogLevel as never,
+  pluginLogLevel: start.pluginLogLevel,
   sharePorts: true,
   heartbeat: beat.guests,
   createPlugins: (host, words) => bySameContent(createPluginRegistry(host, words, modules)),
@@ -56,14 +56,9 @@ port.on("message", (message: MainMessage) => {
       return ended.abort();
   }
 });
-/** Often, and from each worker: without what needs no telling. */
-function snapshot(): GatewaySnapshot {
-  const all = takeSnapshot(gateway, start.worker);
-  return { ...all, stats: withoutZeros(all.stats) };
-}
 
 void gateway.closed.then(() => {
-  post({ kind: "last", snapshot: snapshot() });
+  postCounted();
   beat.stop();
   port.close();
 });
@@ -71,7 +66,7 @@ void gateway.closed.then(() => {
 async function answer(id: number, request: WorkerRequest): Promise<void> {
   try {
     await carryOut(request);
-    post({ kind: "answer", id, snapshot: snapshot() });
+    post({ kind: "answer", id });
   } catch (error) {
     post({ kind: "failure", id, error: toWire(error) });
   }
@@ -81,12 +76,20 @@ async function carryOut(request: WorkerRequest): Promise<void> {
   if (request.kind === "apply") {
     config.set(applyUpdates(config.value ?? emptyConfig, request.updates));
     await gateway.settled();
-  } else if (request.kind === "control") await gateway.control(request.action);
+    post({ kind: "open", listeners: openListeners(gateway.listeners) });
+  } else if (request.kind === "snapshot") postCounted();
+  else if (request.kind === "control") await gateway.control(request.action);
   else if (request.kind === "prepare") {
     const claim = new AbortController();
     claims.set(request.claim, claim);
     await prepare(request.what, claim.signal);
   }
+}
+
+function postCounted(): void {
+  const all = takeSnapshot(gateway, start.worker);
+  // Often, and from each worker: without what needs no telling.
+  post({ kind: "counted", snapshot: { ...all, stats: withoutZeros(all.stats) } });
 }
 
 async function prepare(what: Preparation, signal: AbortSignal): Promise<void> {
