@@ -27,8 +27,7 @@ export class JsonPath {
   error: string = "";
 
   constructor(readonly text: string) {
-    if (text == "") this.error = "is empty: expected names and indexes with dots between them";
-    else this.read();
+    this.read();
   }
 
   private read(): void {
@@ -45,7 +44,7 @@ export class JsonPath {
       } else if (unit == 0x5c) {
         if (++i < text.length) name += text.charAt(i);
       } else if (isSpecial(unit) || (unit == 0x23 && name == "")) {
-        this.error = `has ${text.charAt(i)} at character ${i + 1}, and patterns and queries are not supported: expected names and indexes with dots between them, \\${text.charAt(i)} for the character itself`;
+        this.error = `has ${text.charAt(i)} at character ${i + 1}: patterns and queries are not supported, \\${text.charAt(i)} is the character itself`;
         return;
       } else {
         name += text.charAt(i);
