@@ -108,3 +108,14 @@ test("what is left at the end of the drain is cut", async (t) => {
   assert.equal(hanging.received(), "");
   await Promise.all([goneAway, cut]);
 });
+
+test("a listener with too many connections closes what comes", async (t) => {
+  const upstream = await runUpstream(t, (_, response) => response.end("ok"));
+  const config = gatewayConfig({ clusters: [cluster("up", [upstream.port])] });
+  const { port } = await runGateway(t, config, { maxConnections: 2 });
+  const [first] = [await connectRaw(port), await connectRaw(port)];
+  const third = await connectRaw(port);
+  assert.ok(await third.ends());
+  first.close();
+  await until("there is room again", async () => (await get(port)).body === "ok");
+});

@@ -61,6 +61,8 @@ export interface ServeOptions {
   readonly port: number;
   readonly chains: readonly PlannedChain[];
   readonly world: StreamWorld;
+  /** More are closed at once. Any number if it is left out. */
+  readonly maxConnections?: number | undefined;
   /** Told when the last connection of a chain that is gone has ended. */
   onChainUnused(): void;
 }
@@ -71,6 +73,7 @@ export function serveListener({
   port,
   chains,
   world,
+  maxConnections = Number.POSITIVE_INFINITY,
   onChainUnused,
 }: ServeOptions): ActiveListener {
   const served = new Map<string, ServedChain>();
@@ -161,6 +164,12 @@ export function serveListener({
   }
 
   function accept(socket: Socket): void {
+    // As Envoy where a listener has too many: nothing is said.
+    if (sockets.size >= maxConnections) {
+      stats.listener(listener).counters.downstream_cx_overflow++;
+      socket.destroy();
+      return;
+    }
     sockets.add(socket);
     stats.connections.accepted(socket, stats.listener(listener));
     socket.once("close", () => {

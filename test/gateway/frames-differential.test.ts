@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { isDeepStrictEqual } from "node:util";
 import { startEmbeddedGateway, startEnvoyGateway } from "../peers/both-gateways.ts";
-import { differsHere, frameCases } from "./frame-cases.ts";
+import { cheapFloods, differsHere, frameCases } from "./frame-cases.ts";
 import { type FrameOutcome, sendFrames } from "./frame-outcome.ts";
 import { startNotingUpstream } from "./raw-outcome.ts";
 
@@ -23,6 +24,15 @@ function comparable({ streams, goAway, connection, upstream }: FrameOutcome) {
   return { isOver, streams, upstream: upstream.filter((line) => !/^broken|\|cut off$/.test(line)) };
 }
 
+type Comparable = ReturnType<typeof comparable>;
+
+/** A malformed request: Envoy resets its stream, or closes the connection; which Node does depends on its version. */
+function isSame(ours: Comparable, theirs: Comparable): boolean {
+  const isReset =
+    theirs.streams.length > 0 && theirs.streams.every((text) => text.endsWith("PROTOCOL_ERROR"));
+  return (ours.isOver && isReset) || isDeepStrictEqual(ours, theirs);
+}
+
 test("frames that are none, or too many, are answered as Envoy answers them", async (t) => {
   const upstreams = [await startNotingUpstream(), await startNotingUpstream()] as const;
   t.after(() => upstreams.map((each) => each.close()));
@@ -35,7 +45,8 @@ test("frames that are none, or too many, are answered as Envoy answers them", as
       sendFrames(envoy.port("test"), each, upstreams[0]).then(comparable),
       sendFrames(embedded.port("test"), each, upstreams[1]).then(comparable),
     ]);
-    if (name in differsHere) assert.notDeepEqual(ours, theirs, `${name} differs no more`);
-    else assert.deepEqual(ours, theirs, name);
+    if (name in differsHere) assert.ok(!isSame(ours, theirs), `${name} differs no more`);
+    else if (cheapFloods.has(name)) assert.ok(theirs.isOver, `${name}: Envoy does not close`);
+    else if (!isSame(ours, theirs)) assert.deepEqual(ours, theirs, name);
   }
 });
