@@ -5,7 +5,7 @@ import type { Log } from "../log.ts";
 import { SystemError } from "../system-error.ts";
 import { type EnvoyLogLine, type EnvoyLogTail, envoyLogFormat, forwardEnvoyLog } from "./envoy-log.ts";
 import { isExecutable } from "./install-envoy.ts";
-import { runCommand } from "./run-command.ts";
+import { runCommand } from "../run-command.ts";
 
 export interface StartEnvoyOptions {
   readonly envoyPath: string;

@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { cacheDirectory, isExecutable } from "../../src/agent/install-envoy.ts";
-import { runCommand } from "../../src/agent/run-command.ts";
+import { runCommand } from "../../src/run-command.ts";
 import { type Log, silentLog } from "../../src/log.ts";
 import { SystemError } from "../../src/system-error.ts";
 
