@@ -96,6 +96,11 @@ export function readLayout(directory: string): readonly LayoutEntry[] {
   });
 }
 
+/** The name of the file that a layer is, where it says so. */
+export function titleOf({ annotations }: Descriptor): string | undefined {
+  return annotations?.[titleAnnotation];
+}
+
 /** The file of a blob. The digest must have been checked to be one. */
 export function blobPath(directory: string, digest: string): string {
   return join(directory, "blobs", ...digest.split(":"));

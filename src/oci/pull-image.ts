@@ -11,6 +11,12 @@ export interface PulledImage {
   readonly name: string;
 }
 
+/** Hears of each blob before it is fetched and after. */
+export interface PullProgress {
+  readonly onBlob?: (blob: Descriptor) => void;
+  readonly onBlobEnd?: () => void;
+}
+
 /**
  * Copies an image from a registry into an OCI image layout directory, byte for byte, under its repository's name and
  * its tag. Of an index only the image that holds a plugin is taken.
@@ -20,9 +26,9 @@ export async function pullImage(
   client: RegistryClient,
   reference: Reference,
   directory: string,
-  options: PullOptions & { readonly onBlob?: (blob: Descriptor) => void } = {},
+  options: PullOptions & PullProgress = {},
 ): Promise<PulledImage> {
-  const { onBlob, ...pull } = options;
+  const { onBlob, onBlobEnd, ...pull } = options;
   const { digest } = await client.resolve(reference, pull);
   const { content, bytes } = await client.fetchManifest({ ...reference, digest }, pull);
   const listed =
@@ -31,6 +37,7 @@ export async function pullImage(
   for (const descriptor of new Map(listed.map((blob) => [blob.digest, blob])).values()) {
     onBlob?.(descriptor);
     blobs.push({ descriptor, bytes: await client.fetchBlob(reference, descriptor, pull) });
+    onBlobEnd?.();
   }
   const name = nameInLayout(reference);
   const manifest = { descriptor: { mediaType: content.mediaType, digest, size: bytes.length }, bytes };
