@@ -1,20 +1,21 @@
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { requireGo } from "../../test/peers/go.ts";
+import { goEnvironment } from "../../test/peers/go.ts";
 import { requirePeers } from "../../test/peers/peers.ts";
 import { startProgram } from "../../test/peers/program.ts";
 
 const script = fileURLToPath(new URL("run.mjs", import.meta.url));
 
+let env: NodeJS.ProcessEnv;
 before(async () => {
   await requirePeers();
-  await requireGo();
+  env = await goEnvironment();
 });
 
 for (const language of ["assemblyscript", "go", "rust"]) {
   test(`${language}: from nothing to a plugin in effect on both gateways`, async () => {
-    const run = startProgram(process.execPath, [script, language]);
+    const run = startProgram(process.execPath, [script, language], env);
     assert.equal(await run.ended, 0, run.stderr());
     const lines = run.stdout().split("\n");
     assert.ok(lines.includes("4 passed, 0 failed"));

@@ -17,7 +17,8 @@ export interface ProgressStream {
   write(text: string): unknown;
 }
 
-const barWidth = 24;
+const barWidth = 16;
+const nameWidth = 28;
 const redrawMs = 50;
 
 /** A bar for each blob on a terminal; nothing anywhere else. */
@@ -30,7 +31,7 @@ export function createProgress(stream: ProgressStream): Progress {
     if (!blob) return;
     drawnAt = performance.now();
     const line = formatLine(blob, Math.min(done, blob.size), note);
-    stream.write(`\r${line.slice(0, (stream.columns ?? 80) - 1)}\x1b[K${end}`);
+    stream.write(`\r${line.slice(0, (stream.columns || 80) - 1)}\x1b[K${end}`);
   };
   return {
     start(next) {
@@ -55,5 +56,5 @@ function formatLine(blob: Descriptor, done: number, note: string): string {
   const filled = Math.round(part * barWidth);
   const bar = "#".repeat(filled).padEnd(barWidth, ".");
   const name = `${blob.digest.slice(7, 19)} ${titleOf(blob) ?? blob.mediaType.replace(/^application\/vnd\./, "")}`;
-  return `${name.slice(0, 40).padEnd(40)} [${bar}] ${formatBytes(done)} of ${formatBytes(blob.size)}${note}`;
+  return `${name.slice(0, nameWidth).padEnd(nameWidth)} [${bar}] ${formatBytes(done)} of ${formatBytes(blob.size)}${note}`;
 }

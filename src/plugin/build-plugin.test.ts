@@ -3,6 +3,7 @@ import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { after, before, test } from "node:test";
+import { goEnvironment } from "../../test/peers/go.ts";
 import { readLayout } from "../oci/image-layout.ts";
 import { type Diagnostic, ResourceError } from "../resource/diagnostic.ts";
 import { SystemError, type SystemErrorCode } from "../system-error.ts";
@@ -96,9 +97,10 @@ test("AssemblyScript: what does not compile is said by its place", async () => {
 });
 
 test("Go: what does not compile is said by its place", async () => {
+  const env = { env: await goEnvironment() };
   const main = "package main\n\nfunc main() {\n\tvar unused int\n\tmissing()\n}\n";
   const directory = await folder("go-broken", { "go.mod": "module a\n\ngo 1.24\n", "main.go": main });
-  const errors = await diagnosticsOf(compilePlugin(await findPluginSource(directory)));
+  const errors = await diagnosticsOf(compilePlugin(await findPluginSource(directory), env));
   assert.deepEqual(
     errors.map(({ message, at: { file, line, column } }) => [message, file, line, column]),
     [
@@ -110,7 +112,7 @@ test("Go: what does not compile is said by its place", async () => {
     join(directory, "main.go"),
     'package main\n\nimport _ "example.invalid/none"\n\nfunc main() {}\n',
   );
-  const [absent] = await diagnosticsOf(compilePlugin(await findPluginSource(directory)));
+  const [absent] = await diagnosticsOf(compilePlugin(await findPluginSource(directory), env));
   assert.match(
     absent!.message,
     /no required module provides package example\.invalid\/none; to add it:\s+go get/,
