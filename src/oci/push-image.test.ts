@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { generateKeyPairSync, randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { createServer, type IncomingMessage, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -223,6 +226,39 @@ test("an index is pushed with its images, and pulled back byte for byte", async 
   const image = await findStoredImage(layout, "both:1");
   for (const blob of image.blobs) await image.read(blob);
 });
+
+test("an upload that is led elsewhere takes no credentials along", async (context) => {
+  const seen: string[] = [];
+  const note = (request: IncomingMessage) =>
+    seen.push(`${request.method} ${request.headers.authorization === undefined ? "without" : "with"}`);
+  const store = createServer((request, response) => {
+    note(request);
+    request.resume().on("end", () => response.writeHead(201).end());
+  });
+  const registry = createServer((request, response) => {
+    note(request);
+    request.resume();
+    if (request.headers.authorization === undefined)
+      return void response.writeHead(401, { "www-authenticate": 'Basic realm="a"' }).end();
+    const location = `${urlOf(store)}/put?signature=a%2Fb`;
+    const status = { HEAD: 404, POST: 202 }[request.method ?? ""] ?? 201;
+    response.writeHead(status, status === 202 ? { location } : {}).end();
+  });
+  for (const server of [store, registry]) {
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    context.after(() => server.close().closeAllConnections());
+  }
+  await push("small:1", `${new URL(urlOf(registry)).host}/a:1`, { credentials });
+  const own = seen.filter((each) => each !== "PUT without");
+  assert.equal(seen.length - own.length, 5);
+  assert.deepEqual(
+    own.filter((each) => each.endsWith("without")),
+    ["HEAD without"],
+  );
+});
+
+const urlOf = (server: Server) => `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 
 test("what cannot be pushed", async (context) => {
   const other = `sha256:${"0".repeat(64)}`;

@@ -96,6 +96,16 @@ test("AssemblyScript: what does not compile is said by its place", async () => {
   assert.deepEqual([missing[0]?.at.line, missing[0]?.at.column], [1, 25]);
 });
 
+test("AssemblyScript: a library beside the plugin goes before the installation's", async () => {
+  const directory = await makeNew("as-own", "assemblyscript");
+  const library = "node_modules/@wasmline/plugin-sdk/assembly";
+  await folder("as-own", { [`${library}/index.ts`]: "\nexport let own: unheard = 1;\n" });
+  const errors = await diagnosticsOf(compilePlugin(await findPluginSource(directory)));
+  const { message, at } = errors.find(({ message }) => message.includes("unheard"))!;
+  assert.equal(message, "TS2304: Cannot find name 'unheard'.");
+  assert.deepEqual(at, { file: "~lib/@wasmline/plugin-sdk/assembly/index.ts", line: 2, column: 17 });
+});
+
 test("Go: what does not compile is said by its place", async () => {
   const env = { env: await goEnvironment() };
   const main = "package main\n\nfunc main() {\n\tvar unused int\n\tmissing()\n}\n";

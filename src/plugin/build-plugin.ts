@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { writePluginImage } from "../oci/image-layout.ts";
+import { abortFailure } from "../oci/transport-error.ts";
 import { writeFileAtomically } from "../oci/write-file.ts";
 import { formatDiagnostic } from "../resource/diagnostic.ts";
 import { SystemError } from "../system-error.ts";
@@ -32,12 +33,14 @@ export function layoutOf(directory: string): string {
 /**
  * Compiles the plugin in a folder, checks that gateways take it, and packs it with spec.yaml and READMEs as an image. The
  * same source, with the same toolchain, gives the same digest.
- * @throws ResourceError for what is wrong with source or spec.yaml; SystemError `toolchain`, `not-found`, `module-invalid`, `disk`
+ * @throws ResourceError for what is wrong with source or spec.yaml; SystemError `toolchain`, `not-found`,
+ * `module-invalid`, `disk`, `cancelled`
  */
 export async function buildPlugin(directory: string, options: CompileOptions = {}): Promise<BuiltPlugin> {
   const source = await findPluginSource(directory);
   const spec = await readPluginSpec(directory);
   const compiled = await compilePlugin(source, options);
+  if (options.signal?.aborted) throw abortFailure(options.signal, `building ${directory}`);
   const module = join(directory, "build/plugin.wasm");
   const report = inspectModule({ name: module, bytes: compiled.wasm });
   checkReport(report);

@@ -81,9 +81,16 @@ async function readSource(path: string, base: string, texts: Map<string, string>
   const inLibrary = path.startsWith(installed) ? path.slice(installed.length) : undefined;
   const file = inLibrary === undefined ? path : join(libraryFolder, inLibrary);
   const text = await readFile(file, "utf8").catch(() => null);
-  const name = inLibrary === undefined ? relative(base, path) : `~lib/${libraryName}/${inLibrary}`;
-  if (text !== null) texts.set(name.replaceAll(sep, "/"), text);
+  if (text !== null) texts.set(nameOf(path, base).replaceAll(sep, "/"), text);
   return text;
+}
+
+function nameOf(path: string, base: string): string {
+  for (const folder of [packages + sep, `${sep}node_modules${sep}`]) {
+    const at = path.lastIndexOf(folder);
+    if (at >= 0) return `~lib/${path.slice(at + folder.length)}`;
+  }
+  return relative(base, path);
 }
 
 function toDiagnostic(
