@@ -28,6 +28,7 @@ import { packageVersion } from "./package-version.ts";
 export interface GatewayFlags extends CommonOptions, NodeFlags, ConcurrencyFlags {
   readonly dataDir: string;
   readonly drainSeconds: number;
+  readonly maxConnections?: number | undefined;
   readonly adminPort: number;
 }
 
@@ -40,6 +41,12 @@ export function addGatewayCommand(program: Command): void {
   addOption(command, "--socket <path>", "the agent's xDS socket; the one in --data-dir unless given");
   addOption(command, "--drain-seconds <n>", "how long connections may take to go at the end", (option) =>
     option.default(5).argParser(integer(0, 3600)),
+  );
+  addOption(
+    command,
+    "--max-connections <n>",
+    "what a listener may have open; more are closed at once; unless given any number",
+    (option) => option.argParser(integer(1, 10_000_000)),
   );
   addConcurrency(command);
   addNodeOptions(command);
@@ -83,7 +90,8 @@ export async function startGatewayRole(
   const node = nodeOf(flags);
   let isConnected = false;
   const concurrency = concurrencyOf(flags, log);
-  const options = { config, log, onPluginTrap, signal, drainMs };
+  const { maxConnections } = flags;
+  const options = { config, log, onPluginTrap, signal, drainMs, maxConnections };
   const gateway =
     concurrency === 1 ? startGateway(options) : startGatewayWorkers({ ...options, concurrency });
   const port = await serveAdmin({

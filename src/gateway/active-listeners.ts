@@ -10,6 +10,8 @@ export interface ActiveListenersOptions {
   readonly drainMs: number;
   /** Listens at ports beside other threads. */
   readonly sharePorts?: boolean;
+  /** Of a listener; any number if it is left out. */
+  readonly maxConnections?: number | undefined;
   /** Told when plugins that only old connections met may not be needed any more. */
   onUnused(): void;
 }
@@ -44,6 +46,7 @@ export function createActiveListeners({
   drainMs,
   sharePorts,
   onUnused,
+  maxConnections,
 }: ActiveListenersOptions): ActiveListeners {
   const ports = createOpenPorts(sharePorts);
   const served = new Map<string, Served>();
@@ -91,6 +94,7 @@ export function createActiveListeners({
       listener,
       port: at.port,
       chains: plan(listener),
+      maxConnections,
       world,
       onChainUnused: onUnused,
     });

@@ -1,20 +1,23 @@
 import { FilterChain } from "../proxy-wasm/filter-chain.ts";
 import { HeaderMap } from "../proxy-wasm/header-map.ts";
 import type { Direction, FilterFactory, HeaderLine, PropertyValue, StreamHost } from "../proxy-wasm/index.ts";
-import { type ActiveCluster, type ActiveClusters, addressOf } from "./active-clusters.ts";
+import type { ActiveCluster, PoolDemand } from "./active-cluster.ts";
+import type { ActiveClusters } from "./active-clusters.ts";
 import type { Endpoint } from "./cluster-config.ts";
 import type { Downstream, DownstreamEvents } from "./downstream.ts";
+import { addressOf } from "./endpoint-address.ts";
 import { bindFilters, type StreamFilter } from "./filters/native-filter.ts";
 import { Forwarding, type ForwardingOwner } from "./forwarding.ts";
 import type { HttpConnection } from "./gateway-config.ts";
 import type { GatewayStats } from "./gateway-stats.ts";
 import {
   clusterNotFound,
-  flagOf,
   type GatewayReply,
   routeNotFound,
+  type StreamCut,
   upgradeRefused,
 } from "./local-replies.ts";
+import { type RequestPolicy, takeRequestPolicy } from "./request-policy.ts";
 import { responseLines } from "./response-headers.ts";
 import { editForEndpoint, editRequest, editResponse, routeAnswer } from "./route-effects.ts";
 import type { ForwardAction, PerFilterConfig, RouteTable, SelectedRoute } from "./route-table.ts";
@@ -23,7 +26,6 @@ import type { SharedBuckets } from "./shared-buckets.ts";
 import { findProperty } from "./stream-properties.ts";
 import { StreamTimers } from "./stream-timers.ts";
 import { valuesOf } from "./stream-values.ts";
-import type { UpstreamReset } from "./upstream-stream.ts";
 
 /** What a stream runs by: as it was when the stream began. */
 export interface StreamPlan {
@@ -34,6 +36,11 @@ export interface StreamPlan {
   readonly bufferLimitBytes: number;
   readonly table: RouteTable | undefined;
   readonly names: StreamNames;
+}
+
+/** For a request that is none: no filter sees it. */
+export function withoutFilters(plan: StreamPlan): StreamPlan {
+  return { ...plan, filters: [], hasNative: false };
 }
 
 /** Where a stream came in. */
@@ -55,6 +62,8 @@ export interface StreamWorld {
 }
 
 const upgradeStatus = "101";
+const expectedHeader = "x-envoy-expected-rq-timeout-ms";
+const router = { suppressEnvoyHeaders: false, respectExpectedTimeout: false };
 
 /** One request and its response on their way through filters, upstream and back. */
 export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents {
@@ -193,8 +202,7 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
   // What the way upstream calls:
 
   onInformational(headers: HeaderMap): void {
-    if (this.plan.http.proxy100Continue || headers.get(":status") !== "100")
-      this.downstream.sendInformational(headers);
+    if (this.plan.http.proxy100Continue) this.downstream.sendInformational(headers);
   }
 
   onResponseData(bytes: Uint8Array, endOfStream: boolean): void {
@@ -208,12 +216,16 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
   }
 
   onFailure(reply: GatewayReply): void {
-    this.reply(reply);
+    this.reply({ ...reply, headers: [...reply.headers, ...this.attemptLines()] });
   }
 
-  onCut(reset: UpstreamReset): void {
-    this.flags.push(flagOf(reset));
-    this.chain.reset(`upstream_reset_after_response_started{${reset.reason.replace(/ /g, "_")}}`);
+  onCut({ flag, details }: StreamCut): void {
+    this.flags.push(flag);
+    this.chain.reset(details);
+  }
+
+  onFlag(flag: string): void {
+    this.flags.push(flag);
   }
 
   onRequestBlocked(blocked: boolean): void {
@@ -225,6 +237,7 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
     this.upstreamFirstMs = now;
     if (endOfStream) this.upstreamLastMs = now;
     headers.replace("x-envoy-upstream-service-time", String(Math.round(now - (this.requestEndMs ?? now))));
+    for (const [name, value] of this.attemptLines()) headers.replace(name, value);
     if (this.selected) editResponse(this.selected, headers, valuesOf(this));
     this.chain.responseHeaders(headers, endOfStream);
   }
@@ -260,6 +273,12 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
     );
   }
 
+  /** How often a request was tried, where the virtual host says that clients are told. */
+  private attemptLines(): HeaderLine[] {
+    if (!this.selected?.virtualHost.includeAttemptCountInResponse || !this.forwarding) return [];
+    return [["x-envoy-attempt-count", String(this.forwarding.attempts)]];
+  }
+
   private allowsUpgrade(headers: HeaderMap): boolean {
     const type = headers.get("upgrade")?.toLowerCase() ?? "";
     const action = this.route()?.action;
@@ -284,14 +303,22 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
     headers: HeaderMap,
     endOfStream: boolean,
   ): void {
+    const policy = takeRequestPolicy(headers, selected, action, router);
+    if (policy.expectedMs !== undefined) headers.replace(expectedHeader, String(policy.expectedMs));
     editRequest(selected, headers, valuesOf(this));
     this.forwarding = new Forwarding(this, {
       cluster,
-      timeoutMs: this.downstream.isUpgrade ? 0 : action.timeoutMs,
-      retryPolicy: action.retryPolicy ?? selected.virtualHost.retryPolicy,
+      timeoutMs: this.downstream.isUpgrade ? 0 : policy.timeoutMs,
+      timeoutStatus: policy.timeoutStatus,
+      retryPolicy: policy.retryPolicy,
       bufferLimitBytes: this.plan.bufferLimitBytes,
+      demand: demandOf(cluster, action, this.downstream, headers),
       endpoint: this.forcedEndpoint,
-      onEndpoint: (sent, endpoint, attempt) => editForEndpoint(selected, sent, endpoint, attempt),
+      onEndpoint: (sent, endpoint, state) => {
+        if (state.attempt > 1 && policy.expectedMs !== undefined)
+          sent.replace(expectedHeader, String(remainingMs(policy, state.elapsedMs)));
+        editForEndpoint(selected, sent, endpoint, state);
+      },
     });
     this.forwarding.start(headers, endOfStream);
   }
@@ -303,9 +330,15 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
     const isUpgrade = this.downstream.isUpgrade && status === upgradeStatus;
     const lines = responseLines(headers, this.plan.http, isUpgrade);
     lines.unshift([":status", status]);
+    if (this.plan.http.requestIdInResponse) this.addRequestId(lines);
     this.sentHeaders = headers;
     this.downstream.sendHeaders(new HeaderMap(lines), endOfStream);
     if (endOfStream) this.finish();
+  }
+
+  private addRequestId(lines: HeaderLine[]): void {
+    const id = this.requestHeaders?.get("x-request-id");
+    if (id !== undefined) lines.push(["x-request-id", id]);
   }
 
   private endRequest(): void {
@@ -336,6 +369,24 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
     this.chain.end();
     this.world.onStreamEnd(this);
   }
+}
+
+/** What the upstream has left of the time for all attempts. */
+function remainingMs({ expectedMs = 0, timeoutMs }: RequestPolicy, elapsedMs: number): number {
+  return timeoutMs === 0 ? expectedMs : Math.max(1, Math.min(expectedMs, timeoutMs - Math.floor(elapsedMs)));
+}
+
+/** Undefined: any connection to the cluster will do. */
+function demandOf(
+  { config }: ActiveCluster,
+  { priority }: ForwardAction,
+  { protocol }: Downstream,
+  headers: HeaderMap,
+): PoolDemand | undefined {
+  const autoSni = config.tls?.autoSni ?? false;
+  if (priority === "default" && !autoSni && config.protocol !== "downstream") return undefined;
+  const serverName = autoSni ? headers.get(":authority")?.replace(/:\d+$/, "") : undefined;
+  return { priority, serverName, protocol: protocol === "HTTP/2" ? "http2" : "http1" };
 }
 
 /** Higress: the endpoints of a cluster, each with what is known of it. */

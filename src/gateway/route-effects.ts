@@ -7,6 +7,13 @@ import { type GatewayReply, gatewayReply } from "./local-replies.ts";
 import { directLocation, redirectLocation, rewrittenHost, rewrittenPath } from "./rewrites.ts";
 import type { HeaderRules, SelectedRoute } from "./route-table.ts";
 
+/** How far a request has come when it goes to an endpoint. */
+export interface AttemptState {
+  readonly attempt: number;
+  /** Since the end of the request. */
+  readonly elapsedMs: number;
+}
+
 /** The rules of a route, put together once. */
 const rulesOf = new WeakMap<
   SelectedRoute["virtualHost"] | NonNullable<SelectedRoute["route"]>,
@@ -30,7 +37,6 @@ function cachedRules(selected: SelectedRoute): readonly HeaderRules[] {
 export function editRequest(selected: SelectedRoute, headers: HeaderMap, values: FormatValues): void {
   const { action, virtualHost } = selected;
   if (action.kind !== "forward") return;
-  if (action.timeoutMs > 0) headers.replace("x-envoy-expected-rq-timeout-ms", String(action.timeoutMs));
   for (const rules of cachedRules(selected)) applyHeaderEdits(headers, rules.request, values);
   const path = headers.get(":path") ?? "";
   const newPath = rewrittenPath(action, path);
@@ -48,7 +54,7 @@ export function editForEndpoint(
   selected: SelectedRoute,
   headers: HeaderMap,
   { hostname }: Endpoint,
-  attempt: number,
+  { attempt }: AttemptState,
 ): void {
   const { action, virtualHost, weighted } = selected;
   if (action.kind !== "forward") return;

@@ -3,7 +3,7 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { DownstreamConnection } from "./downstream.ts";
 import type { HttpConnection } from "./gateway-config.ts";
-import { HttpStream, type StreamPlan, type StreamWorld } from "./http-stream.ts";
+import { HttpStream, type StreamPlan, type StreamWorld, withoutFilters } from "./http-stream.ts";
 import { Http1Client } from "./http1-client.ts";
 import { Http1Downstream } from "./http1-downstream.ts";
 import {
@@ -19,7 +19,7 @@ import {
   upgradeRequired,
 } from "./local-replies.ts";
 import { readRequest } from "./read-request.ts";
-import { acceptHeaders } from "./request-headers.ts";
+import { acceptHeaders, withTrustedAddress } from "./request-headers.ts";
 import { serveUpgrade } from "./serve-upgrade.ts";
 import { SocketDownstream } from "./socket-downstream.ts";
 
@@ -129,9 +129,10 @@ function serve(
   options: Http1Options,
 ): void {
   const plan = options.plan();
-  const connection = options.connectionOf(request.socket);
   const { http } = plan;
-  const head = readRequest(request, http, connection);
+  const direct = options.connectionOf(request.socket);
+  const head = readRequest(request, http, direct);
+  const connection = "status" in head ? direct : withTrustedAddress(direct, head.lines, http);
   const downstream = new Http1Downstream(request, response, connection, client, http.enableTrailers);
   if ("status" in head) {
     if (!staysConnected(head)) client.setLast();
@@ -147,11 +148,6 @@ function serve(
 /** As Envoy: who asks for another path, or is to ask at one, may ask again. */
 function staysConnected({ status }: GatewayReply): boolean {
   return status === 404 || status < 400;
-}
-
-/** No filter sees a request that is none. */
-function withoutFilters(plan: StreamPlan): StreamPlan {
-  return { ...plan, filters: [], hasNative: false };
 }
 
 interface Fault extends NodeJS.ErrnoException {

@@ -1,10 +1,13 @@
+import { constants } from "node:crypto";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { createServer as createTlsServer, type TLSSocket } from "node:tls";
+import { isAcceptedClient } from "./client-certificate.ts";
 import { detectProtocol } from "./detect-protocol.ts";
-import type { DownstreamConnection } from "./downstream.ts";
-import type { FilterChain, Listener } from "./gateway-config.ts";
+import type { DownstreamConnection, DownstreamTlsState } from "./downstream.ts";
+import type { DownstreamTls, FilterChain, Listener } from "./gateway-config.ts";
 import type { StreamPlan, StreamWorld } from "./http-stream.ts";
+import { namesOf, type PeerCertificate, readCertificate } from "./peer-certificate.ts";
 import type { WasmFilterConfig } from "./plugin-registry.ts";
 import { type Http1Server, serveHttp1 } from "./serve-http1.ts";
 import { type Http2Server, serveHttp2 } from "./serve-http2.ts";
@@ -58,6 +61,8 @@ export interface ServeOptions {
   readonly port: number;
   readonly chains: readonly PlannedChain[];
   readonly world: StreamWorld;
+  /** More are closed at once. Any number if it is left out. */
+  readonly maxConnections?: number | undefined;
   /** Told when the last connection of a chain that is gone has ended. */
   onChainUnused(): void;
 }
@@ -68,11 +73,14 @@ export function serveListener({
   port,
   chains,
   world,
+  maxConnections = Number.POSITIVE_INFINITY,
   onChainUnused,
 }: ServeOptions): ActiveListener {
   const served = new Map<string, ServedChain>();
   const retired = new Set<ServedChain>();
   const sockets = new Set<Socket>();
+  /** Those that have not said anything. */
+  const silent = new Set<Socket>();
   const connections = new WeakMap<Duplex, DownstreamConnection>();
   let draining = false;
   const { stats } = world;
@@ -127,7 +135,11 @@ export function serveListener({
     }
     // For clients that name no server.
     const unnamed = chainFor("")?.planned.secure;
-    if (unnamed) tls.setSecureContext(unnamed.options);
+    const checksClients = next.some(({ chain }) => chain.tls && asksForCertificate(chain.tls));
+    if (unnamed || checksClients)
+      tls.setSecureContext({ ...unnamed?.options, ...(checksClients && { secureOptions: noResumption }) });
+    // Which chain asks is only known behind the hello: what it asks is checked then.
+    Object.assign(tls, { requestCert: checksClients, rejectUnauthorized: false });
     const keys = new Set(next.map(({ chain }) => chainKey(chain)));
     for (const [key, chain] of served) if (!keys.has(key)) retireChain(key, chain);
   }
@@ -152,6 +164,12 @@ export function serveListener({
   }
 
   function accept(socket: Socket): void {
+    // As Envoy where a listener has too many: nothing is said.
+    if (sockets.size >= maxConnections) {
+      stats.listener(listener).counters.downstream_cx_overflow++;
+      socket.destroy();
+      return;
+    }
     sockets.add(socket);
     stats.connections.accepted(socket, stats.listener(listener));
     socket.once("close", () => {
@@ -182,8 +200,13 @@ export function serveListener({
       socket.destroy();
       return;
     }
-    const version = socket.getProtocol() ?? "";
-    begin(chain, socket, { version, serverName, isMutual: socket.authorized });
+    const tlsState = describeTls(socket, serverName);
+    const { chain: at, secure } = chain.planned;
+    if (!isAcceptedClient(at.tls!, secure?.validation, tlsState.certificate(), socket)) {
+      socket.destroy();
+      return;
+    }
+    begin(chain, socket, tlsState);
     countHandshake(stats.listenerTls(listener), socket);
     if (socket.alpnProtocol === "h2") hand(socket, chain, "http2");
     else if (socket.alpnProtocol) hand(socket, chain, "http1");
@@ -197,8 +220,16 @@ export function serveListener({
 
   function serve(socket: Socket, chain: ServedChain): void {
     const { codec, idleTimeoutMs } = chain.planned.plan.http;
-    if (codec === "auto") detectProtocol(socket, idleTimeoutMs, (protocol) => hand(socket, chain, protocol));
-    else hand(socket, chain, codec);
+    if (codec !== "auto") {
+      hand(socket, chain, codec);
+      return;
+    }
+    silent.add(socket);
+    socket.once("close", () => silent.delete(socket));
+    detectProtocol(socket, idleTimeoutMs, (protocol) => {
+      silent.delete(socket);
+      hand(socket, chain, protocol);
+    });
   }
 
   function hand(socket: Socket, chain: ServedChain, protocol: "http1" | "http2"): void {
@@ -226,8 +257,32 @@ export function serveListener({
 
   function drain(): Promise<void> {
     for (const { http1 } of [...served.values(), ...retired]) http1.closeIdle();
+    for (const socket of silent) socket.destroy();
     return retire();
   }
+}
+
+/** A session that was checked by one chain must not stand for a check by another. */
+const noResumption = constants.SSL_OP_NO_TICKET;
+
+function asksForCertificate({ requireClientCertificate, validation }: DownstreamTls): boolean {
+  return requireClientCertificate || validation !== undefined;
+}
+
+function describeTls(socket: TLSSocket, serverName: string): DownstreamTlsState {
+  let shown: PeerCertificate | undefined;
+  const own = socket.getX509Certificate();
+  return {
+    version: socket.getProtocol() ?? "",
+    serverName,
+    isMutual: socket.authorized,
+    certificate() {
+      const certificate = shown ? undefined : socket.getPeerX509Certificate();
+      if (certificate) shown = readCertificate(certificate);
+      return shown;
+    },
+    localUris: own?.subjectAltName?.includes("URI:") ? namesOf(readCertificate(own), "URI") : [],
+  };
 }
 
 function describe(socket: Socket, tls: DownstreamConnection["tls"]): DownstreamConnection {
@@ -238,6 +293,8 @@ function describe(socket: Socket, tls: DownstreamConnection["tls"]): DownstreamC
     localPort,
     remoteAddress: plainAddress(remoteAddress),
     remotePort,
+    directAddress: plainAddress(remoteAddress),
+    directPort: remotePort,
     tls,
     count: { streams: 0 },
   };

@@ -1,7 +1,7 @@
 import type { HeaderMap } from "../proxy-wasm/header-map.ts";
+import { hostPort } from "./endpoint-address.ts";
 import { type FormatOperator, type FormatValues, headerNames } from "./format.ts";
 import type { HttpStream } from "./http-stream.ts";
-import { hostPort } from "./http1-connection.ts";
 import { formatTime } from "./time-format.ts";
 
 type Reader = (stream: HttpStream, operator: FormatOperator) => string | number | undefined;
@@ -15,12 +15,11 @@ const readers: Readonly<Record<string, Reader>> = {
   TRAILER: ({ chain }, operator) => headerValue(chain.response.trailers, operator),
   START_TIME: ({ startedAt }, { argument }) => formatTime(startedAt, argument),
   PROTOCOL: ({ downstream }) => downstream.protocol,
-  UPSTREAM_PROTOCOL: ({ forwarding, cluster }) =>
-    forwarding?.connection && protocols[cluster?.config.protocol ?? "http1"],
+  UPSTREAM_PROTOCOL: ({ forwarding }) => forwarding?.connection && protocols[forwarding.connection.protocol],
   RESPONSE_CODE: ({ chain }) => Number(chain.response.headers?.get(":status") ?? 0),
   RESPONSE_CODE_DETAILS: ({ chain, upstreamFirstMs }) =>
     (chain.details ?? (upstreamFirstMs === undefined ? undefined : "via_upstream"))?.replace(/\s/g, "_"),
-  RESPONSE_FLAGS: ({ flags }) => (flags.length > 0 ? flags.join(",") : undefined),
+  RESPONSE_FLAGS: ({ flags }) => (flags.length > 0 ? [...new Set(flags)].join(",") : undefined),
   BYTES_RECEIVED: ({ chain }) => chain.bodyBytes.request,
   BYTES_SENT: ({ sentBytes }) => sentBytes.response,
   DURATION: ({ endMs }) => milliseconds(endMs),
@@ -43,8 +42,8 @@ const readers: Readonly<Record<string, Reader>> = {
   DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT: clientAddress,
   DOWNSTREAM_REMOTE_PORT: ({ downstream }) => downstream.connection.remotePort,
   DOWNSTREAM_DIRECT_REMOTE_ADDRESS: ({ downstream: { connection: c } }) =>
-    hostPort(c.remoteAddress, c.remotePort),
-  DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT: clientAddress,
+    hostPort(c.directAddress, c.directPort),
+  DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT: ({ downstream }) => downstream.connection.directAddress,
   DOWNSTREAM_LOCAL_ADDRESS: ({ downstream: { connection: c } }) => hostPort(c.localAddress, c.localPort),
   DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT: ({ downstream }) => downstream.connection.localAddress,
   DOWNSTREAM_LOCAL_PORT: ({ downstream }) => downstream.connection.localPort,

@@ -65,7 +65,10 @@ test("a chain is chosen by the server name, with its certificate, for HTTP/1 and
   ];
   const chains = [chain("a.com", "cert-a", {}), chain("*.b.com", "cert-b", { routes: direct })];
   const config = {
-    ...gatewayConfig({ clusters: [cluster("up", [upstream.port])], listener: { chains } }),
+    ...gatewayConfig({
+      clusters: [cluster("up", [upstream.port], { enableTrailers: true })],
+      listener: { chains },
+    }),
     secrets: new Map([
       ["cert-a", certificateOf(directory, "a")],
       ["cert-b", certificateOf(directory, "b")],
@@ -118,6 +121,9 @@ test("an upstream with TLS is checked where the cluster says by whom", async (t)
       secretName: undefined,
       trustedCa,
       subjectAltNames,
+      alternativeNames: [],
+      hashes: [],
+      spkiHashes: [],
     };
     const tls: UpstreamTls = {
       sni: "",

@@ -89,6 +89,7 @@ export function httpConnection({ routes = catchAll, filters = [], http = {} }: G
     useRemoteAddress: true,
     xffTrustedHops: 0,
     skipXffAppend: false,
+    internalAddresses: undefined,
     normalizePath: true,
     mergeSlashes: false,
     escapedSlashes: "keep",
@@ -98,6 +99,7 @@ export function httpConnection({ routes = catchAll, filters = [], http = {} }: G
     via: "",
     generateRequestId: true,
     preserveRequestId: false,
+    requestIdInResponse: false,
     forwardClientCertificate: "sanitize",
     clientCertificateDetails: { subject: false, cert: false, chain: false, dns: false, uri: false },
     streamIdleTimeoutMs: 0,
@@ -118,6 +120,7 @@ export function httpConnection({ routes = catchAll, filters = [], http = {} }: G
     underscoreHeaders: "allow",
     stripPort: "none",
     acceptHttp10: false,
+    http10Host: "",
     enableTrailers: false,
     proxy100Continue: false,
     accessLogs: [],
@@ -125,7 +128,13 @@ export function httpConnection({ routes = catchAll, filters = [], http = {} }: G
   };
 }
 
-const limits = { maxConnections: 1024, maxPendingRequests: 1024, maxRequests: 1024, maxRetries: 3 };
+const limits = {
+  maxConnections: 1024,
+  maxPendingRequests: 1024,
+  maxRequests: 1024,
+  maxRetries: 3,
+  retryBudget: undefined,
+};
 
 /** A cluster of endpoints on 127.0.0.1. */
 export function cluster(name: string, ports: readonly number[], changes: Partial<Cluster> = {}): Cluster {
@@ -144,11 +153,14 @@ export function cluster(name: string, ports: readonly number[], changes: Partial
     },
     lbPolicy: "round_robin",
     choiceCount: 2,
+    localityWeighted: false,
     panicThreshold: 50,
     connectTimeoutMs: 5000,
     protocol: "http1",
     idleTimeoutMs: 3_600_000,
     maxRequestsPerConnection: 0,
+    enableTrailers: false,
+    maxConnectionDurationMs: 0,
     maxConcurrentStreams: 100,
     limits,
     highPriorityLimits: limits,

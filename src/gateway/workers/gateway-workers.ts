@@ -39,6 +39,8 @@ export interface GatewayWorkersOptions {
   readonly signal: AbortSignal;
   readonly concurrency: number;
   readonly drainMs?: number;
+  /** What a listener may have open at a time, shared among the workers; any number if it is left out. */
+  readonly maxConnections?: number | undefined;
   readonly stores?: Stores;
   readonly pluginLogLevel?: LogLevel;
   /** A plugin that was serving has lost its Vm, in one of the workers or in each. */
@@ -64,7 +66,8 @@ const pollMs = 10_000;
  * replaced when it ends; the connections of the others go on.
  */
 export function startGatewayWorkers(options: GatewayWorkersOptions): RunningGateway {
-  const { config, log, signal, concurrency, drainMs = defaultDrainMs } = options;
+  const { config, log, signal, concurrency, drainMs = defaultDrainMs, maxConnections } = options;
+  const share = maxConnections === undefined ? undefined : Math.ceil(maxConnections / concurrency);
   const stores = options.stores ?? createStores();
   const modules = createModuleFiles(createPluginHost(createLocalOutside({ stores })));
   const replay = createReplay();
@@ -131,7 +134,7 @@ export function startGatewayWorkers(options: GatewayWorkersOptions): RunningGate
     const { stuckMs = defaultStuckMs, maxHeapMb = defaultHeapMb, startWorker } = options;
     return startWorkerThread({
       script,
-      start: { stores: stores.share(), drainMs, pluginLogLevel, worker: number },
+      start: { stores: stores.share(), drainMs, maxConnections: share, pluginLogLevel, worker: number },
       log: log.child({ worker }),
       stuckMs,
       maxHeapMb,

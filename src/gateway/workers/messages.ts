@@ -13,6 +13,8 @@ export interface WorkerStart {
   readonly beatMs: number;
   readonly pluginLogLevel: LogLevel | undefined;
   readonly drainMs: number | undefined;
+  /** Of each listener, in this worker. */
+  readonly maxConnections: number | undefined;
   /** Its number among the workers. */
   readonly worker: number;
 }

@@ -33,6 +33,7 @@ const gateway = startGateway({
   onPluginTrap: (plugin, reason) => post({ kind: "trap", plugin, reason }),
   signal: ended.signal,
   drainMs: start.drainMs,
+  maxConnections: start.maxConnections,
   stores: attachStores(start.stores),
   pluginLogLevel: start.pluginLogLevel,
   sharePorts: true,
