@@ -8,7 +8,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { runCommand } from "../src/agent/run-command.ts";
+import { runCommand } from "../src/run-command.ts";
 import { adaptModule } from "../src/wasm/adapt-module.ts";
 import { buildGuest } from "../test/guests/build-guests.ts";
 import { requirePeers } from "../test/peers/peers.ts";

@@ -1,4 +1,4 @@
-import { runCommand } from "../src/agent/run-command.ts";
+import { runCommand } from "../src/run-command.ts";
 
 /**
  * Loads a port with wrk over 32 keep-alive connections and gives how many requests were answered. Fails where one was

@@ -11,6 +11,7 @@ export type SystemErrorCode =
   | "registry"
   | "timeout"
   | "too-large"
+  | "toolchain"
   | "unauthorized"
   | "digest-mismatch"
   | "xds";

@@ -5,8 +5,8 @@ import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { pipeline } from "node:stream/promises";
 import type { Log } from "../log.ts";
+import { type CommandResult, runCommand } from "../run-command.ts";
 import { SystemError } from "../system-error.ts";
-import { type CommandResult, runCommand } from "./run-command.ts";
 import { extractZipMember } from "./zip.ts";
 
 /** The version of Envoy that is installed and that the tests run against. */

@@ -2,10 +2,10 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { fstatSync } from "node:fs";
 import type { Log } from "../log.ts";
+import { runCommand } from "../run-command.ts";
 import { SystemError } from "../system-error.ts";
 import { type EnvoyLogLine, type EnvoyLogTail, envoyLogFormat, forwardEnvoyLog } from "./envoy-log.ts";
 import { isExecutable } from "./install-envoy.ts";
-import { runCommand } from "./run-command.ts";
 
 export interface StartEnvoyOptions {
   readonly envoyPath: string;

@@ -14,6 +14,8 @@ export interface AuthorizeRequest extends HttpOptions {
   /** The answer with status 401. */
   readonly answer: HttpAnswer;
   readonly credentials?: Credentials;
+  /** What to ask a token for; what the challenge says unless given. */
+  readonly scopes?: readonly string[];
   readonly doing: string;
   readonly signal?: AbortSignal;
 }
@@ -40,11 +42,11 @@ export async function authorize(request: AuthorizeRequest): Promise<Authorizatio
 }
 
 async function fetchToken({ parameters }: Challenge, request: AuthorizeRequest): Promise<Authorization> {
-  const { answer, credentials, ...options } = request;
+  const { answer, credentials, scopes = [parameters.scope ?? ""], ...options } = request;
   const realm = checkRealm(parameters.realm ?? "", answer.url, options.doing);
   const query = new URLSearchParams();
   if (parameters.service) query.set("service", parameters.service);
-  if (parameters.scope) query.set("scope", parameters.scope);
+  for (const scope of scopes) if (scope !== "") query.append("scope", scope);
   const doing = `${options.doing}: asking ${realm.host} for a token`;
   const message = credentials?.identityToken
     ? refreshRequest(realm, query, credentials.identityToken)
@@ -61,6 +63,8 @@ function tokenRequest(realm: URL, query: URLSearchParams, credentials?: Credenti
 }
 
 function refreshRequest(url: URL, query: URLSearchParams, identityToken: string) {
+  const scope = query.getAll("scope").join(" ");
+  if (scope !== "") query.set("scope", scope);
   query.set("grant_type", "refresh_token");
   query.set("refresh_token", identityToken);
   query.set("client_id", "wasmline");

@@ -1,3 +1,4 @@
+import { Readable } from "node:stream";
 import { setTimeout as pause } from "node:timers/promises";
 import { request } from "undici";
 import { SystemError } from "../system-error.ts";
@@ -19,13 +20,17 @@ export interface HttpOptions {
   readonly onReceived?: (bytes: number) => void;
 }
 
+export type HttpMethod = "GET" | "HEAD" | "PATCH" | "POST" | "PUT";
+
 export interface HttpRequest extends HttpOptions {
   readonly url: URL;
   /** The registry by whose word this URL is asked. Like redirects it may lead no nearer to this machine than that is. */
   readonly ledBy?: URL;
-  readonly method?: "GET" | "HEAD" | "POST";
+  readonly method?: HttpMethod;
   readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: string;
+  readonly body?: string | Uint8Array;
+  /** Hears of the bytes of the body as they leave, those of failed attempts too. */
+  readonly onSent?: (bytes: number) => void;
   /** A longer answer is a SystemError `too-large`; that of an error status is cut off. */
   readonly maxBytes: number;
   /** What is being done, for messages: `fetching the manifest of …`. */
@@ -59,12 +64,16 @@ export async function sendRequest(message: HttpRequest): Promise<HttpAnswer> {
     const isLast = attempt >= maxAttempts || !result.isPassing;
     if (isLast && result.answer) return result.answer;
     if (isLast) throw result.failure;
-    const backoff = Math.min(backoffMs * 1.5 ** (attempt - 1), maxBackoffMs) * (0.5 + Math.random());
-    const rest = (result.answer && retryAfterOf(result.answer)) ?? backoff;
+    const rest = (result.answer && retryAfterOf(result.answer)) ?? backoff(attempt, backoffMs);
     await pause(rest, undefined, { signal }).catch((error) => {
       throw transportFailure(error, message.doing, message.url, signal).failure;
     });
   }
+}
+
+/** The rest after an attempt, counted from 1, in milliseconds. */
+export function backoff(attempt: number, firstMs = 500): number {
+  return Math.min(firstMs * 1.5 ** (attempt - 1), maxBackoffMs) * (0.5 + Math.random());
 }
 
 type Attempt =
@@ -86,7 +95,8 @@ export function retryAfterOf({ header }: HttpAnswer): number | undefined {
   return parseRetryAfter(header("retry-after")[0]);
 }
 
-function isPassing(answer: HttpAnswer): boolean {
+/** True for an answer that may be another one soon. */
+export function isPassing(answer: HttpAnswer): boolean {
   const rest = retryAfterOf(answer);
   if (rest !== undefined && rest > maxBackoffMs) return false;
   if (answer.status === 429) return rest !== undefined;
@@ -137,8 +147,8 @@ async function sendOnce(
   const answer = await request(url, {
     dispatcher,
     method,
-    headers: { "user-agent": "wasmline", ...headers },
-    body: message.body,
+    headers: { "user-agent": "wasmline", ...headers, ...lengthOf(message) },
+    body: bodyOf(message),
     headersTimeout: timeoutMs,
     bodyTimeout: timeoutMs,
     signal,
@@ -151,6 +161,26 @@ async function sendOnce(
   const body = isError ? await readStart(answer.body, maxErrorBytes) : await readWhole(answer.body, message);
   const header = (name: string) => [answer.headers[name] ?? []].flat();
   return { status: answer.statusCode, url, body, header };
+}
+
+/** Bodies whose progress somebody wants to hear of leave in such pieces. */
+const sentBytes = 64 << 10;
+
+function bodyOf({ body, onSent }: HttpRequest) {
+  return body instanceof Uint8Array && onSent ? Readable.from(piecesOf(body, onSent)) : body;
+}
+
+/** For a body in pieces, whose length undici cannot know. */
+function lengthOf({ body, onSent }: HttpRequest) {
+  return body instanceof Uint8Array && onSent ? { "content-length": String(body.length) } : {};
+}
+
+async function* piecesOf(body: Uint8Array, onSent: (bytes: number) => void) {
+  for (let at = 0; at < body.length; at += sentBytes) {
+    const piece = body.subarray(at, at + sentBytes);
+    yield piece;
+    onSent(piece.length);
+  }
 }
 
 /** What the user is told when a registry leads where it must not. Every other error stays what it is. */

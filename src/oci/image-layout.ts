@@ -18,6 +18,8 @@ export interface PluginImage {
   readonly spec?: string;
   /** The text of README.md. */
   readonly readme?: string;
+  /** The same for readers of one language. */
+  readonly readmes?: { readonly en?: string; readonly zh?: string };
 }
 
 /** One entry of a layout's index.json. */
@@ -27,9 +29,13 @@ export interface LayoutEntry {
   readonly name?: string;
 }
 
-interface Content {
+/** A blob, or a manifest, that goes into a layout. */
+export interface LayoutBlob {
   readonly descriptor: Descriptor;
   readonly bytes: Uint8Array;
+}
+
+interface Content extends LayoutBlob {
   /** The digest of what the layer is uncompressed. */
   readonly diffId: string;
 }
@@ -57,15 +63,28 @@ export async function writePluginImage(directory: string, image: PluginImage): P
     config: config.descriptor,
     layers: layers.map(({ descriptor }) => descriptor),
   });
+  await addToLayout(directory, [...layers, config], manifest, name);
+  return { digest: manifest.descriptor.digest };
+}
+
+/**
+ * Adds an image, as it is, to an OCI image layout directory. One of the same name is replaced.
+ * @throws SystemError `disk`
+ */
+export async function addToLayout(
+  directory: string,
+  blobs: readonly LayoutBlob[],
+  manifest: LayoutBlob,
+  name: string,
+): Promise<void> {
   try {
-    for (const content of [...layers, config, manifest]) {
-      await writeFileAtomically(blobPath(directory, content.descriptor.digest), content.bytes);
+    for (const { descriptor, bytes } of [...blobs, manifest]) {
+      await writeFileAtomically(blobPath(directory, descriptor.digest), bytes);
     }
     await inTurn(resolve(directory), () => addToIndex(directory, manifest.descriptor, name));
   } catch (error) {
     throw SystemError.from(error, "disk", `writing plugin image ${name} to ${directory}`);
   }
-  return { digest: manifest.descriptor.digest };
 }
 
 /** Reads a layout's index.json; [] where there is none. Entries that are no descriptors are left out. */
@@ -75,6 +94,11 @@ export function readLayout(directory: string): readonly LayoutEntry[] {
     const descriptor = readDescriptor(value);
     return descriptor ? [{ descriptor, name: descriptor.annotations?.[nameAnnotation] }] : [];
   });
+}
+
+/** The name of the file that a layer is, where it says so. */
+export function titleOf({ annotations }: Descriptor): string | undefined {
+  return annotations?.[titleAnnotation];
 }
 
 /** The file of a blob. The digest must have been checked to be one. */
@@ -90,12 +114,17 @@ function imageName({ repository, tag }: PluginImage): string {
   );
 }
 
-async function packLayers({ wasm, spec, readme }: PluginImage): Promise<readonly Content[]> {
+async function packLayers({ wasm, spec, readme, readmes = {} }: PluginImage): Promise<readonly Content[]> {
   const texts = [
-    spec === undefined ? undefined : textLayer(mediaTypes.higressSpec, "spec.yaml", spec),
-    readme === undefined ? undefined : textLayer(mediaTypes.higressDoc, "README.md", readme),
-  ];
-  return [...texts.filter((layer) => layer !== undefined), await moduleLayer(wasm)];
+    [mediaTypes.higressSpec, "spec.yaml", spec],
+    [mediaTypes.higressDoc, "README.md", readme],
+    [mediaTypes.higressDocZh, "README_ZH.md", readmes.zh],
+    [mediaTypes.higressDocEn, "README_EN.md", readmes.en],
+  ] as const;
+  const layers = texts.flatMap(([type, title, text]) =>
+    text === undefined ? [] : [textLayer(type, title, text)],
+  );
+  return [...layers, await moduleLayer(wasm)];
 }
 
 function textLayer(mediaType: string, title: string, text: string): Content {

@@ -10,6 +10,8 @@ export const mediaTypes = {
   dockerManifest: "application/vnd.docker.distribution.manifest.v2+json",
   higressSpec: "application/vnd.module.wasm.spec.v1+yaml",
   higressDoc: "application/vnd.module.wasm.doc.v1+markdown",
+  higressDocEn: "application/vnd.module.wasm.doc.v1.en+markdown",
+  higressDocZh: "application/vnd.module.wasm.doc.v1.zh+markdown",
 } as const;
 
 /** Names content by what it is, how long it is and its digest. */
@@ -25,6 +27,8 @@ export interface Descriptor {
 export interface ImageManifest {
   readonly kind: "manifest";
   readonly mediaType: string;
+  /** What there is beside the layers; every image has it, an artifact may not. */
+  readonly config?: Descriptor;
   readonly layers: readonly Descriptor[];
   readonly annotations?: Readonly<Record<string, string>>;
 }
@@ -61,6 +65,7 @@ export function parseManifest(
     return {
       kind: "manifest",
       mediaType: type,
+      config: readDescriptor(value.config),
       layers: readDescriptors(value.layers, "layers", what),
       annotations,
     };

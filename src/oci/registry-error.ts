@@ -8,6 +8,8 @@ export interface Asked {
   readonly reference: Reference;
   readonly doing: string;
   readonly hasCredentials: boolean;
+  /** `pull` unless given. */
+  readonly action?: "pull" | "push";
 }
 
 /** True for the statuses by which a registry refuses whoever asks. */
@@ -35,17 +37,28 @@ function codeFor(status: number) {
   return status === 404 ? "not-found" : "registry";
 }
 
-function advise(status: number, { reference, hasCredentials }: Asked): string {
+function advise(status: number, { reference, hasCredentials, action = "pull" }: Asked): string {
   const { registry } = reference;
   if (isDenied(status) && !hasCredentials) {
-    return `no credentials for host ${registry}; add an imagePullSecret or log in`;
+    const remedy = action === "pull" ? "add an imagePullSecret or log in" : "log in";
+    return `no credentials for host ${registry}; ${remedy}`;
   }
   if (status === 401) return `the credentials for host ${registry} were refused; check them`;
   if (status === 403)
-    return `the credentials for host ${registry} do not allow to pull ${reference.repository}`;
+    return `the credentials for host ${registry} do not allow to ${action} ${reference.repository}`;
+  if (action === "push") return advisePush(status, reference);
   if (status === 404)
     return `no ${formatReference(reference)} in the registry; check repository, tag and digest`;
   if (status === 429) return "the registry limits how often it is asked; wait, or log in";
+  return status >= 500 ? "the registry fails; look into its log" : "";
+}
+
+function advisePush(status: number, { registry, repository }: Reference): string {
+  if (status === 404) return `${registry} takes nothing for ${repository}; make the repository there`;
+  if (status === 405) return `${registry} only serves images; push to another registry`;
+  if (status === 413)
+    return "the registry, or a proxy before it, takes less at once; give a smaller --chunk-bytes";
+  if (status === 429) return "the registry limits how often it is asked; wait";
   return status >= 500 ? "the registry fails; look into its log" : "";
 }
 

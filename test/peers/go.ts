@@ -1,8 +1,8 @@
 import { mkdir, mkdtemp, rename, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { delimiter, dirname, join } from "node:path";
 import { cacheDirectory, isExecutable } from "../../src/agent/install-envoy.ts";
-import { runCommand } from "../../src/agent/run-command.ts";
 import { type Log, silentLog } from "../../src/log.ts";
+import { runCommand } from "../../src/run-command.ts";
 import { SystemError } from "../../src/system-error.ts";
 
 /** The Go that is installed where there is none, and the oldest that will do. */
@@ -16,6 +16,13 @@ let required: Promise<string> | undefined;
 export function requireGo(log: Log = silentLog): Promise<string> {
   required ??= findOrInstall(log);
   return required;
+}
+
+/** An environment in whose PATH that `go` is. */
+export async function goEnvironment(log: Log = silentLog): Promise<NodeJS.ProcessEnv> {
+  const go = await requireGo(log);
+  const path = go.includes("/") ? `${dirname(go)}${delimiter}${process.env.PATH}` : process.env.PATH;
+  return { ...process.env, PATH: path };
 }
 
 async function findOrInstall(log: Log): Promise<string> {

@@ -7,9 +7,9 @@ import {
   installEnvoy,
   isExecutable,
 } from "../../src/agent/install-envoy.ts";
-import { runCommand } from "../../src/agent/run-command.ts";
 import type { Log } from "../../src/log.ts";
 import { silentLog } from "../../src/log.ts";
+import { runCommand } from "../../src/run-command.ts";
 import { SystemError } from "../../src/system-error.ts";
 
 /** Where the real programs are that tests run against, as absolute paths. */

@@ -2,8 +2,8 @@ import { createHash } from "node:crypto";
 import { mkdir, mkdtemp, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { cacheDirectory, isExecutable } from "../../src/agent/install-envoy.ts";
-import { runCommand } from "../../src/agent/run-command.ts";
 import { type Log, silentLog } from "../../src/log.ts";
+import { runCommand } from "../../src/run-command.ts";
 import { SystemError } from "../../src/system-error.ts";
 
 /** A Node on which threads can share a port. */

@@ -31,8 +31,8 @@ export async function startTokenServer({ user, password, keys }: TokenServerOpti
   const server = createServer((request, response) => {
     if (request.headers.authorization !== expected) return void response.writeHead(401).end();
     issued++;
-    const scope = new URL(request.url ?? "", "http://tokens").searchParams.get("scope") ?? "";
-    response.end(JSON.stringify({ token: signToken(scope, keys.privateKey, certificate), expires_in: 300 }));
+    const scopes = new URL(request.url ?? "", "http://tokens").searchParams.getAll("scope");
+    response.end(JSON.stringify({ token: signToken(scopes, keys.privateKey, certificate), expires_in: 300 }));
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -63,10 +63,12 @@ function makeCertificate(directory: string, key: KeyObject): string {
   return readFileSync(file, "utf8").replace(/-----[^-]+-----|\s/g, "");
 }
 
-function signToken(scope: string, key: KeyObject, certificate: string): string {
+function signToken(scopes: readonly string[], key: KeyObject, certificate: string): string {
   const now = Math.floor(Date.now() / 1000);
-  const [type = "", name = "", actions = ""] = scope.split(":");
-  const access = type === "" ? [] : [{ type, name, actions: actions.split(",") }];
+  const access = scopes.map((scope) => {
+    const [type = "", name = "", actions = ""] = scope.split(":");
+    return { type, name, actions: actions.split(",") };
+  });
   const claims = { iss: "tests", sub: "tester", aud: "registry", exp: now + 300, nbf: now - 60, iat: now };
   const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url");
   const header = { typ: "JWT", alg: "RS256", x5c: [certificate] };

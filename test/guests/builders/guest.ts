@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { mkdir, readdir, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type CommandOptions, runCommand } from "../../../src/agent/run-command.ts";
+import { type CommandOptions, runCommand } from "../../../src/run-command.ts";
 
 export const root = fileURLToPath(new URL("../../..", import.meta.url));
 export const guestsFolder = join(root, "test/guests");

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { runCommand } from "../../../src/agent/run-command.ts";
+import { runCommand } from "../../../src/run-command.ts";
 import { foldersIn, guestsFolder, isThere, type Language, root, run, writeGuest } from "./guest.ts";
 
 const folder = join(guestsFolder, "rust");

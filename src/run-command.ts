@@ -13,6 +13,8 @@ export interface CommandOptions {
   readonly signal?: AbortSignal;
   readonly timeoutMs?: number;
   readonly env?: NodeJS.ProcessEnv;
+  /** Where it runs; where we do unless given. */
+  readonly cwd?: string;
 }
 
 const maxOutputBytes = 8 * 1024 * 1024;
@@ -21,9 +23,9 @@ const maxOutputBytes = 8 * 1024 * 1024;
 export function runCommand(
   file: string,
   args: readonly string[],
-  { signal, timeoutMs = 60_000, env }: CommandOptions = {},
+  { signal, timeoutMs = 60_000, env, cwd }: CommandOptions = {},
 ): Promise<CommandResult> {
-  const options = { signal, timeout: timeoutMs, env, maxBuffer: maxOutputBytes };
+  const options = { signal, timeout: timeoutMs, env, cwd, maxBuffer: maxOutputBytes };
   return new Promise((resolve) => {
     execFile(file, args, options, (error, stdout, stderr) => {
       const code = error === null ? 0 : error.code;
