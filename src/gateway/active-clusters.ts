@@ -101,9 +101,9 @@ function activate(
 }
 
 function openPool(config: Cluster, endpoint: Endpoint, use: ClusterUse, tlsOf: TlsOf): UpstreamPool {
-  const { connectTimeoutMs, limits, idleTimeoutMs, maxRequestsPerConnection } = config;
+  const { connectTimeoutMs, enableTrailers, limits, idleTimeoutMs, maxRequestsPerConnection } = config;
   const { address, port } = endpoint;
-  const target = { address, port, connectTimeoutMs, tls: tlsOf(config) };
+  const target = { address, port, connectTimeoutMs, enableTrailers, tls: tlsOf(config) };
   return createUpstreamPool({ target, limits, use, idleTimeoutMs, maxRequestsPerConnection });
 }
 
@@ -114,6 +114,7 @@ function isSameTransport(a: Cluster, b: Cluster): boolean {
     a.connectTimeoutMs === b.connectTimeoutMs &&
     a.idleTimeoutMs === b.idleTimeoutMs &&
     a.maxRequestsPerConnection === b.maxRequestsPerConnection &&
+    a.enableTrailers === b.enableTrailers &&
     JSON.stringify([a.limits, a.tls]) === JSON.stringify([b.limits, b.tls])
   );
 }

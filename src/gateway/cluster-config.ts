@@ -20,6 +20,8 @@ export interface Cluster {
   readonly idleTimeoutMs: number;
   /** 0 for no limit. */
   readonly maxRequestsPerConnection: number;
+  /** HTTP/1 has trailers: without, as in Envoy, they are dropped. */
+  readonly enableTrailers: boolean;
   readonly maxConcurrentStreams: number;
   readonly limits: CircuitLimits;
   /** Those for requests of priority HIGH. */

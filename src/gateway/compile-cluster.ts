@@ -45,6 +45,7 @@ export function compileCluster(cluster: ClusterMessage): Cluster {
           ? "http2"
           : "http1",
     idleTimeoutMs: durationMs(common?.idleTimeout, 3_600_000),
+    enableTrailers: hasTrailers(cluster, options),
     maxRequestsPerConnection: common?.maxRequestsPerConnection ?? cluster.maxRequestsPerConnection ?? 0,
     maxConcurrentStreams: (http2 ?? cluster.http2ProtocolOptions)?.maxConcurrentStreams ?? 1024,
     limits: limitsOf(cluster.circuitBreakers, RoutingPriority.DEFAULT),
@@ -111,6 +112,15 @@ function http2Of(options: HttpProtocolOptions | undefined) {
   const { protocolConfig } = by.value;
   if (protocolConfig.case === "http3ProtocolOptions") refuse("http3_protocol_options", "is not supported");
   return protocolConfig.case === "http2ProtocolOptions" ? protocolConfig.value : undefined;
+}
+
+function hasTrailers(cluster: ClusterMessage, options: HttpProtocolOptions | undefined): boolean {
+  const by = options?.upstreamProtocolOptions;
+  if (by?.case === "useDownstreamProtocolConfig")
+    return by.value.httpProtocolOptions?.enableTrailers ?? false;
+  if (by?.case !== "explicitHttpConfig") return cluster.httpProtocolOptions?.enableTrailers ?? false;
+  const { protocolConfig } = by.value;
+  return protocolConfig.case === "httpProtocolOptions" && protocolConfig.value.enableTrailers;
 }
 
 function limitsOf(breakers: CircuitBreakers | undefined, priority: RoutingPriority): CircuitLimits {

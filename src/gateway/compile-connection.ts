@@ -60,6 +60,7 @@ export function compileConnection(from: HttpConnectionManager): HttpConnection {
       .filter(({ enabled }) => enabled ?? true)
       .map(({ upgradeType }) => upgradeType.toLowerCase()),
     acceptHttp10: from.httpProtocolOptions?.acceptHttp10 ?? false,
+    enableTrailers: from.httpProtocolOptions?.enableTrailers ?? false,
     proxy100Continue: from.proxy100Continue,
     accessLogs: withinEach("access_log", from.accessLog, compileAccessLog),
   };

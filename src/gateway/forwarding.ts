@@ -10,6 +10,7 @@ import {
   upstreamReset,
 } from "./local-replies.ts";
 import { retriesAfterReset, retriesAfterResponse } from "./retries.ts";
+import type { AttemptState } from "./route-effects.ts";
 import type { RetryPolicy } from "./route-table.ts";
 import type { UpstreamConnection, UpstreamEvents, UpstreamReset, UpstreamStream } from "./upstream-stream.ts";
 
@@ -31,13 +32,15 @@ export interface ForwardingOptions {
   readonly cluster: ActiveCluster;
   /** Milliseconds from the end of the request; 0 for no limit. */
   readonly timeoutMs: number;
+  /** What a timeout is answered with: 504 if it is left out. */
+  readonly timeoutStatus?: 504 | 204;
   readonly retryPolicy: RetryPolicy | undefined;
   /** What of a body may be kept to send it again. */
   readonly bufferLimitBytes: number;
   /** Only this one. */
   readonly endpoint?: Endpoint | undefined;
   /** Changes the headers for an endpoint before they are sent to it. */
-  readonly onEndpoint?: ((headers: HeaderMap, endpoint: Endpoint, attempt: number) => void) | undefined;
+  readonly onEndpoint?: ((headers: HeaderMap, endpoint: Endpoint, state: AttemptState) => void) | undefined;
 }
 
 const empty = new Uint8Array(0);
@@ -58,6 +61,9 @@ export class Forwarding implements UpstreamEvents {
   private bodyBytes = 0;
   private trailers: HeaderMap | undefined;
   private requestEnded = false;
+  private endedAt: number | undefined;
+  /** Something follows the headers, be it empty. */
+  private hasBody = false;
   private keepsBody: boolean;
   private tried: Set<Endpoint> | undefined;
   private timer: NodeJS.Timeout | undefined;
@@ -91,17 +97,19 @@ export class Forwarding implements UpstreamEvents {
       return;
     }
     use.requests++;
+    this.hasBody = !endOfStream;
     if (endOfStream) this.endRequest();
     this.attempt();
   }
 
   data(bytes: Uint8Array, endOfStream: boolean): void {
     if (this.isOver) return;
-    if (this.keepsBody) this.keep(bytes);
+    const { keepsBody } = this;
+    if (keepsBody) this.keep(bytes);
     if (endOfStream) this.endRequest();
     if (!this.stream) {
-      if (!this.keepsBody) this.keep(bytes);
-      this.setBlocked(true);
+      if (!keepsBody) this.keep(bytes);
+      if (this.bodyBytes > this.options.bufferLimitBytes) this.setBlocked(true);
     } else if (!this.stream.sendData(bytes, endOfStream)) this.setBlocked(true);
   }
 
@@ -188,14 +196,15 @@ export class Forwarding implements UpstreamEvents {
       this.tried ??= new Set();
       this.tried.add(endpoint);
     }
-    onEndpoint?.(this.headers!, endpoint, this.attempts);
+    const elapsedMs = this.endedAt === undefined ? 0 : performance.now() - this.endedAt;
+    onEndpoint?.(this.headers!, endpoint, { attempt: this.attempts, elapsedMs });
     this.armTryTimer();
     this.callOff = cluster.poolOf(endpoint).request(this, (stream) => this.send(stream));
   }
 
   private send(stream: UpstreamStream): void {
     this.stream = stream;
-    const hasBody = this.bodyBytes > 0 || !this.requestEnded || this.trailers !== undefined;
+    const { hasBody } = this;
     stream.sendHeaders(this.headers!, !hasBody);
     if (!hasBody) return;
     const { body, trailers } = this;
@@ -232,6 +241,7 @@ export class Forwarding implements UpstreamEvents {
 
   private endRequest(): void {
     this.requestEnded = true;
+    this.endedAt = performance.now();
     const { timeoutMs } = this.options;
     if (timeoutMs > 0) this.timer = setTimeout(() => this.expire(requestTimeout), timeoutMs);
   }
@@ -254,8 +264,9 @@ export class Forwarding implements UpstreamEvents {
     const { responseBegan } = this;
     this.finish();
     this.abandon();
+    const { timeoutStatus = reply.status } = this.options;
     if (responseBegan) this.owner.onCut({ reason: "local reset", transport: undefined, beforeSent: false });
-    else this.owner.onFailure(reply);
+    else this.owner.onFailure(timeoutStatus === 204 ? { ...reply, status: 204, body: empty } : reply);
   }
 
   /** Tries again if it may. `isSettled`: nothing more comes of the attempt before. */

@@ -166,6 +166,8 @@ export interface HttpConnection {
   readonly maxConcurrentStreams: number;
   /** HTTP/1.0 is answered rather than refused with 426. */
   readonly acceptHttp10: boolean;
+  /** HTTP/1 has trailers: without, as in Envoy, they are dropped. HTTP/2 always has. */
+  readonly enableTrailers: boolean;
   readonly proxy100Continue: boolean;
   readonly accessLogs: readonly AccessLog[];
 }

@@ -2,6 +2,7 @@ import { FilterChain } from "../proxy-wasm/filter-chain.ts";
 import { HeaderMap } from "../proxy-wasm/header-map.ts";
 import type { Direction, FilterFactory, HeaderLine, PropertyValue, StreamHost } from "../proxy-wasm/index.ts";
 import { type ActiveCluster, type ActiveClusters, addressOf } from "./active-clusters.ts";
+import { forwardedClient } from "./client-address.ts";
 import type { Endpoint } from "./cluster-config.ts";
 import type { Downstream, DownstreamEvents } from "./downstream.ts";
 import { bindFilters, type StreamFilter } from "./filters/native-filter.ts";
@@ -14,8 +15,16 @@ import {
   routeNotFound,
   upgradeRefused,
 } from "./local-replies.ts";
+import { type RouterOptions, takeRequestPolicy } from "./request-policy.ts";
 import { responseLines } from "./response-headers.ts";
-import { editForEndpoint, editRequest, editResponse, routeAnswer } from "./route-effects.ts";
+import {
+  editForEndpoint,
+  editReply,
+  editRequest,
+  editResponse,
+  routeAnswer,
+  type ValuesFor,
+} from "./route-effects.ts";
 import type { ForwardAction, PerFilterConfig, RouteTable, SelectedRoute } from "./route-table.ts";
 import { selectRoute } from "./select-route.ts";
 import { findProperty } from "./stream-properties.ts";
@@ -30,6 +39,7 @@ export interface StreamPlan {
   readonly hasNative: boolean;
   readonly bufferLimitBytes: number;
   readonly table: RouteTable | undefined;
+  readonly router: RouterOptions;
   readonly names: StreamNames;
 }
 
@@ -71,7 +81,9 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
   sentHeaders: HeaderMap | undefined;
   readonly sentBytes = { request: 0, response: 0 };
   private readonly world: StreamWorld;
+  private readonly valuesFor: ValuesFor = (coming) => valuesOf(this, coming);
   private readonly random = Math.floor(Math.random() * 2 ** 31);
+  private forwardedClient: string | undefined;
   private requestHeaders: HeaderMap | undefined;
   private hasRoute = false;
   private forcedEndpoint: Endpoint | undefined;
@@ -91,6 +103,7 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
 
   onHeaders(headers: HeaderMap, endOfStream: boolean): void {
     this.requestHeaders = headers;
+    this.forwardedClient = forwardedClient(headers, this.plan.http);
     if (endOfStream) this.requestEndMs = this.elapsedMs;
     if (this.downstream.isUpgrade && !this.allowsUpgrade(headers)) this.reply(upgradeRefused);
     else this.chain.requestHeaders(headers, endOfStream);
@@ -189,7 +202,7 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
   }
 
   onFailure(reply: GatewayReply): void {
-    this.reply(reply);
+    this.replyForUpstream(reply);
   }
 
   onCut(reset: UpstreamReset): void {
@@ -205,9 +218,20 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
     const now = this.elapsedMs;
     this.upstreamFirstMs = now;
     if (endOfStream) this.upstreamLastMs = now;
-    headers.replace("x-envoy-upstream-service-time", String(Math.round(now - (this.requestEndMs ?? now))));
-    if (this.selected) editResponse(this.selected, headers, valuesOf(this));
+    if (!this.plan.router.suppressEnvoyHeaders)
+      headers.set("x-envoy-upstream-service-time", String(Math.round(now - (this.requestEndMs ?? now))));
+    if (this.selected) {
+      editResponse(this.selected, headers, valuesOf(this, { headers }));
+      this.addAttemptCount(headers);
+    }
     this.chain.responseHeaders(headers, endOfStream);
+  }
+
+  /** The client, be it behind proxies: its port is known only if it is connected itself. */
+  get client(): { readonly address: string; readonly port: number } {
+    const { remoteAddress, remotePort } = this.downstream.connection;
+    const { forwardedClient: address } = this;
+    return address === undefined ? { address: remoteAddress, port: remotePort } : { address, port: 0 };
   }
 
   get elapsedMs(): number {
@@ -247,8 +271,9 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
     this.requestHeaders = headers;
     const selected = this.route();
     if (!selected) this.reply(routeNotFound);
-    else if (selected.action.kind !== "forward") this.reply(routeAnswer(selected, headers, valuesOf(this)));
-    else if (!this.cluster) this.reply(clusterNotFound(selected.action.clusterNotFoundStatus));
+    else if (selected.action.kind !== "forward")
+      this.reply(routeAnswer(selected, headers, this.plan.router, this.valuesFor));
+    else if (!this.cluster) this.replyForUpstream(clusterNotFound(selected.action.clusterNotFoundStatus));
     else this.forwardTo(this.cluster, selected, selected.action, headers, endOfStream);
   }
 
@@ -259,16 +284,25 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
     headers: HeaderMap,
     endOfStream: boolean,
   ): void {
-    editRequest(selected, headers, valuesOf(this));
+    const { router } = this.plan;
+    const policy = takeRequestPolicy(headers, selected, action, router);
+    const edits = { selected, action, policy, router };
+    editRequest(edits, headers, valuesOf(this));
     this.forwarding = new Forwarding(this, {
       cluster,
-      timeoutMs: this.downstream.isUpgrade ? 0 : action.timeoutMs,
-      retryPolicy: action.retryPolicy ?? selected.virtualHost.retryPolicy,
+      timeoutMs: this.downstream.isUpgrade ? 0 : policy.timeoutMs,
+      timeoutStatus: policy.timeoutStatus,
+      retryPolicy: policy.retryPolicy,
       bufferLimitBytes: this.plan.bufferLimitBytes,
       endpoint: this.forcedEndpoint,
-      onEndpoint: (sent, endpoint, attempt) => editForEndpoint(selected, sent, endpoint, attempt),
+      onEndpoint: (sent, endpoint, attempt) => editForEndpoint(edits, sent, endpoint, attempt),
     });
     this.forwarding.start(headers, endOfStream);
+  }
+
+  private addAttemptCount(headers: HeaderMap): void {
+    if (this.selected?.virtualHost.includeAttemptCountInResponse && this.forwarding)
+      headers.set("x-envoy-attempt-count", String(this.forwarding.attempts));
   }
 
   private respond(headers: HeaderMap, endOfStream: boolean): void {
@@ -280,6 +314,15 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
     this.sentHeaders = headers;
     this.downstream.sendHeaders(new HeaderMap(lines), endOfStream);
     if (endOfStream) this.finish();
+  }
+
+  /** In place of the upstream's response, and changed as that would be. */
+  private replyForUpstream(reply: GatewayReply): void {
+    if (reply.flag !== "") this.flags.push(reply.flag);
+    const edited = this.selected ? editReply(this.selected, reply, this.valuesFor) : reply;
+    const headers = new HeaderMap([...edited.headers]);
+    this.addAttemptCount(headers);
+    this.chain.sendLocalResponse({ ...edited, headers: headers.lines });
   }
 
   reply(reply: GatewayReply): void {

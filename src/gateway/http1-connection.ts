@@ -17,6 +17,8 @@ export interface ConnectionTarget {
   /** 0 with a pipe. */
   readonly port: number;
   readonly connectTimeoutMs: number;
+  /** Trailers pass; otherwise they are dropped. */
+  readonly enableTrailers: boolean;
   /** Undefined: plaintext. */
   readonly tls: ConnectionOptions | undefined;
 }
@@ -31,6 +33,7 @@ export interface ConnectionOwner {
 
 /** Sockets read into a buffer of their own: parts of it are copied only if they are passed on. */
 const readBytes = 64 * 1024;
+const none = new Uint8Array(0);
 const bodiless: ReadonlySet<string> = new Set(["GET", "HEAD", "DELETE", "TRACE", "CONNECT"]);
 
 /** A connection to an endpoint, with at most one request on it. */
@@ -41,12 +44,14 @@ export class Http1Connection implements UpstreamConnection {
   private readonly parser: ResponseParser;
   private readonly owner: ConnectionOwner;
   private stream: Http1Stream | undefined;
+  readonly hasTrailers: boolean;
   private connectTimer: NodeJS.Timeout | undefined;
   private closed = false;
   private remote = "";
 
   constructor(target: ConnectionTarget, owner: ConnectionOwner) {
     this.owner = owner;
+    this.hasTrailers = target.enableTrailers;
     this.remote = target.port === 0 ? target.address : hostPort(target.address, target.port);
     this.parser = createResponseParser({
       onInformational: (headers) => this.stream?.events.onInformational?.(headers),
@@ -243,6 +248,10 @@ class Http1Stream implements UpstreamStream {
 
   sendTrailers(trailers: HeaderMap): void {
     if (this.isOver) return;
+    if (!this.connection.hasTrailers) {
+      this.sendData(none, true);
+      return;
+    }
     this.isSent = true;
     if (this.isChunked) this.connection.writeTrailers(trailers);
   }
@@ -273,7 +282,8 @@ class Http1Stream implements UpstreamStream {
 
   trailersCame(trailers: HeaderMap): void {
     this.finish();
-    this.events.onTrailers(trailers);
+    if (this.connection.hasTrailers) this.events.onTrailers(trailers);
+    else this.events.onData(none, true);
   }
 
   wasReset(reset: UpstreamReset): void {

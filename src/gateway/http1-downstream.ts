@@ -1,6 +1,7 @@
-import { type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { type HeaderLine, HeaderMap } from "../proxy-wasm/header-map.ts";
 import type { Downstream, DownstreamConnection, DownstreamEvents, DownstreamProtocol } from "./downstream.ts";
+import { statusText } from "./status-text.ts";
 
 const none = new Uint8Array(0);
 const smallBytes = 4096;
@@ -17,20 +18,24 @@ export class Http1Downstream implements Downstream {
   private readonly request: IncomingMessage;
   private readonly response: ServerResponse;
   private readonly closesAfter: () => boolean;
+  private readonly hasTrailers: boolean;
   private waitsForDrain = false;
   private events: DownstreamEvents | undefined;
+  private requestEnded = false;
 
-  /** `closesAfter` says whether the connection is to end with this response. */
+  /** `closesAfter` says whether the connection is to end with this response, `hasTrailers` whether trailers pass. */
   constructor(
     request: IncomingMessage,
     response: ServerResponse,
     connection: DownstreamConnection,
     closesAfter: () => boolean,
+    hasTrailers: boolean,
   ) {
     this.request = request;
     this.response = response;
     this.connection = connection;
     this.closesAfter = closesAfter;
+    this.hasTrailers = hasTrailers;
     this.protocol = request.httpVersionMinor === 1 ? "HTTP/1.1" : "HTTP/1.0";
   }
 
@@ -38,12 +43,15 @@ export class Http1Downstream implements Downstream {
   start(events: DownstreamEvents, headers: HeaderMap, endOfStream: boolean): void {
     const { request, response } = this;
     this.events = events;
+    this.requestEnded = endOfStream;
     response.on("close", () => events.onClosed());
     events.onHeaders(headers, endOfStream);
     if (endOfStream || response.destroyed) return;
     request.on("data", (bytes: Buffer) => events.onData(bytes, false));
     request.on("end", () => {
-      if (request.rawTrailers.length > 0) events.onTrailers(new HeaderMap(readLines(request.rawTrailers)));
+      this.requestEnded = true;
+      if (this.hasTrailers && request.rawTrailers.length > 0)
+        events.onTrailers(new HeaderMap(readLines(request.rawTrailers)));
       else events.onData(none, true);
     });
     // A client that goes away within its request: the response closes with it.
@@ -54,7 +62,7 @@ export class Http1Downstream implements Downstream {
     const { socket } = this.response;
     if (this.protocol === "HTTP/1.0" || !socket || this.response.headersSent) return;
     const status = headers.get(":status")!;
-    let text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n`;
+    let text = `HTTP/1.1 ${status} ${statusText(Number(status))}\r\n`;
     for (const [name, value] of headers.lines) if (!name.startsWith(":")) text += `${name}: ${value}\r\n`;
     socket.write(`${text}\r\n`, "latin1");
   }
@@ -69,23 +77,28 @@ export class Http1Downstream implements Downstream {
       else flat.push(name, value);
       if (name === "content-length") hasLength = true;
     }
-    const hasBody = request.method !== "HEAD" && status !== 204 && status !== 304;
+    const isBodiless = status === 204 || status === 304;
+    const hasBody = request.method !== "HEAD" && !isBodiless;
     this.keepOrClose(flat, hasBody && !hasLength && !endOfStream);
-    if (!hasLength && hasBody) {
-      if (endOfStream) flat.push("content-length", "0");
+    if (!hasLength && !isBodiless) {
+      if (endOfStream && hasBody) flat.push("content-length", "0");
       else if (this.protocol === "HTTP/1.1") flat.push("transfer-encoding", "chunked");
     }
     response.sendDate = false;
-    response.writeHead(status, STATUS_CODES[status] ?? "Unknown", flat);
+    response.writeHead(status, statusText(status), flat);
     if (endOfStream) response.end();
     else if (!hasBody) response.flushHeaders();
   }
 
-  /** As Envoy: nothing is said of a connection that stays, but to HTTP/1.0. */
+  /**
+   * As Envoy: nothing is said of a connection that stays, but to HTTP/1.0. A response that comes before the end of its
+   * request ends the connection.
+   */
   private keepOrClose(flat: string[], endsWithConnection: boolean): void {
     const { response, protocol } = this;
     const isOld = protocol === "HTTP/1.0";
-    if (this.closesAfter() || !response.shouldKeepAlive || (isOld && endsWithConnection)) {
+    const isEarly = !this.requestEnded;
+    if (isEarly || this.closesAfter() || !response.shouldKeepAlive || (isOld && endsWithConnection)) {
       response.shouldKeepAlive = false;
       flat.push("connection", "close");
     } else if (isOld) flat.push("connection", "keep-alive");
@@ -119,7 +132,8 @@ export class Http1Downstream implements Downstream {
   }
 
   sendTrailers(trailers: HeaderMap): void {
-    this.response.addTrailers(trailers.lines.map(([name, value]) => [name, value] as [string, string]));
+    if (this.hasTrailers)
+      this.response.addTrailers(trailers.lines.map(([name, value]) => [name, value] as [string, string]));
     this.response.end();
   }
 

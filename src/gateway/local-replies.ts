@@ -50,8 +50,8 @@ const flags: Readonly<Record<UpstreamReset["reason"], string>> = {
 export function upstreamReset(reset: UpstreamReset, isRetry: boolean): GatewayReply {
   const { reason, transport } = reset;
   const retried = isRetry ? "retried and the latest " : "";
-  const more = transport === undefined ? "" : `, transport failure reason: ${transport}`;
-  const body = `upstream connect error or disconnect/reset before headers. ${retried}reset reason: ${reason}${more}`;
+  // What the transport said is for logs, and not for clients.
+  const body = `upstream connect error or disconnect/reset before headers. ${retried}reset reason: ${reason}`;
   const cause = transport === undefined ? reason : `${reason}|${transport}`;
   const details = `upstream_reset_before_response_started{${cause.replace(/ /g, "_")}}`;
   const headers: HeaderLine[] = reason === "overflow" ? [["x-envoy-overloaded", "true"]] : [];

@@ -1,3 +1,43 @@
+import type { HttpConnection } from "./gateway-config.ts";
+
+type PathOptions = Pick<HttpConnection, "normalizePath" | "mergeSlashes" | "escapedSlashes">;
+
+/** A path as routes see it. `redirects`: the client is to ask for it itself. */
+export interface AcceptedPath {
+  readonly path: string;
+  readonly redirects: boolean;
+}
+
+const escapedSlash = /%(2f|5c)/i;
+
+/** Does with a path what the connection manager says, in Envoy's order; undefined if it is refused. */
+export function acceptPath(target: string, options: PathOptions): AcceptedPath | undefined {
+  const { normalizePath: normalizes, mergeSlashes: merges, escapedSlashes } = options;
+  let path: string | undefined = target;
+  let redirects = false;
+  if (escapedSlashes !== "keep") {
+    const plain = pathOf(target);
+    if (escapedSlash.test(plain)) {
+      if (escapedSlashes === "reject") return undefined;
+      redirects = escapedSlashes === "unescape-redirect";
+      path = plain.replace(/%2f/gi, "/").replace(/%5c/gi, "\\") + target.slice(plain.length);
+    }
+  }
+  if (normalizes) path = normalizePath(path);
+  if (path !== undefined && merges) path = mergeSlashes(path);
+  return path === undefined ? undefined : { path, redirects };
+}
+
+function pathOf(target: string): string {
+  const query = target.indexOf("?");
+  return query < 0 ? target : target.slice(0, query);
+}
+
+function mergeSlashes(target: string): string {
+  const path = pathOf(target);
+  return path.includes("//") ? path.replace(/\/{2,}/g, "/") + target.slice(path.length) : target;
+}
+
 const mayNeed = /[\\%]|\/\.|^\*/;
 const unreserved = /^[A-Za-z0-9._~-]$/;
 

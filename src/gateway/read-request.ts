@@ -1,9 +1,10 @@
 import type { IncomingMessage } from "node:http";
 import type { HeaderLine } from "../proxy-wasm/header-map.ts";
+import { isGrpcType } from "../proxy-wasm/local-reply.ts";
 import type { HttpConnection } from "./gateway-config.ts";
 import { readLines } from "./http1-downstream.ts";
 import { type GatewayReply, gatewayReply } from "./local-replies.ts";
-import { normalizePath } from "./normalize-path.ts";
+import { acceptPath } from "./normalize-path.ts";
 
 export interface RequestHead {
   /** Pseudo-headers first, names lower-case. */
@@ -13,6 +14,8 @@ export interface RequestHead {
 
 const badRequest = (details: string) => gatewayReply(400, "", details, "DPE");
 const tooManyHeaders = gatewayReply(431, "Request Header Fields Too Large", "too_many_headers", "DPE");
+const redirectToPath = (path: string) =>
+  gatewayReply(307, "", "path_normalization_failed", "", [["location", path]]);
 const upgradeRequired = gatewayReply(426, "Upgrade Required", "low_version", "DPE");
 const absolute = /^https?:\/\/([^/?#]*)([^#]*)$/i;
 const authorityCharacters = /^[A-Za-z0-9._~!$&'()*+,;=:@[\]%-]*$/;
@@ -34,12 +37,18 @@ export function readRequest(request: IncomingMessage, http: HttpConnection): Req
   if (!target) return badRequest("invalid_path");
   if (target.authority === undefined) return badRequest("missing_host_header");
   if (!authorityCharacters.test(target.authority)) return badRequest("invalid_authority");
-  const path = http.normalizePath ? normalizePath(target.path) : target.path;
-  if (path === undefined) return badRequest("path_normalization_failed");
+  const accepted = acceptPath(target.path, http);
+  if (!accepted) return badRequest("path_normalization_failed");
+  const { path, redirects } = accepted;
+  if (redirects) return isGrpcLine(lines) ? badRequest("path_normalization_failed") : redirectToPath(path);
   lines[0] = [":authority", target.authority];
-  lines[1] = [":path", http.mergeSlashes ? mergeSlashes(path) : path];
+  lines[1] = [":path", path];
   lines[2] = [":method", method];
   return { lines, hasBody: found.hasBody };
+}
+
+function isGrpcLine(lines: readonly HeaderLine[]): boolean {
+  return isGrpcType(lines.find(([name]) => name === "content-type")?.[1]);
 }
 
 interface FoundHost {
@@ -78,10 +87,4 @@ function readTarget(url: string, host: string | undefined): Target | undefined {
   if (!match) return undefined;
   const path = match[2] === "" ? "/" : match[2]!;
   return { authority: match[1], path: path.startsWith("?") ? `/${path}` : path };
-}
-
-function mergeSlashes(path: string): string {
-  const query = path.indexOf("?");
-  const end = query < 0 ? path.length : query;
-  return path.slice(0, end).replace(/\/{2,}/g, "/") + path.slice(end);
 }

@@ -15,21 +15,23 @@ const hopByHop: ReadonlySet<string> = new Set([
   "x-envoy-internal",
 ]);
 
-/** What Envoy takes from its own kind only, and from no client at the edge. */
-const internal: ReadonlySet<string> = new Set([
+/** What no client at the edge may say. */
+const atEdgeOnly: ReadonlySet<string> = new Set([
   "x-envoy-decorator-operation",
   "x-envoy-downstream-service-cluster",
   "x-envoy-downstream-service-node",
+  "x-envoy-original-host",
+  "x-envoy-original-path",
+]);
+
+/** What Envoy takes from its own kind only, and nobody is of it who is not said to be. */
+const internal: ReadonlySet<string> = new Set([
   "x-envoy-expected-rq-timeout-ms",
-  "x-envoy-external-address",
   "x-envoy-force-trace",
   "x-envoy-hedge-on-per-try-timeout",
   "x-envoy-ip-tags",
-  "x-envoy-is-timeout-retry",
   "x-envoy-max-retries",
-  "x-envoy-original-path",
-  "x-envoy-original-host",
-  "x-envoy-retriable-header-names",
+  "x-envoy-original-url",
   "x-envoy-retriable-status-codes",
   "x-envoy-retry-grpc-on",
   "x-envoy-retry-on",
@@ -59,6 +61,7 @@ export function acceptHeaders(
   let proto: string | undefined;
   let requestId: string | undefined;
   let hasScheme = false;
+  let hasExternal = false;
   const atEdge = http.useRemoteAddress;
   for (const line of lines) {
     const [name, value] = line;
@@ -74,8 +77,9 @@ export function acceptHeaders(
     } else if (name === "te") keepTrailers(kept, value);
     else if (hopByHop.has(name)) {
       if (isUpgrade && (name === "upgrade" || name === "connection")) kept.push(line);
-    } else if (!(atEdge && internal.has(name))) {
+    } else if (!internal.has(name) && !(atEdge && atEdgeOnly.has(name))) {
       if (name === ":scheme") hasScheme = true;
+      else if (name === "x-envoy-external-address") hasExternal = true;
       kept.push(line);
     }
   }
@@ -87,10 +91,19 @@ export function acceptHeaders(
   if (addresses.forwardedFor !== undefined)
     setLine(kept, "x-forwarded-for", addresses.forwardedFor, forwardedFor !== undefined);
   setLine(kept, "x-forwarded-proto", proto, knownProto !== undefined);
-  if (addresses.external !== undefined) kept.push(["x-envoy-external-address", addresses.external]);
+  if (http.via !== "") appendVia(kept, http.via);
+  if (addresses.external !== undefined)
+    setLine(kept, "x-envoy-external-address", addresses.external, hasExternal);
   const mustMake = http.generateRequestId && (requestId === undefined || (atEdge && !http.preserveRequestId));
   if (mustMake) setLine(kept, "x-request-id", randomUUID(), requestId !== undefined);
   return new HeaderMap(kept);
+}
+
+/** Adds a proxy to those that a message has passed. */
+export function appendVia(lines: HeaderLine[], via: string): void {
+  const at = lines.findIndex(([name]) => name === "via");
+  if (at < 0) lines.push(["via", via]);
+  else lines[at] = ["via", `${lines[at]![1]}, ${via}`];
 }
 
 /** In its place, if it is there. */

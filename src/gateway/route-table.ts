@@ -90,7 +90,13 @@ export interface ForwardAction {
   readonly target:
     | { readonly kind: "cluster"; readonly name: string }
     | { readonly kind: "header"; readonly header: string }
-    | { readonly kind: "weighted"; readonly total: number; readonly clusters: readonly WeightedCluster[] };
+    | {
+        readonly kind: "weighted";
+        readonly total: number;
+        readonly clusters: readonly WeightedCluster[];
+        /** The number in this header chooses, where it has one. */
+        readonly randomHeader: string | undefined;
+      };
   /** The status where the cluster does not exist. */
   readonly clusterNotFoundStatus: 500 | 503 | 404;
   readonly prefixRewrite: string | undefined;

@@ -1,22 +1,17 @@
-import {
-  createServer,
-  type IncomingMessage,
-  type Server,
-  type ServerResponse,
-  STATUS_CODES,
-} from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
-import type { HeaderLine, HeaderMap } from "../proxy-wasm/header-map.ts";
+import { type HeaderLine, HeaderMap } from "../proxy-wasm/header-map.ts";
 import { buildReply } from "../proxy-wasm/local-reply.ts";
 import type { DownstreamConnection } from "./downstream.ts";
 import type { HttpConnection } from "./gateway-config.ts";
 import { HttpStream, type StreamPlan, type StreamWorld } from "./http-stream.ts";
-import { Http1Downstream } from "./http1-downstream.ts";
+import { Http1Downstream, readLines } from "./http1-downstream.ts";
 import { type GatewayReply, gatewayReply } from "./local-replies.ts";
 import { readRequest } from "./read-request.ts";
 import { acceptHeaders } from "./request-headers.ts";
 import { responseLines } from "./response-headers.ts";
 import { serveUpgrade } from "./serve-upgrade.ts";
+import { statusText } from "./status-text.ts";
 
 export interface Http1Options {
   readonly world: StreamWorld;
@@ -88,29 +83,52 @@ function serve(request: IncomingMessage, response: ServerResponse, options: Http
   const connection = options.connectionOf(request.socket);
   const head = readRequest(request, plan.http);
   if ("status" in head) {
-    sendReply(response, head, plan.http);
+    sendReply(request, response, head, plan.http);
     return;
   }
-  const downstream = new Http1Downstream(request, response, connection, options.isDraining);
+  const downstream = new Http1Downstream(
+    request,
+    response,
+    connection,
+    options.isDraining,
+    plan.http.enableTrailers,
+  );
   const headers = acceptHeaders({ lines: head.lines, isUpgrade: false, connection }, plan.http);
   if (!plan.http.proxy100Continue && request.headers.expect !== undefined) headers.remove("expect");
   downstream.start(new HttpStream(options.world, plan, downstream), headers, !head.hasBody);
 }
 
-/** A reply that no filter sees: the request was none. */
-function sendReply(response: ServerResponse, reply: GatewayReply, http: HttpConnection): void {
-  const { headers, body } = buildReply(reply, undefined);
+/** A reply that no filter sees: the request was none, or is to be sent again. */
+function sendReply(
+  request: IncomingMessage,
+  response: ServerResponse,
+  reply: GatewayReply,
+  http: HttpConnection,
+): void {
+  const method = request.method ?? "";
+  const asked = readLines(request.rawHeaders, [[":method", method]]);
+  const { headers, body } = buildReply(reply, new HeaderMap(asked));
+  const { "transfer-encoding": coding, "content-length": length = "0" } = request.headers;
+  const isOver = reply.status === 307 && coding === undefined && length === "0";
+  const status = Number(headers.get(":status"));
   response.sendDate = false;
-  response.shouldKeepAlive = false;
-  response.writeHead(reply.status, closingLines(headers, body, http).flat());
+  response.shouldKeepAlive = isOver && response.shouldKeepAlive;
+  // Otherwise Node would say keep-alive.
+  if (response.shouldKeepAlive) response.removeHeader("connection");
+  response.writeHead(
+    status,
+    statusText(status),
+    replyLines(headers, http, method, !response.shouldKeepAlive).flat(),
+  );
   response.end(body);
 }
 
 /** As Envoy orders them: a length that nobody gave comes last. */
-function closingLines(headers: HeaderMap, body: Uint8Array, http: HttpConnection): HeaderLine[] {
+function replyLines(headers: HeaderMap, http: HttpConnection, method: string, closes: boolean): HeaderLine[] {
   const lines = responseLines(headers, http, false);
-  lines.push(["connection", "close"]);
-  if (body.length === 0) lines.push(["content-length", "0"]);
+  if (closes) lines.push(["connection", "close"]);
+  if (headers.get("content-length") === undefined)
+    lines.push(method === "HEAD" ? ["transfer-encoding", "chunked"] : ["content-length", "0"]);
   return lines;
 }
 
@@ -135,8 +153,8 @@ function answerFault(error: NodeJS.ErrnoException, socket: Duplex, options: Http
 export function refuse(socket: Duplex, status: number, body: string, options: Http1Options): void {
   const reply = gatewayReply(status, body, "http1.codec_error");
   const { headers, body: bytes } = buildReply(reply, undefined);
-  let text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n`;
-  for (const [name, value] of closingLines(headers, bytes, options.plan().http))
+  let text = `HTTP/1.1 ${status} ${statusText(status)}\r\n`;
+  for (const [name, value] of replyLines(headers, options.plan().http, "", true))
     text += `${name}: ${value}\r\n`;
   socket.write(`${text}\r\n`, "latin1");
   socket.end(bytes);

@@ -1,4 +1,4 @@
-import { type IncomingMessage, STATUS_CODES } from "node:http";
+import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import type { HeaderMap } from "../proxy-wasm/header-map.ts";
 import type { Downstream, DownstreamConnection, DownstreamEvents } from "./downstream.ts";
@@ -6,6 +6,7 @@ import { HttpStream } from "./http-stream.ts";
 import { readRequest } from "./read-request.ts";
 import { acceptHeaders } from "./request-headers.ts";
 import { type Http1Options, refuse } from "./serve-http1.ts";
+import { statusText } from "./status-text.ts";
 
 const none = new Uint8Array(0);
 
@@ -57,7 +58,7 @@ class UpgradeDownstream implements Downstream {
   sendHeaders(headers: HeaderMap, endOfStream: boolean): void {
     const status = headers.get(":status")!;
     const isSwitch = status === "101";
-    let text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n`;
+    let text = `HTTP/1.1 ${status} ${statusText(Number(status))}\r\n`;
     for (const [name, value] of headers.lines) if (name !== ":status") text += `${name}: ${value}\r\n`;
     if (!isSwitch) {
       const hasLength = headers.get("content-length") !== undefined;

@@ -14,6 +14,7 @@ import type {
 import type { StreamPlan } from "./http-stream.ts";
 import { gatewayReply } from "./local-replies.ts";
 import type { PluginRegistry, WasmFilterConfig } from "./plugin-registry.ts";
+import type { RouterOptions } from "./request-policy.ts";
 import type { PerFilter, RouteTable } from "./route-table.ts";
 
 /** What stands at a place of the filters; undefined where nothing is known of it yet. */
@@ -112,7 +113,17 @@ export function planStreams(
     hasNative: filters.some((filter) => "createFor" in filter),
     bufferLimitBytes: listener.bufferLimitBytes,
     table,
+    router: routerOptions(http),
     names: { listener: listener.name, filterChain: chainName },
+  };
+}
+
+function routerOptions({ filters }: HttpConnection): RouterOptions {
+  const last = filters.at(-1);
+  const router = last?.kind === "inline" && last.config.kind === "router" ? last.config.config : undefined;
+  return {
+    suppressEnvoyHeaders: router?.suppressEnvoyHeaders ?? false,
+    respectExpectedTimeout: router?.respectExpectedRqTimeout ?? false,
   };
 }
 

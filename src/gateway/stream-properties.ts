@@ -8,8 +8,8 @@ const unspecifiedDirection = 0n;
 
 /** Envoy's attributes that no header has. */
 const readers: ReadonlyMap<string, Reader> = new Map<string, Reader>([
-  ["source.address", ({ downstream: { connection: c } }) => join(c.remoteAddress, c.remotePort)],
-  ["source.port", ({ downstream }) => integer(downstream.connection.remotePort)],
+  ["source.address", ({ client }) => join(client.address, client.port)],
+  ["source.port", ({ client }) => integer(client.port)],
   ["destination.address", ({ downstream: { connection: c } }) => join(c.localAddress, c.localPort)],
   ["destination.port", ({ downstream }) => integer(downstream.connection.localPort)],
   ["connection.id", ({ downstream }) => ({ uint: BigInt(downstream.connection.id) })],

@@ -65,7 +65,10 @@ test("a chain is chosen by the server name, with its certificate, for HTTP/1 and
   ];
   const chains = [chain("a.com", "cert-a", {}), chain("*.b.com", "cert-b", { routes: direct })];
   const config = {
-    ...gatewayConfig({ clusters: [cluster("up", [upstream.port])], listener: { chains } }),
+    ...gatewayConfig({
+      clusters: [cluster("up", [upstream.port], { enableTrailers: true })],
+      listener: { chains },
+    }),
     secrets: new Map([
       ["cert-a", certificateOf(directory, "a")],
       ["cert-b", certificateOf(directory, "b")],
