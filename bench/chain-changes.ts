@@ -1,8 +1,8 @@
-// From saving a change of the chain to its effect, by kind of change, with a real Envoy.
-//   node --import tsx bench/chain-changes.ts [changes=200] [listener|dynamic=dynamic] [plugins=4] [--load]
+// From saving a change of the chain to its effect, by kind of change.
+//   node --import tsx bench/chain-changes.ts [changes=200] [listener|dynamic=dynamic] [plugins=4] [--gateway envoy|embedded] [--load]
 // With --load, wrk sends requests on 32 keep-alive connections meanwhile, as fast as they are answered. Times are ms to
 // the first answer with the change, asked for on a keep-alive connection (a new one when that is closed). Without a load
-// as many changes again are made without requests: bytes are those that Envoy gets from its agent, CPU is Envoy's, both
+// and with an Envoy as many changes again are made without requests: bytes are those that Envoy gets from its agent, CPU is Envoy's, both
 // for one change of any kind, and for one edit.
 import { Agent } from "node:http";
 import { startChainSystem } from "../test/e2e/chain-system.ts";
@@ -13,13 +13,14 @@ import { get } from "../test/peers/request.ts";
 import { until } from "../test/peers/until.ts";
 import { cpuMs } from "./cpu.ts";
 import { distribution } from "./distribution.ts";
+import { gatewayArgument } from "./gateway-argument.ts";
 
 const changes = Number(process.argv[2] ?? 200);
+const gateway = gatewayArgument();
 const shape = process.argv[3] === "listener" ? "listener" : "dynamic";
-const system = await startChainSystem("--chain", shape);
+const system = await startChainSystem(gateway, "--chain", shape);
 const { trafficPort, adminPort, dir, offset } = system.files;
 const own = new Agent({ keepAlive: true, maxSockets: 1 });
-const { envoy } = await getJson<{ envoy: { pid: number } }>(15020 + offset, "/debug/modules");
 
 /** The trail of a request; undefined where its connection was closed under it, as a drained listener's is. */
 async function trail(): Promise<string | undefined> {
@@ -60,9 +61,9 @@ for (const [kind, values] of took) console.log(`  ${kind.padEnd(8)} ${distributi
 console.log(`  all      ${distribution([...took.values()].flat())}`);
 if (report) {
   const failures = report.failures.join("; ") || "none failed";
-  console.log(`${report.requests} requests, ${failures}; ${closed} connections closed by Envoy`);
+  console.log(`${report.requests} requests, ${failures}; ${closed} connections closed by the gateway`);
 }
-if (!load) {
+if (!load && gateway === "envoy") {
   console.log(`  ${await costOf(() => chain.next())} for each change`);
   console.log(`  ${await costOf(() => chain.next("edit"))} for each edit`);
 }
@@ -78,6 +79,7 @@ async function answeredNonces(): Promise<string | undefined> {
 }
 
 async function costOf(change: () => Promise<unknown>): Promise<string> {
+  const { envoy } = await getJson<{ envoy: { pid: number } }>(15020 + offset, "/debug/modules");
   const before = { bytes: await received(), cpu: cpuMs(envoy.pid) };
   for (let index = 0; index < changes; index++) {
     const nonces = await until("all is answered", answeredNonces);

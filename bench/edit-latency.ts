@@ -1,5 +1,5 @@
-// From saving a file to its effect, on the chapter's system with a real Envoy.
-//   node --import tsx bench/edit-latency.ts [edits=50] [--load]
+// From saving a file to its effect, on the chapter's system.
+//   node --import tsx bench/edit-latency.ts [edits=50] [--gateway envoy|embedded] [--load]
 // With --load, wrk sends requests on 32 keep-alive connections meanwhile, as fast as they are answered.
 // "answer": to the first changed answer on a keep-alive connection. "on the wire": to the ECDS response of discovery at
 // a second ADS client. Both in ms; istiod needs 104 to 155 for the latter (its debounce is 100).
@@ -16,9 +16,10 @@ import { startLoad } from "../test/e2e/load.ts";
 import { get } from "../test/peers/request.ts";
 import { startSeed } from "../test/peers/seed-system.ts";
 import { distribution } from "./distribution.ts";
+import { gatewayArgument } from "./gateway-argument.ts";
 
 const edits = Number(process.argv[2] ?? 50);
-const system = await startSeed();
+const system = await startSeed(gatewayArgument());
 const agent = new Agent({ keepAlive: true, maxSockets: 1 });
 let arrived = (_at: number) => {};
 const nextArrival = () =>

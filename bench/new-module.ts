@@ -1,5 +1,5 @@
-// A new module of Go, 6 MB, and new configurations while 32 connections are busy, on the chapter's system with a real Envoy.
-//   node --import tsx bench/new-module.ts [modules=3] [configurations=20]
+// A new module of Go, 6 MB, and new configurations while 32 connections are busy, on the chapter's system.
+//   node --import tsx bench/new-module.ts [modules=3] [configurations=20] [--gateway envoy|embedded]
 // Prints ms from saving the file to the first changed answer on a keep-alive connection, and how many requests failed.
 // Needs Go 1.24 or newer.
 import { readFile, writeFile } from "node:fs/promises";
@@ -14,13 +14,14 @@ import { startWasmline } from "../test/peers/program.ts";
 import { get } from "../test/peers/request.ts";
 import { layOutSeed } from "../test/peers/seed-system.ts";
 import { distribution } from "./distribution.ts";
+import { gatewayArgument } from "./gateway-argument.ts";
 
-const [modules = 3, configurations = 20] = process.argv.slice(2).map(Number);
+const [modules = 3, configurations = 20] = process.argv.slice(2).map(Number).filter(Number.isFinite);
 const registry = "higress-registry.cn-hangzhou.cr.aliyuncs.com/plugins";
 const transformer = fileURLToPath(new URL("../build/plugins/transformer.wasm", import.meta.url));
 const limitMs = 120_000;
 
-const files = await layOutSeed();
+const files = await layOutSeed(gatewayArgument());
 // A line for each request of a load would be a load of its own.
 await files.edit("chain.yaml", (text) => text.replace("fields: [", "sampling: 0\n    fields: ["));
 const layout = join(files.dataDir, "..", "images");

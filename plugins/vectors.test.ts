@@ -2,10 +2,12 @@ import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { describe, it } from "node:test";
+import { isDeepStrictEqual } from "node:util";
 import { buildPlugin } from "../sdk/test/modules.ts";
+import type { Failure } from "../src/plugin/compare-outcome.ts";
 import { testCase } from "../src/plugin/test-case.ts";
 import { type PluginTestFile, parseTestFile } from "../src/plugin/test-file.ts";
-import { compileModule } from "../src/proxy-wasm/index.ts";
+import { compileModule, type HeaderLine } from "../src/proxy-wasm/index.ts";
 
 // What Higress' plugins of these names answered. What ours do not answer so is listed in known-failures.txt, and leaves the
 // list when they do.
@@ -30,6 +32,15 @@ async function readKnownFailures(name: string): Promise<string[]> {
   return text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
 }
 
+/** Lines of other names may stand in any order (RFC 9110, section 5.3), and Higress' transformer sorts them. */
+function isOtherOrderOnly({ path, expected, actual }: Failure): boolean {
+  return path.endsWith(".headers") && isDeepStrictEqual(byName(expected), byName(actual));
+}
+
+function byName(lines: unknown): HeaderLine[] {
+  return (lines as HeaderLine[]).toSorted(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
+}
+
 describe("plugins answer as Higress' do", () => {
   for (const name of tests)
     it(name, async () => {
@@ -39,7 +50,7 @@ describe("plugins answer as Higress' do", () => {
         name: each.name,
         ...testCase(each, { module, vmConfig, env }),
       }));
-      const failed = results.filter(({ failures }) => failures.length > 0);
+      const failed = results.filter(({ failures }) => !failures.every(isOtherOrderOnly));
       const known = await readKnownFailures(name);
       assert.deepEqual(
         failed.filter((each) => !known.includes(each.name)),

@@ -8,7 +8,7 @@ import {
 } from "./abi";
 import { MapType, Status } from "./enums";
 import { addressSlot, sizeSlot, takeBytes } from "./memory";
-import { decodePairs, encodePairs } from "./pairs";
+import { decodePairs, decodeValues, encodePairs } from "./pairs";
 import { firstArgument, secondArgument, takeText } from "./text";
 
 /** One header line. */
@@ -28,6 +28,17 @@ export class HeaderMap {
     const key = firstArgument.put(name);
     const status = proxy_get_header_map_value(this.type, key, firstArgument.size, addressSlot(), sizeSlot());
     return status == Status.Ok ? takeText() : null;
+  }
+
+  /** All values of a header, whose name is in lower case. */
+  values(name: string): string[] {
+    const first = this.get(name);
+    if (first === null) return [];
+    const key = firstArgument.put(name);
+    const status = proxy_get_header_map_pairs(this.type, addressSlot(), sizeSlot());
+    const values = status == Status.Ok ? decodeValues(takeBytes(), key, firstArgument.size) : [];
+    // `host` is not among the lines of a map that has `:authority`.
+    return values.length > 0 ? values : [first];
   }
 
   /** Sets the only value of a header. */

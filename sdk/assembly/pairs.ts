@@ -31,18 +31,61 @@ function storeText(text: string, at: usize, sizeAt: usize): usize {
 /** Header lines of a serialised map. A map that is cut short ends with its last whole line. */
 export function decodePairs(bytes: ArrayBuffer): Header[] {
   const headers: Header[] = [];
-  const size: usize = bytes.byteLength;
-  if (size < 4) return headers;
-  const start = changetype<usize>(bytes);
-  const count: usize = load<u32>(start);
-  let at: usize = 4 + 8 * count;
-  for (let i: usize = 0; i < count && at <= size; i++) {
-    const nameSize: usize = load<u32>(start + 4 + 8 * i);
-    const valueSize: usize = load<u32>(start + 8 + 8 * i);
-    const valueAt = at + nameSize + 1;
-    if (valueAt + valueSize + 1 > size) break;
-    headers.push(new Header(decodeText(start + at, nameSize), decodeText(start + valueAt, valueSize)));
-    at = valueAt + valueSize + 1;
-  }
+  const pairs = new PairReader(bytes);
+  while (pairs.next()) headers.push(new Header(pairs.name(), pairs.value()));
   return headers;
+}
+
+/** Values of the lines of a serialised map that have this name, which is given as UTF-8. */
+export function decodeValues(bytes: ArrayBuffer, name: usize, nameSize: usize): string[] {
+  const values: string[] = [];
+  const pairs = new PairReader(bytes);
+  while (pairs.next()) {
+    if (pairs.nameSize == nameSize && memory.compare(pairs.nameAt, name, nameSize) == 0)
+      values.push(pairs.value());
+  }
+  return values;
+}
+
+/** Goes through the lines of a serialised map. */
+class PairReader {
+  nameAt: usize = 0;
+  nameSize: usize = 0;
+  private valueAt: usize = 0;
+  private valueSize: usize = 0;
+  private left: usize;
+  private sizesAt: usize;
+  private at: usize;
+  private end: usize;
+
+  constructor(private bytes: ArrayBuffer) {
+    const size: usize = bytes.byteLength;
+    const start = changetype<usize>(bytes);
+    this.left = size < 4 ? 0 : load<u32>(start);
+    this.sizesAt = start + 4;
+    // The count may be anything: beyond the end there is no line.
+    this.at = this.left > size >> 3 ? start + size : start + 4 + 8 * this.left;
+    this.end = start + size;
+  }
+
+  /** Whether there is another whole line: it is the current one then. */
+  next(): bool {
+    if (this.left == 0 || this.at >= this.end) return false;
+    this.left--;
+    this.nameAt = this.at;
+    this.nameSize = load<u32>(this.sizesAt);
+    this.valueSize = load<u32>(this.sizesAt, 4);
+    this.sizesAt += 8;
+    this.valueAt = this.at + this.nameSize + 1;
+    this.at = this.valueAt + this.valueSize + 1;
+    return this.at <= this.end;
+  }
+
+  name(): string {
+    return decodeText(this.nameAt, this.nameSize);
+  }
+
+  value(): string {
+    return decodeText(this.valueAt, this.valueSize);
+  }
 }

@@ -4,6 +4,24 @@ import { takeBytes } from "./memory";
 // U+DC00 + byte, and such a surrogate becomes that byte again: what is read and written back stays the same bytes.
 const ESCAPE: u32 = 0xdc00;
 
+// Nearly all of it is ASCII: four characters at a time.
+const NOT_ASCII_8: u32 = 0x80808080;
+const NOT_ASCII_16: u64 = 0xff80ff80ff80ff80;
+
+/** Four bytes as four code units. */
+@inline
+function widen(bytes: u64): u64 {
+  const pairs = (bytes | (bytes << 16)) & 0x0000ffff0000ffff;
+  return (pairs | (pairs << 8)) & 0x00ff00ff00ff00ff;
+}
+
+/** Four code units below 256 as four bytes. */
+@inline
+function narrow(units: u64): u32 {
+  const pairs = (units | (units >> 8)) & 0x0000ffff0000ffff;
+  return (pairs | (pairs >> 16)) as u32;
+}
+
 /** Text of `size` UTF-8 bytes at `start`. */
 export function decodeText(start: usize, size: usize): string {
   if (size == 0) return "";
@@ -12,6 +30,12 @@ export function decodeText(start: usize, size: usize): string {
   let at = start;
   const end = start + size;
   while (at < end) {
+    if (at + 4 <= end && (load<u32>(at) & NOT_ASCII_8) == 0) {
+      store<u64>(text + (units << 1), widen(load<u32>(at)));
+      units += 4;
+      at += 4;
+      continue;
+    }
     const byte: u32 = load<u8>(at);
     if (byte < 0x80) {
       store<u16>(text + (units++ << 1), byte as u16);
@@ -53,7 +77,14 @@ export function encodeText(text: string, target: usize): usize {
   let at = target;
   const length = text.length;
   for (let i = 0; i < length; i++) {
-    const unit: u32 = text.charCodeAt(i);
+    const from = changetype<usize>(text) + ((i as usize) << 1);
+    if (i + 4 <= length && (load<u64>(from) & NOT_ASCII_16) == 0) {
+      store<u32>(at, narrow(load<u64>(from)));
+      at += 4;
+      i += 3;
+      continue;
+    }
+    const unit: u32 = load<u16>(from);
     if (unit < 0x80) {
       store<u8>(at++, unit as u8);
     } else if (unit < 0x800) {

@@ -71,6 +71,8 @@ export interface AgentOptions {
   readonly moduleCacheBytes?: number;
   /** undefined: the gateway is somebody else's, and connects to the socket by itself. */
   readonly envoy?: EnvoyOptions;
+  /** Whether a gateway that is somebody else's serves, where that is known. */
+  readonly isGatewayReady?: () => boolean;
   /** Drains and stops Envoy, while everything else of the agent still serves it. `signal` unless given. */
   readonly envoySignal?: AbortSignal;
   readonly incremental: boolean;
@@ -128,7 +130,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   function pages() {
     return {
       "/healthz/ready": async () =>
-        readyPage(await gatewayReady(bind, envoy, state.envoy), "the gateway does not serve yet"),
+        readyPage(await gatewayReady(options, state.envoy), "the gateway does not serve yet"),
       "/stats/prometheus": async () => ({ type: metrics.contentType, body: await metrics.metrics() }),
       "/debug/modules": () =>
         jsonPage({ plugins: pluginStatus(), modules: cache.entries(), envoy: state.envoy }),
@@ -208,11 +210,10 @@ function socketPath(dataDir: string): string {
 
 /** Envoy that has refused all its listeners or clusters is ready by its own word, but there is nothing behind it. */
 async function gatewayReady(
-  bind: string,
-  envoy: EnvoyOptions | undefined,
+  { bind, envoy, isGatewayReady }: AgentOptions,
   state: EnvoyState | undefined,
 ): Promise<boolean> {
-  if (!envoy) return true;
+  if (!envoy) return isGatewayReady?.() ?? true;
   // The admin interface is the successor's; the Envoy that it takes over from serves.
   if (state?.phase === "running" && state.successor) return true;
   const admin = { address: bind, port: envoy.adminPort };

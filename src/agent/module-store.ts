@@ -1,5 +1,6 @@
 import { rmSync } from "node:fs";
 import { resolve } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { getOrCreate } from "../get-or-create.ts";
 import { sha256Hex } from "../oci/digest.ts";
 import { writeFileAtomically } from "../oci/write-file.ts";
@@ -97,9 +98,11 @@ export async function openModuleStore(
       if (source && manifest !== undefined) setNewest(index.images, manifest, source);
       return module;
     },
-    record(key, source) {
+    async record(key, source) {
+      const isKnown = isDeepStrictEqual(index.sources.get(key), source);
       setNewest(index.sources, key, source);
-      return save();
+      // Nobody waits for the disk where nothing new is learned: that is every edit of a plugin that is always pulled.
+      if (!isKnown) await save();
     },
     sources: () => index.sources,
     images: () => index.images,

@@ -4,6 +4,7 @@ import { findEnvoy } from "../agent/install-envoy.ts";
 import { type GatewayNode, gatewayNode } from "../agent/node.ts";
 import type { RestartRequest } from "../agent/run-envoy.ts";
 import { createWatchable, type Watchable } from "../watchable.ts";
+import { addConcurrency } from "./concurrency.ts";
 import {
   addCommonOptions,
   addOption,
@@ -24,7 +25,7 @@ export interface AgentFlags extends CommonOptions, NodeFlags {
   readonly envoy: boolean;
   readonly envoyPath: string | undefined;
   readonly envoyBootstrap: string | undefined;
-  readonly concurrency: number;
+  readonly concurrency: number | undefined;
   readonly adminPort: number;
   readonly agentPort: number;
   readonly dataDir: string;
@@ -65,6 +66,9 @@ export function addAgentCommand(program: Command): void {
   command.action(runAgent);
 }
 
+/** Where nobody said how many. */
+const envoyWorkers = 2;
+
 export function addAgentOptions(command: Command): void {
   addOption(
     command,
@@ -76,9 +80,7 @@ export function addAgentOptions(command: Command): void {
     "--envoy-bootstrap <file>",
     "settings (JSON or YAML) that Envoy merges over the bootstrap it gets",
   );
-  addOption(command, "--concurrency <n>", "Envoy's worker threads", (option) =>
-    option.default(2).argParser(integer(1, 1024)),
-  );
+  addConcurrency(command);
   addOption(command, "--data-dir <path>", "holds modules, socket and Envoy's bootstrap", (option) =>
     option.default("./wasmline-data"),
   );
@@ -192,7 +194,7 @@ export function agentOptionsOf(
 export function envoyOptionsOf(flags: AgentFlags, path: string): NonNullable<AgentOptions["envoy"]> {
   return {
     path,
-    concurrency: flags.concurrency,
+    concurrency: flags.concurrency ?? envoyWorkers,
     adminPort: withOffset(flags, flags.adminPort),
     drainMs: flags.drainSeconds * 1000,
     logLevel: flags.envoyLogLevel,

@@ -5,12 +5,15 @@ import { serveAdmin } from "../gateway/admin.ts";
 import { emptyConfig } from "../gateway/apply-response.ts";
 import { configDump } from "../gateway/config-dump.ts";
 import { followAgent } from "../gateway/follow-agent.ts";
-import { startGateway } from "../gateway/gateway.ts";
+import { type RunningGateway, startGateway } from "../gateway/gateway.ts";
 import type { GatewayConfig } from "../gateway/gateway-config.ts";
+import { startGatewayWorkers } from "../gateway/workers/gateway-workers.ts";
 import { NodeSchema } from "../gen/envoy/config/core/v3/base_pb.ts";
 import { jsonPage } from "../http-server.ts";
+import type { Log } from "../log.ts";
 import { createWatchable } from "../watchable.ts";
 import { addNodeOptions, type NodeFlags, nodeOf } from "./agent.ts";
+import { addConcurrency, type ConcurrencyFlags, concurrencyOf } from "./concurrency.ts";
 import {
   addCommonOptions,
   addOption,
@@ -23,9 +26,8 @@ import {
   withOffset,
 } from "./options.ts";
 
-interface GatewayFlags extends CommonOptions, NodeFlags {
+export interface GatewayFlags extends CommonOptions, NodeFlags, ConcurrencyFlags {
   readonly dataDir: string;
-  readonly socket: string | undefined;
   readonly drainSeconds: number;
   readonly adminPort: number;
 }
@@ -40,6 +42,7 @@ export function addGatewayCommand(program: Command): void {
   addOption(command, "--drain-seconds <n>", "how long connections may take to go at the end", (option) =>
     option.default(5).argParser(integer(0, 3600)),
   );
+  addConcurrency(command);
   addNodeOptions(command);
   addPort(command, "admin-port", 15000, "Envoy's admin pages, as far as they are there");
   command.action(runGateway);
@@ -48,14 +51,40 @@ export function addGatewayCommand(program: Command): void {
 /** What discovery has to know to give the chain by ECDS. */
 const extensions = [{ name: "envoy.filters.http.filter_chain", category: "envoy.filters.http" }];
 
-async function runGateway(flags: GatewayFlags): Promise<void> {
-  const log = logOf(flags).child({ role: "gateway" });
-  const stop = stopSignal();
+async function runGateway(flags: GatewayFlags & { readonly socket: string | undefined }): Promise<void> {
+  const { closed } = await startGatewayRole(flags, {
+    socket: flags.socket ?? join(flags.dataDir, "xds.sock"),
+    log: logOf(flags).child({ role: "gateway" }),
+    signal: stopSignal(),
+  });
+  await closed;
+}
+
+export interface GatewayRoleOptions {
+  /** The agent's xDS socket. */
+  readonly socket: string;
+  readonly log: Log;
+  /** Drains the gateway and then ends it. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * The gateway role: the embedded gateway behind an agent, with its admin pages. These, and the way to the agent, are there
+ * until the gateway is drained.
+ * @throws SystemError `network` where the admin port is taken
+ */
+export async function startGatewayRole(
+  flags: GatewayFlags,
+  { socket, log, signal }: GatewayRoleOptions,
+): Promise<RunningGateway> {
   const rest = createLifetime();
   const config = createWatchable<GatewayConfig>(emptyConfig);
   const drainMs = flags.drainSeconds * 1000;
   const node = nodeOf(flags);
-  const gateway = startGateway({ config, log, signal: stop, drainMs });
+  const concurrency = concurrencyOf(flags, log);
+  const options = { config, log, signal, drainMs };
+  const gateway =
+    concurrency === 1 ? startGateway(options) : startGatewayWorkers({ ...options, concurrency });
   const startedAt = new Date();
   const port = await serveAdmin({
     gateway,
@@ -76,12 +105,13 @@ async function runGateway(flags: GatewayFlags): Promise<void> {
   });
   log.info({ admin: port }, "gateway is up");
   followAgent({
-    target: `unix:${flags.socket ?? join(flags.dataDir, "xds.sock")}`,
+    target: `unix:${socket}`,
     node: fromJson(NodeSchema, { ...node, extensions } as unknown as JsonValue),
     config,
+    preparers: gateway.preparers,
     signal: rest.signal,
     log,
   });
-  await gateway.closed;
-  rest.abort();
+  void gateway.closed.then(() => rest.abort());
+  return gateway;
 }

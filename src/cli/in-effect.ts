@@ -1,4 +1,3 @@
-import { type AdminAddress, adminGet, ready } from "../agent/envoy-admin.ts";
 import type { Core } from "../core/core.ts";
 import type { Discovery } from "../discovery/discovery.ts";
 import { extensionConfigName } from "../discovery/extension-configs.ts";
@@ -9,9 +8,12 @@ import { typeUrls } from "../xds/type-urls.ts";
 export interface InEffectOptions {
   readonly core: Core;
   readonly discovery: Discovery;
-  readonly admin: AdminAddress;
+  readonly listening: ListeningUrls;
   readonly signal: AbortSignal;
 }
+
+/** Gives the addresses that a gateway listens on, once all listeners of these names accept connections. */
+export type ListeningUrls = (names: readonly string[]) => Promise<readonly string[] | undefined>;
 
 const pollMs = 20;
 
@@ -22,14 +24,14 @@ const pollMs = 20;
 export async function waitInEffect({
   core,
   discovery,
-  admin,
+  listening,
   signal,
 }: InEffectOptions): Promise<string | undefined> {
   while (!signal.aborted) {
     const plugins = core.state.value?.conversion.config.WasmPlugin.map(extensionConfigName) ?? [];
     const subscriptions = discovery.server.clients()[0]?.subscriptions ?? [];
     const settled = settle(plugins, subscriptions);
-    const urls = settled && (await listeningUrls(admin, settled.listeners));
+    const urls = settled && (await listening(settled.listeners));
     if (settled && urls) return readyLine(urls, plugins.length, settled.rejected);
     await new Promise((resolve) => setTimeout(resolve, pollMs));
   }
@@ -55,30 +57,6 @@ function settle(
   const states = new Map(ecds && resourceStates(ecds).map(({ name, state }) => [name, state]));
   if (!plugins.every((name) => states.has(name))) return undefined;
   return { listeners, rejected: plugins.filter((name) => states.get(name) === "ERROR") };
-}
-
-/** The addresses that Envoy listens on, once all listeners are active. */
-async function listeningUrls(
-  admin: AdminAddress,
-  names: readonly string[],
-): Promise<readonly string[] | undefined> {
-  if (!(await ready(admin))) return undefined;
-  const { listener_statuses: active = [] } = JSON.parse(
-    await adminGet(admin, "/listeners?format=json"),
-  ) as Listeners;
-  if (!names.every((name) => active.some((listener) => listener.name === name))) return undefined;
-  return active.map(
-    ({ local_address: { socket_address: socket } }) => `${socket.address}:${socket.port_value}`,
-  );
-}
-
-interface Listeners {
-  readonly listener_statuses?: readonly {
-    readonly name: string;
-    readonly local_address: {
-      readonly socket_address: { readonly address: string; readonly port_value: number };
-    };
-  }[];
 }
 
 function readyLine(urls: readonly string[], plugins: number, rejected: readonly string[]): string {

@@ -1,5 +1,5 @@
-import { type Command, Option } from "commander";
-import { startAgent } from "../agent/agent.ts";
+import type { Command } from "commander";
+import { type AgentOptions, startAgent } from "../agent/agent.ts";
 import {
   cacheDirectory,
   cachedEnvoy,
@@ -9,14 +9,18 @@ import {
 } from "../agent/install-envoy.ts";
 import { startCore } from "../core/core.ts";
 import { startDiscovery } from "../discovery/discovery.ts";
+import type { RunningGateway as EmbeddedGateway } from "../gateway/gateway.ts";
 import type { Log } from "../log.ts";
 import { watchDirectory } from "../resource/directory-source.ts";
 import { type AgentFlags, addAgentOptions, agentOptionsOf, envoyOptionsOf } from "./agent.ts";
 import { addCoreOptions, type CoreFlags, convertOptionsOf } from "./core.ts";
 import { addDiscoveryOptions, buildOptionsOf, type DiscoveryFlags } from "./discovery.ts";
-import { waitInEffect } from "./in-effect.ts";
+import { startGatewayRole } from "./gateway.ts";
+import { type ListeningUrls, waitInEffect } from "./in-effect.ts";
+import { embeddedListening, envoyListening, isServing } from "./listening-urls.ts";
 import {
   addCommonOptions,
+  addOption,
   createLifetime,
   localTarget,
   logOf,
@@ -26,21 +30,26 @@ import {
 } from "./options.ts";
 import { addRegistryOptions, type RegistryFlags, startRegistry } from "./registry.ts";
 
-type UpFlags = CoreFlags & DiscoveryFlags & AgentFlags & RegistryFlags;
+type GatewayKind = "embedded" | "envoy";
+
+interface UpFlags extends CoreFlags, DiscoveryFlags, AgentFlags, RegistryFlags {
+  readonly gateway: GatewayKind | undefined;
+}
 
 export function addUpCommand(program: Command): void {
   const command = program
     .command("up")
-    .description("run all roles on this machine, in one process and an Envoy");
+    .description("run all roles on this machine in one process, the gateway too unless that is an Envoy");
   addCommonOptions(command);
   addCoreOptions(command);
   addDiscoveryOptions(command);
   addAgentOptions(command);
   addRegistryOptions(command);
-  command.addOption(
-    new Option("--gateway <which>", "the gateway; the embedded one is not there yet")
-      .choices(["envoy"])
-      .default("envoy"),
+  addOption(
+    command,
+    "--gateway <which>",
+    "the gateway; the embedded one, unless --envoy-path or --envoy-bootstrap says that it is an Envoy",
+    (option) => option.choices(["embedded", "envoy"] satisfies GatewayKind[]),
   );
   command.action(up);
 }
@@ -48,18 +57,41 @@ export function addUpCommand(program: Command): void {
 async function up(flags: UpFlags): Promise<void> {
   const stop = stopSignal();
   const log = logOf(flags);
-  const envoyPath = await envoyToRun(flags, log);
+  const startGateway = gatewayKind(flags) === "envoy" ? await prepareEnvoy(flags, log) : startEmbedded;
   // The control plane serves the gateway until it is drained.
   const rest = createLifetime();
   const { signal } = rest;
-  const loopback = { bind: flags.bind, signal };
+  const registry = flags.layout ? await startRegistry(flags) : undefined;
+  const { core, discovery } = await startControlPlane(flags, log, signal);
+  const agentOptions = {
+    ...agentOptionsOf(flags),
+    discovery: localTarget(flags.bind, discovery.xdsPort),
+    envoySignal: stop,
+    log: log.child({ role: "agent" }),
+    signal,
+  };
+  const gateway = await startGateway(flags, agentOptions, stop, log);
+  void waitInEffect({ core, discovery, listening: gateway.listening, signal: stop }).then(
+    (ready) => ready && console.log(ready),
+  );
+  await gateway.closed.finally(async () => {
+    rest.abort();
+    await registry?.close();
+  });
+}
 
+/** Who names an Envoy wants it to run. */
+function gatewayKind({ gateway, envoyPath, envoyBootstrap }: UpFlags): GatewayKind {
+  return gateway ?? (envoyPath || envoyBootstrap ? "envoy" : "embedded");
+}
+
+async function startControlPlane(flags: UpFlags, log: Log, signal: AbortSignal) {
+  const loopback = { bind: flags.bind, signal };
   const source = await watchDirectory(flags.file ?? ["."], {
     defaultNamespace: flags.namespace,
     signal,
     log: log.child({ role: "core" }),
   });
-  const registry = flags.layout ? await startRegistry(flags) : undefined;
   const core = await startCore({
     ...loopback,
     source,
@@ -77,25 +109,47 @@ async function up(flags: UpFlags): Promise<void> {
     httpPort: withOffset(flags, flags.discoveryPort),
     log: log.child({ role: "discovery" }),
   });
-  const envoy = envoyOptionsOf(flags, envoyPath);
+  return { core, discovery };
+}
+
+/** A gateway with its agent. */
+interface RunningGateway {
+  readonly listening: ListeningUrls;
+  /** Settles when the gateway has ended. */
+  readonly closed: Promise<void>;
+}
+
+type StartGateway = (
+  flags: UpFlags,
+  agentOptions: AgentOptions,
+  stop: AbortSignal,
+  log: Log,
+) => Promise<RunningGateway>;
+
+const startEmbedded: StartGateway = async (flags, agentOptions, stop, log) => {
+  let gateway: EmbeddedGateway | undefined;
+  // What Higress' Envoy offers to modules this gateway offers too.
   const agent = await startAgent({
-    ...loopback,
-    ...agentOptionsOf(flags),
-    discovery: localTarget(flags.bind, discovery.xdsPort),
-    envoy,
-    envoySignal: stop,
-    log: log.child({ role: "agent" }),
+    ...agentOptions,
+    gatewayAbi: "higress",
+    isGatewayReady: () => gateway !== undefined && isServing(gateway),
   });
-  void waitInEffect({
-    core,
-    discovery,
-    admin: { address: reachableAt(flags.bind), port: envoy.adminPort },
+  gateway = await startGatewayRole(flags, {
+    socket: agent.socket,
+    log: log.child({ role: "gateway" }),
     signal: stop,
-  }).then((ready) => ready && console.log(ready));
-  await agent.stopped.finally(async () => {
-    rest.abort();
-    await registry?.close();
   });
+  return { listening: embeddedListening(gateway), closed: gateway.closed };
+};
+
+async function prepareEnvoy(flags: UpFlags, log: Log): Promise<StartGateway> {
+  const path = await envoyToRun(flags, log);
+  return async (_flags, agentOptions) => {
+    const envoy = envoyOptionsOf(flags, path);
+    const agent = await startAgent({ ...agentOptions, envoy });
+    const admin = { address: reachableAt(flags.bind), port: envoy.adminPort };
+    return { listening: envoyListening(admin), closed: agent.stopped };
+  };
 }
 
 /** The Envoy that the user named, or the pinned one, which is installed where it is missing. */

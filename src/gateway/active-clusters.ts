@@ -103,7 +103,16 @@ function activate(
 function openPool(config: Cluster, endpoint: Endpoint, use: ClusterUse, tlsOf: TlsOf): UpstreamPool {
   const { connectTimeoutMs, enableTrailers, limits, idleTimeoutMs, maxRequestsPerConnection } = config;
   const { address, port } = endpoint;
-  const target = { address, port, connectTimeoutMs, enableTrailers, tls: tlsOf(config) };
+  const target = {
+    address,
+    port,
+    connectTimeoutMs,
+    enableTrailers,
+    // For each connection anew: certificates are renewed.
+    get tls() {
+      return tlsOf(config);
+    },
+  };
   return createUpstreamPool({ target, limits, use, idleTimeoutMs, maxRequestsPerConnection });
 }
 

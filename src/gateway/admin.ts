@@ -1,9 +1,10 @@
 import { jsonPage, type Page, type Pages, readyPage, servePages } from "../http-server.ts";
 import { addressOf } from "./active-clusters.ts";
-import type { Gateway } from "./gateway.ts";
+import type { RunningGateway } from "./gateway.ts";
+import type { GatewaySnapshot } from "./gateway-snapshot.ts";
 
 export interface AdminOptions {
-  readonly gateway: Gateway;
+  readonly gateway: RunningGateway;
   readonly bind: string;
   /** 0 for any free port. */
   readonly port: number;
@@ -35,7 +36,7 @@ export function serveAdmin({
       "/stats": (query) => statsPage(gateway, query.get("format")),
       "/stats/prometheus": () => statsPage(gateway, "prometheus"),
       "/listeners": (query) => listenersPage(gateway, query.get("format")),
-      "/clusters": () => ({ body: clusterLines(gateway).join("") }),
+      "/clusters": async () => ({ body: clusterLines(gateway, await gateway.snapshot()).join("") }),
       "/server_info": () =>
         jsonPage({
           version,
@@ -48,8 +49,9 @@ export function serveAdmin({
   });
 }
 
-function statsPage({ stats }: Gateway, format: string | null): Page {
-  const values = stats.read();
+async function statsPage(gateway: RunningGateway, format: string | null): Promise<Page> {
+  const { counters } = await gateway.snapshot();
+  const values = Object.entries(counters).sort(([a], [b]) => (a < b ? -1 : 1));
   if (format === "json") return jsonPage({ stats: values.map(([name, value]) => ({ name, value })) });
   if (format !== "prometheus") return { body: values.map(([name, value]) => `${name}: ${value}\n`).join("") };
   return {
@@ -64,7 +66,7 @@ function metricName(name: string): string {
   return `envoy_${name.replace(/[^a-zA-Z0-9_]/g, "_")}`;
 }
 
-function listenersPage({ config, listeners }: Gateway, format: string | null): Page {
+function listenersPage({ config, listeners }: RunningGateway, format: string | null): Page {
   const all = [...listeners].map(([name, { port }]) => ({
     name,
     address: config?.listeners.get(name)?.address ?? "",
@@ -79,15 +81,15 @@ function listenersPage({ config, listeners }: Gateway, format: string | null): P
   return jsonPage({ listener_statuses: statuses });
 }
 
-function clusterLines({ clusters }: Gateway): string[] {
-  return [...clusters.all].flatMap(([name, { config, use }]) => {
+function clusterLines({ config: all }: RunningGateway, { uses }: GatewaySnapshot): string[] {
+  return [...(all?.clusters ?? [])].flatMap(([name, config]) => {
     const hosts = config.endpoints.localities.flatMap(({ endpoints }) => endpoints);
     return [
       `${name}::default_priority::max_connections::${config.limits.maxConnections}\n`,
       `${name}::default_priority::max_pending_requests::${config.limits.maxPendingRequests}\n`,
       `${name}::default_priority::max_requests::${config.limits.maxRequests}\n`,
       `${name}::default_priority::max_retries::${config.limits.maxRetries}\n`,
-      `${name}::rq_active::${use.requests}\n`,
+      `${name}::rq_active::${uses[name]?.requests ?? 0}\n`,
       ...hosts.map((host) => `${name}::${addressOf(host)}::health_flags::${host.health}\n`),
     ];
   });

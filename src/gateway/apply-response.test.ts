@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
 import { type DescMessage, fromJson, type JsonObject } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
+import { makeCertificate } from "../../test/peers/certificate.ts";
 import { ClusterSchema } from "../gen/envoy/config/cluster/v3/cluster_pb.ts";
 import { TypedExtensionConfigSchema } from "../gen/envoy/config/core/v3/extension_pb.ts";
 import { ClusterLoadAssignmentSchema } from "../gen/envoy/config/endpoint/v3/endpoint_pb.ts";
@@ -98,9 +102,13 @@ function listener({
   return encodeResource("l", ListenerSchema, message);
 }
 
+const directory = mkdtempSync(join(tmpdir(), "apply-response-"));
+const files = makeCertificate(directory, "cert");
+const [chainText, keyText] = [readFileSync(files.certificate, "utf8"), readFileSync(files.key, "utf8")];
+after(() => rmSync(directory, { recursive: true }));
 const certificate = resource(SecretSchema, "cert", {
   name: "cert",
-  tlsCertificate: { certificateChain: { inlineString: "CHAIN" }, privateKey: { inlineString: "PRIVATE" } },
+  tlsCertificate: { certificateChain: { inlineString: chainText }, privateKey: { inlineString: keyText } },
 });
 
 /** Applies resources, of the type that follows from the order in which they come. */
@@ -266,6 +274,6 @@ test("a dump has Envoy's sections, and no private key", () => {
     ),
   );
   const text = JSON.stringify(configs);
-  assert.ok(!text.includes(Buffer.from("PRIVATE").toString("base64")) && !text.includes("PRIVATE"));
+  assert.ok(!text.includes(Buffer.from(keyText).toString("base64")) && !text.includes("PRIVATE"));
   assert.match(text, /"dynamic_active_secrets"/);
 });

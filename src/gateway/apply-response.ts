@@ -43,36 +43,46 @@ export interface Applied {
   readonly errors: ReadonlyMap<string, string>;
 }
 
+/** Resources of a response that were compiled, by name: what was made of each, or why it is refused. */
+export interface CompiledUpdate {
+  readonly key: ReceivedKey;
+  readonly outcomes: ReadonlyMap<string, Outcome>;
+  readonly removed: readonly string[];
+  readonly version?: string | undefined;
+}
+
+export type Outcome = Received<unknown> | Refused;
+
 /**
  * Applies a response: gives a new configuration, in which everything that did not change is the same object. What is
  * not understood is refused, each resource by itself, and its last good version stays.
  */
 export function applyResponse(config: GatewayConfig, update: ConfigUpdate, now = new Date()): Applied {
-  const key = receivedKeys.get(update.typeUrl);
-  if (!key) return { config, errors: new Map([[update.typeUrl, "a type that was not asked for"]]) };
-  return applyType(config, key, update, now);
+  const { typeUrl, changed, removed, version } = update;
+  const key = receivedKeys.get(typeUrl);
+  if (!key) return { config, errors: new Map([[typeUrl, "a type that was not asked for"]]) };
+  const outcomes = new Map(
+    changed.map((resource) => [resource.name, compileResource(config, key, resource, undefined, now)]),
+  );
+  return acceptUpdate(config, { key, outcomes, removed, version });
 }
 
-function applyType<K extends ReceivedKey>(
-  config: GatewayConfig,
-  key: K,
-  update: ConfigUpdate,
-  now: Date,
-): Applied {
-  const before = config.received[key] as ReceivedType<ConfigOf<K>>;
+/** Puts what was compiled into a configuration. */
+export function acceptUpdate(config: GatewayConfig, update: CompiledUpdate): Applied {
+  const { key } = update;
+  const before: ReceivedType<unknown> = config.received[key];
   const accepted = new Map(before.accepted);
   const refused = new Map(before.refused);
   const missing = new Set(before.missing);
   const errors = new Map<string, string>();
-  for (const resource of update.changed) {
-    const outcome = compileResource(config, key, resource, accepted.get(resource.name), now);
-    missing.delete(resource.name);
-    if ("reason" in outcome) {
-      refused.set(resource.name, outcome);
-      errors.set(resource.name, outcome.reason);
+  for (const [name, outcome] of update.outcomes) {
+    missing.delete(name);
+    if (isRefused(outcome)) {
+      refused.set(name, outcome);
+      errors.set(name, outcome.reason);
     } else {
-      refused.delete(resource.name);
-      accepted.set(resource.name, outcome);
+      refused.delete(name);
+      accepted.set(name, outcome);
     }
   }
   for (const name of update.removed) {
@@ -91,6 +101,10 @@ function applyType<K extends ReceivedKey>(
   return { config: settle({ ...config, received }, config), errors };
 }
 
+export function isRefused(outcome: Outcome): outcome is Refused {
+  return "reason" in outcome;
+}
+
 /** As in Envoy, what is referred to by name stays when the server says that it is gone. A plugin does not. */
 const keepsRemoved: Readonly<Record<ReceivedKey, boolean>> = {
   clusters: false,
@@ -101,24 +115,33 @@ const keepsRemoved: Readonly<Record<ReceivedKey, boolean>> = {
   secrets: true,
 };
 
-function compileResource<K extends ReceivedKey>(
+/**
+ * Makes something of a resource. What it shares with the version in effect, or with `pending`, a newer one that is not in
+ * effect yet, stays the same object.
+ */
+export function compileResource<K extends ReceivedKey>(
   config: GatewayConfig,
   key: K,
   resource: XdsResource,
-  before: Received<ConfigOf<K>> | undefined,
-  now: Date,
-): Received<ConfigOf<K>> | Refused {
+  pending: Received<unknown> | undefined,
+  now = new Date(),
+): Outcome {
   const { name, version, typeUrl, value } = resource;
   const bytes = { name, version, typeUrl, value };
-  if (before && before.typeUrl === typeUrl && Buffer.compare(before.value, value) === 0) {
-    return before.version === version ? before : { ...before, version };
-  }
+  const accepted: Received<unknown> | undefined = config.received[key].accepted.get(name);
+  const same = [accepted, pending].find((each) => each && isSame(each, resource));
+  if (same) return same.version === version ? same : { ...same, version };
   try {
-    const compiled = compilers[key](name, value, before?.config);
+    const previous = (pending ?? accepted)?.config as ConfigOf<K> | undefined;
+    const compiled = compilers[key](name, value, previous);
     if (key === "extensionConfigs") refuseWrongType(config, name, value);
     return { ...bytes, receivedAt: now, config: compiled };
   } catch (error) {
     if (!(error instanceof RefusedConfig)) throw error;
     return { ...bytes, refusedAt: now, reason: error.message };
   }
+}
+
+function isSame(a: XdsResource, b: XdsResource): boolean {
+  return a.typeUrl === b.typeUrl && Buffer.compare(a.value, b.value) === 0;
 }

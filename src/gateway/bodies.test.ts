@@ -75,8 +75,13 @@ test("trailers pass in both directions, and 100-continue is answered", async (t)
     response.addTrailers({ "x-sum": `${body.length} ${received.trailers["x-in"]}` });
     response.end();
   });
-  const clusters = [cluster("up", [upstream.port], { enableTrailers: true })];
-  const { port } = await runGateway(t, gatewayConfig({ clusters, http: { enableTrailers: true } }));
+  const { port } = await runGateway(
+    t,
+    gatewayConfig({
+      clusters: [cluster("up", [upstream.port], { enableTrailers: true })],
+      http: { enableTrailers: true },
+    }),
+  );
   const sent = request({
     port,
     host: "127.0.0.1",

@@ -1,3 +1,4 @@
+import { HttpProtocolOptions_HeadersWithUnderscoresAction as Underscores } from "../gen/envoy/config/core/v3/protocol_pb.ts";
 import {
   HttpConnectionManager_CodecType as CodecType,
   HttpConnectionManager_PathWithEscapedSlashesAction as EscapedSlashes,
@@ -42,6 +43,16 @@ const forwardClientCert: Readonly<Record<ForwardClientCert, HttpConnection["forw
   [ForwardClientCert.ALWAYS_FORWARD_ONLY]: "always",
 };
 
+const underscores: Readonly<Record<Underscores, HttpConnection["underscoreHeaders"]>> = {
+  [Underscores.ALLOW]: "allow",
+  [Underscores.REJECT_REQUEST]: "reject",
+  [Underscores.DROP_HEADER]: "drop",
+};
+
+// Unlike Envoy: 16 and 24 MiB there. A client that sends faster than it is read may make us keep as much.
+const defaultStreamWindowBytes = 1024 * 1024;
+const defaultConnectionWindowBytes = 2 * 1024 * 1024;
+
 /** Compiles an HTTP connection manager, with Envoy's defaults. */
 export function compileConnection(from: HttpConnectionManager): HttpConnection {
   if (from.statPrefix === "") refuse("stat_prefix", "value length must be at least 1 characters");
@@ -55,6 +66,7 @@ export function compileConnection(from: HttpConnectionManager): HttpConnection {
     ...limitsOf(from),
     normalizePath: from.normalizePath ?? false,
     mergeSlashes: from.mergeSlashes,
+    stripPort: stripPortOf(from),
     escapedSlashes: escapedSlashes[from.pathWithEscapedSlashesAction],
     upgradeTypes: from.upgradeConfigs
       .filter(({ enabled }) => enabled ?? true)
@@ -72,10 +84,16 @@ function refuseUnsupported(from: HttpConnectionManager): void {
     refuse("original_ip_detection_extensions", "is not supported");
   if (from.earlyHeaderMutationExtensions.length > 0)
     refuse("early_header_mutation_extensions", "is not supported");
-  if (from.stripMatchingHostPort || from.stripPortMode.value)
-    refuse("strip_matching_host_port", "is not supported");
   if (from.upgradeConfigs.some(({ filters }) => filters.length > 0))
     refuse("upgrade_configs", "filters of their own are not supported");
+}
+
+function stripPortOf({
+  stripMatchingHostPort,
+  stripPortMode: by,
+}: HttpConnectionManager): HttpConnection["stripPort"] {
+  if (by.case === "stripAnyHostPort" && by.value) return "any";
+  return stripMatchingHostPort ? "matching" : "none";
 }
 
 function compileRouteSource({ routeSpecifier: by }: HttpConnectionManager): HttpConnection["routes"] {
@@ -117,7 +135,7 @@ function headersOf(from: HttpConnectionManager) {
 }
 
 function limitsOf(from: HttpConnectionManager) {
-  const common = from.commonHttpProtocolOptions;
+  const { commonHttpProtocolOptions: common, http2ProtocolOptions: http2 } = from;
   return {
     streamIdleTimeoutMs: durationMs(from.streamIdleTimeout, 300_000),
     requestTimeoutMs: durationMs(from.requestTimeout, 0),
@@ -130,6 +148,10 @@ function limitsOf(from: HttpConnectionManager) {
     maxRequestHeadersKb: from.maxRequestHeadersKb ?? 60,
     maxHeadersCount: common?.maxHeadersCount ?? 100,
     maxRequestsPerConnection: common?.maxRequestsPerConnection ?? 0,
-    maxConcurrentStreams: from.http2ProtocolOptions?.maxConcurrentStreams ?? 1024,
+    maxConcurrentStreams: http2?.maxConcurrentStreams ?? 1024,
+    streamWindowBytes: http2?.initialStreamWindowSize ?? defaultStreamWindowBytes,
+    connectionWindowBytes: http2?.initialConnectionWindowSize ?? defaultConnectionWindowBytes,
+    allowConnect: http2?.allowConnect ?? false,
+    underscoreHeaders: underscores[common?.headersWithUnderscoresAction ?? Underscores.ALLOW],
   };
 }

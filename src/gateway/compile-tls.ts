@@ -11,6 +11,7 @@ import {
   DownstreamTlsContextSchema,
   UpstreamTlsContextSchema,
 } from "../gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts";
+import { checked } from "./check-secret.ts";
 import type { UpstreamTls } from "./cluster-config.ts";
 import { dataBytes } from "./data-source.ts";
 import { decodeAny } from "./decode-any.ts";
@@ -123,11 +124,11 @@ function compileValidation(context: CertificateValidationContext): TlsValidation
     ),
   ];
   const { trustedCa } = context;
-  return {
+  return checked({
     ...noValidation,
     trustedCa: trustedCa && within("trusted_ca", () => dataBytes(trustedCa)),
     subjectAltNames: names,
-  };
+  });
 }
 
 function exactOf(
@@ -143,12 +144,12 @@ function compileCertificate(certificate: TlsCertificateMessage): TlsCertificate 
   if (certificate.privateKeyProvider) refuse("private_key_provider", "is not supported");
   if (!certificateChain) return refuse("certificate_chain", "is required");
   if (!privateKey) return refuse("private_key", "is required");
-  return {
+  return checked({
     kind: "certificate",
     chain: within("certificate_chain", () => dataBytes(certificateChain)),
     privateKey: within("private_key", () => dataBytes(privateKey)),
     password: password && within("password", () => dataBytes(password)),
-  };
+  });
 }
 
 /** Compiles a secret of SDS. */

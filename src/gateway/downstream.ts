@@ -1,4 +1,5 @@
 import type { HeaderMap } from "../proxy-wasm/header-map.ts";
+import type { GatewayReply } from "./local-replies.ts";
 
 /** A client's connection: what all its streams have in common. */
 export interface DownstreamConnection {
@@ -43,6 +44,8 @@ export interface DownstreamEvents {
   onData(bytes: Uint8Array, endOfStream: boolean): void;
   onTrailers(trailers: HeaderMap): void;
   onDrain(): void;
+  /** What follows of the request is none. */
+  onFault(reply: GatewayReply): void;
   /** The client is gone, or has reset the stream. */
   onClosed(): void;
 }

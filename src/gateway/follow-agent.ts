@@ -8,10 +8,10 @@ import type { Watchable } from "../watchable.ts";
 import type { DeltaDiscoveryResponse } from "../xds/ads.ts";
 import { type AdsChannel, backoffMs, openAdsChannel } from "../xds/client.ts";
 import { refusalStatus } from "../xds/refusal.ts";
-import type { XdsResource } from "../xds/snapshot.ts";
 import { typeUrls } from "../xds/type-urls.ts";
 import { applyResponse, emptyConfig } from "./apply-response.ts";
 import type { GatewayConfig } from "./gateway-config.ts";
+import { createUpdates, type Preparers, type Update } from "./prepare-updates.ts";
 import { collectReferences, type ReferredKey, referredTypes } from "./references.ts";
 import { receivedKeys } from "./resource-kinds.ts";
 
@@ -21,6 +21,8 @@ export interface FollowAgentOptions {
   readonly node: Node;
   /** Gets each new configuration. */
   readonly config: Watchable<GatewayConfig>;
+  /** What has to be ready before a resource counts, and before it is acknowledged. */
+  readonly preparers?: Preparers;
   /** How long clusters and listeners wait for endpoints and routes, in milliseconds. Envoy's default is 15,000. */
   readonly fetchTimeoutMs?: number;
   readonly signal: AbortSignal;
@@ -82,7 +84,7 @@ function openSession(
   onAnswer: () => void,
   onEnd: (error: Error | undefined) => void,
 ): Session {
-  const { config, node, log, fetchTimeoutMs = defaultFetchTimeoutMs } = options;
+  const { config, node, log, preparers = {}, fetchTimeoutMs = defaultFetchTimeoutMs } = options;
   const stream = channel.deltaAggregatedResources();
   const timers = new Set<NodeJS.Timeout>();
   const dueSubscriptions = createSubscriptions(answered);
@@ -91,6 +93,7 @@ function openSession(
   let ended = false;
 
   const current = () => config.value ?? emptyConfig;
+  const updates = createUpdates({ config, preparers, onTaken: () => subscribe(), log });
   const send = (fields: MessageInitShape<typeof DeltaDiscoveryRequestSchema>) => {
     stream.write(create(DeltaDiscoveryRequestSchema, { ...fields, ...(isFirst ? { node } : {}) }));
     isFirst = false;
@@ -98,6 +101,7 @@ function openSession(
   const subscribe = () => {
     for (const request of dueSubscriptions(current())) {
       send(request);
+      updates.drop(request.typeUrl, request.resourceNamesUnsubscribe);
       waitFor(request.typeUrl, request.resourceNamesSubscribe);
     }
   };
@@ -121,15 +125,19 @@ function openSession(
     isAnswered = true;
     const { typeUrl, nonce: responseNonce } = response;
     answered.add(typeUrl);
-    const errors = applyDelta(config, response, log);
-    send({ typeUrl, responseNonce, errorDetail: refusalStatus(errors) });
-    subscribe();
+    updates.take(updateOf(response), (errors) =>
+      send({ typeUrl, responseNonce, errorDetail: refusalStatus(errors) }),
+    );
   };
   const finish = (error?: Error) => {
     if (ended) return;
-    ended = true;
-    for (const timer of timers) clearTimeout(timer);
+    stop();
     onEnd(error);
+  };
+  const stop = () => {
+    ended = true;
+    updates.close();
+    for (const timer of timers) clearTimeout(timer);
   };
   stream.on("data", onResponse);
   stream.on("error", finish);
@@ -137,8 +145,7 @@ function openSession(
   subscribe();
   return {
     close() {
-      ended = true;
-      for (const timer of timers) clearTimeout(timer);
+      stop();
       stream.cancel();
     },
   };
@@ -149,32 +156,19 @@ function isAbsent({ received }: GatewayConfig, typeUrl: string, name: string): b
   return key !== undefined && !received[key].accepted.has(name) && !received[key].missing.has(name);
 }
 
-/** Applies a response and says what of it was refused. What is thrown refuses all of it. */
-function applyDelta(
-  config: Watchable<GatewayConfig>,
-  response: DeltaDiscoveryResponse,
-  log: Log,
-): ReadonlyMap<string, string> {
-  const { typeUrl, removedResources, systemVersionInfo } = response;
-  const changed = response.resources.map(
-    ({ name, version, resource }): XdsResource => ({
-      name,
-      version,
-      typeUrl: resource?.typeUrl ?? "",
-      value: resource?.value ?? new Uint8Array(),
-    }),
-  );
-  const update = { typeUrl, changed, removed: removedResources, version: systemVersionInfo };
-  try {
-    const applied = applyResponse(config.value ?? emptyConfig, update);
-    config.set(applied.config);
-    for (const [name, reason] of applied.errors) log.warn({ typeUrl, name, reason }, "refused");
-    return applied.errors;
-  } catch (error) {
-    const reason = errorText(error);
-    log.error({ typeUrl, reason }, "a response could not be applied");
-    return new Map(changed.map(({ name }) => [name, reason]));
-  }
+function updateOf({
+  typeUrl,
+  resources,
+  removedResources,
+  systemVersionInfo,
+}: DeltaDiscoveryResponse): Update {
+  const changed = resources.map(({ name, version, resource }) => ({
+    name,
+    version,
+    typeUrl: resource?.typeUrl ?? "",
+    value: resource?.value ?? new Uint8Array(),
+  }));
+  return { typeUrl, changed, removed: removedResources, version: systemVersionInfo };
 }
 
 interface Subscription {

@@ -62,8 +62,8 @@ export class Forwarding implements UpstreamEvents {
   private trailers: HeaderMap | undefined;
   private requestEnded = false;
   private endedAt: number | undefined;
-  /** Something follows the headers, be it empty. */
-  private hasBody = false;
+  /** As it was begun: a body that turns out to be empty is one. */
+  private endsWithHeaders = false;
   private keepsBody: boolean;
   private tried: Set<Endpoint> | undefined;
   private timer: NodeJS.Timeout | undefined;
@@ -97,7 +97,7 @@ export class Forwarding implements UpstreamEvents {
       return;
     }
     use.requests++;
-    this.hasBody = !endOfStream;
+    this.endsWithHeaders = endOfStream;
     if (endOfStream) this.endRequest();
     this.attempt();
   }
@@ -204,7 +204,7 @@ export class Forwarding implements UpstreamEvents {
 
   private send(stream: UpstreamStream): void {
     this.stream = stream;
-    const { hasBody } = this;
+    const hasBody = !this.endsWithHeaders;
     stream.sendHeaders(this.headers!, !hasBody);
     if (!hasBody) return;
     const { body, trailers } = this;
@@ -261,12 +261,10 @@ export class Forwarding implements UpstreamEvents {
 
   private expire(reply: GatewayReply): void {
     if (this.isOver) return;
-    const { responseBegan } = this;
     this.finish();
     this.abandon();
     const { timeoutStatus = reply.status } = this.options;
-    if (responseBegan) this.owner.onCut({ reason: "local reset", transport: undefined, beforeSent: false });
-    else this.owner.onFailure(timeoutStatus === 204 ? { ...reply, status: 204, body: empty } : reply);
+    this.owner.onFailure(timeoutStatus === 204 ? { ...reply, status: 204, body: empty } : reply);
   }
 
   /** Tries again if it may. `isSettled`: nothing more comes of the attempt before. */

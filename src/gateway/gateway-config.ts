@@ -164,6 +164,15 @@ export interface HttpConnection {
   /** 0 for no limit. */
   readonly maxRequestsPerConnection: number;
   readonly maxConcurrentStreams: number;
+  /** What a client may send before it is read, in bytes: on a stream, and on a connection, of HTTP/2. */
+  readonly streamWindowBytes: number;
+  readonly connectionWindowBytes: number;
+  /** CONNECT with `:protocol` (RFC 8441): WebSocket over HTTP/2. */
+  readonly allowConnect: boolean;
+  /** What is done with headers whose names hold an underscore. */
+  readonly underscoreHeaders: "allow" | "reject" | "drop";
+  /** Whose port is taken out of `:authority`: nobody's, that of the listener, or any. */
+  readonly stripPort: "none" | "matching" | "any";
   /** HTTP/1.0 is answered rather than refused with 426. */
   readonly acceptHttp10: boolean;
   /** HTTP/1 has trailers: without, as in Envoy, they are dropped. HTTP/2 always has. */

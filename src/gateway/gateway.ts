@@ -2,11 +2,13 @@ import type { Log } from "../log.ts";
 import {
   createPluginHost,
   createStores,
+  type Heartbeat,
   LogLevel,
   type LogRecord,
+  type PluginHost,
   type Stores,
 } from "../proxy-wasm/index.ts";
-import { errorText } from "../system-error.ts";
+import { errorText, SystemError } from "../system-error.ts";
 import type { Watchable } from "../watchable.ts";
 import { type AccessLogs, createAccessLogs } from "./access-log.ts";
 import {
@@ -15,14 +17,24 @@ import {
   createActiveClusters,
   createRoundRobin,
 } from "./active-clusters.ts";
+import { type ActiveListeners, boundListeners, createActiveListeners } from "./active-listeners.ts";
 import type { GatewayConfig, Listener } from "./gateway-config.ts";
 import { createGatewayOutside } from "./gateway-outside.ts";
+import { type GatewaySnapshot, type OpenListener, takeSnapshot } from "./gateway-snapshot.ts";
 import { createGatewayStats, type GatewayStats } from "./gateway-stats.ts";
 import type { StreamWorld } from "./http-stream.ts";
-import { withLastGood } from "./last-good-filters.ts";
 import { createPluginRegistry, type PluginRegistry, type WasmFilterConfig } from "./plugin-registry.ts";
-import { type ActiveListener, type PlannedChain, serveListener } from "./serve-listener.ts";
-import { createFilterMaker, planStreams, wasmConfigs } from "./stream-plans.ts";
+import { createPluginWords, type PluginWords } from "./plugin-words.ts";
+import type { Preparers } from "./prepare-updates.ts";
+import type { ActiveListener, PlannedChain } from "./serve-listener.ts";
+import {
+  createFilterMaker,
+  planStreams,
+  wasmConfigs,
+  wasmConfigsOf,
+  wasmOf,
+  wasmOfConnection,
+} from "./stream-plans.ts";
 import { createContextCache, upstreamTls } from "./tls-contexts.ts";
 
 export interface GatewayOptions {
@@ -35,27 +47,41 @@ export interface GatewayOptions {
   readonly balancerOf?: BalancerOf;
   readonly pluginLogLevel?: LogLevel;
   readonly onPluginLog?: (record: LogRecord) => void;
-  /** A plugin of a new configuration does not run; what was there before stays. */
-  readonly onPluginRefused?: (config: WasmFilterConfig, reason: string) => void;
+  /** How long connections of listeners that are gone may stay; 600 s, as in Envoy, if it is left out. */
+  readonly listenerDrainMs?: number;
+  /** Listens at ports beside other threads, whatever the listeners say. */
+  readonly sharePorts?: boolean;
+  /** Beats while guests run. */
+  readonly heartbeat?: Heartbeat;
+  readonly createPlugins?: (host: PluginHost, words: PluginWords) => PluginRegistry;
 }
 
-/** A gateway that serves what its configuration says. */
-export interface Gateway {
-  /** The plugins: who has a configuration to check starts it here first. */
-  readonly plugins: PluginRegistry;
-  readonly clusters: ActiveClusters;
-  readonly stats: GatewayStats;
+/** A gateway that serves what its configuration says, in however many threads. */
+export interface RunningGateway {
+  /** What has to be done before a resource can be in effect: plugins run, ports are open. */
+  readonly preparers: Preparers;
   /** The ports of the listeners, by name; a listener that could not be opened is not there. */
-  readonly listeners: ReadonlyMap<string, ActiveListener>;
+  readonly listeners: ReadonlyMap<string, OpenListener>;
   /** The configuration that is in effect. */
   readonly config: GatewayConfig | undefined;
+  /** What it counts and has open now. */
+  snapshot(): Promise<GatewaySnapshot>;
   /** Settles when everything that was set so far is in effect. */
   settled(): Promise<void>;
   /** Resolves when the last connection has ended after `signal`. */
   readonly closed: Promise<void>;
 }
 
+/** A gateway in this thread. */
+export interface Gateway extends RunningGateway {
+  readonly plugins: PluginRegistry;
+  readonly clusters: ActiveClusters;
+  readonly stats: GatewayStats;
+  readonly listeners: ReadonlyMap<string, ActiveListener>;
+}
+
 const defaultDrainMs = 10_000;
+const defaultListenerDrainMs = 600_000;
 
 export function startGateway(options: GatewayOptions): Gateway {
   const { log, signal } = options;
@@ -72,9 +98,16 @@ export function startGateway(options: GatewayOptions): Gateway {
     onPluginLog: options.onPluginLog,
     signal,
   });
-  const plugins = createPluginRegistry(createPluginHost(outside));
-  const world = createWorld(clusters, stats, logs);
-  const listeners = new Map<string, ActiveListener>();
+  const { outside: heard, words } = createPluginWords(outside);
+  const { createPlugins = createPluginRegistry, heartbeat, sharePorts } = options;
+  const plugins = createPlugins(createPluginHost(heard, { heartbeat }), words);
+  const listeners = createActiveListeners({
+    world: createWorld(clusters, stats, logs),
+    drainMs: options.listenerDrainMs ?? defaultListenerDrainMs,
+    sharePorts,
+    onUnused: keepPlugins,
+  });
+  const preparers = createPreparers(plugins, listeners);
   const maker = createFilterMaker(plugins);
   const contexts = createContextCache();
   let current: GatewayConfig | undefined;
@@ -86,12 +119,14 @@ export function startGateway(options: GatewayOptions): Gateway {
   });
   return {
     plugins,
+    preparers,
     clusters,
     stats,
-    listeners,
+    listeners: listeners.all,
     get config() {
       return current;
     },
+    snapshot: async () => takeSnapshot({ stats, clusters, listeners: listeners.all }),
     async settled() {
       let seen: Promise<void>;
       do {
@@ -102,63 +137,51 @@ export function startGateway(options: GatewayOptions): Gateway {
     closed,
   };
 
-  /** What needs no waiting is in effect when this returns. */
+  /** What is ready is in effect when this returns. */
   function take(next: GatewayConfig): void {
     latest = next;
-    const missing = [...wasmConfigs(next)].filter(
+    const unready = unreadyOf(next);
+    if (unready.length === 0) apply(next);
+    else applying = Promise.all([applying, applyPrepared(next, unready)]).then(() => {});
+  }
+
+  /** What nobody has prepared. */
+  function unreadyOf(next: GatewayConfig): ((wanted: AbortSignal) => Promise<unknown>)[] {
+    const unstarted = [...wasmConfigs(next)].filter(
       (config) => !plugins.find(config) && !plugins.refusal(config),
     );
-    if (missing.length === 0) apply(next);
-    else
-      applying = Promise.all([applying, startAll(missing)]).then(() =>
-        latest === next ? apply(next) : undefined,
-      );
+    const unopened = boundListeners(next).filter((listener) => !listeners.ports.find(listener));
+    return [
+      ...unstarted.map((config) => (wanted: AbortSignal) => plugins.start(config, wanted)),
+      ...unopened.map((listener) => (wanted: AbortSignal) => listeners.ports.open(listener, wanted)),
+    ];
   }
 
-  async function startAll(configs: readonly WasmFilterConfig[]): Promise<void> {
+  async function applyPrepared(
+    next: GatewayConfig,
+    unready: readonly ((wanted: AbortSignal) => Promise<unknown>)[],
+  ): Promise<void> {
+    const wanted = new AbortController();
     await Promise.all(
-      configs.map(async (config) => {
-        try {
-          await plugins.start(config);
-        } catch (error) {
-          log.error({ plugin: config.name, reason: errorText(error) }, "a plugin does not run");
-          options.onPluginRefused?.(config, errorText(error));
-        }
-      }),
+      unready.map((prepare) =>
+        prepare(wanted.signal).catch((error) =>
+          log.error({ reason: errorText(error) }, "a part of the configuration is not in effect"),
+        ),
+      ),
     );
+    if (latest === next && !signal.aborted) apply(next);
+    wanted.abort();
   }
 
-  function apply(received: GatewayConfig): void {
-    const next = withLastGood(received, current, (config) => plugins.refusal(config) === undefined);
+  function apply(next: GatewayConfig): void {
     clusters.apply(next.clusters);
     current = next;
-    for (const listener of next.listeners.values()) applyListener(listener, next);
-    for (const [name, active] of listeners) {
-      if (next.listeners.has(name)) continue;
-      listeners.delete(name);
-      void active.drain();
-    }
-    plugins.keep(new Set(wasmConfigs(next)));
+    listeners.apply(next, (listener) => plannedChains(listener, next));
+    keepPlugins();
   }
 
-  function applyListener(listener: Listener, config: GatewayConfig): void {
-    const chains = plannedChains(listener, config);
-    const known = listeners.get(listener.name);
-    if (known) known.update(listener, chains);
-    else applying = Promise.all([applying, open(listener, chains)]).then(() => {});
-  }
-
-  async function open(listener: Listener, chains: readonly PlannedChain[]): Promise<void> {
-    if (!listener.bindsToPort) return;
-    try {
-      const active = await serveListener(listener, chains, world);
-      listeners.set(listener.name, active);
-      const newest = current?.listeners.get(listener.name);
-      if (signal.aborted || !newest) void active.drain();
-      else active.update(newest, plannedChains(newest, current!));
-    } catch (error) {
-      log.error({ listener: listener.name, reason: errorText(error) }, "a listener is not open");
-    }
+  function keepPlugins(): void {
+    plugins.keep(new Set([...(current ? wasmConfigs(current) : []), ...listeners.pluginsInUse()]));
   }
 
   function plannedChains(listener: Listener, config: GatewayConfig): PlannedChain[] {
@@ -167,19 +190,34 @@ export function startGateway(options: GatewayOptions): Gateway {
       chain,
       secure: chain.tls && contexts.find(chain.tls, config.secrets),
       plan: planStreams(listener, chain.name, chain.http, config, maker),
+      plugins: wasmOfConnection(chain.http, config),
     }));
   }
 
   async function shutDown(): Promise<void> {
-    const active = [...listeners.values()];
-    const timer = setTimeout(() => {
-      for (const each of active) each.destroy();
-    }, options.drainMs ?? defaultDrainMs);
-    await Promise.all(active.map((each) => each.drain()));
+    const timer = setTimeout(() => listeners.destroy(), options.drainMs ?? defaultDrainMs);
+    await listeners.close();
     clearTimeout(timer);
     plugins.close();
     clusters.close();
     logs.close();
+  }
+}
+
+function createPreparers(plugins: PluginRegistry, { ports }: ActiveListeners): Preparers {
+  return {
+    extensionConfigs: (filter, signal) => startAll(wasmOf(filter), signal),
+    async listeners(listener, signal) {
+      const opened = listener.bindsToPort && ports.open(listener, signal);
+      await Promise.all([startAll(wasmConfigsOf(listener), signal), opened]);
+    },
+  };
+
+  /** Says of all that do not start why. */
+  async function startAll(configs: Iterable<WasmFilterConfig>, signal: AbortSignal): Promise<void> {
+    const started = await Promise.allSettled([...configs].map((config) => plugins.start(config, signal)));
+    const reasons = started.flatMap((each) => (each.status === "rejected" ? [errorText(each.reason)] : []));
+    if (reasons.length > 0) throw new SystemError("plugin-start", reasons.join("; "));
   }
 }
 

@@ -28,6 +28,7 @@ import {
 import type { ForwardAction, PerFilterConfig, RouteTable, SelectedRoute } from "./route-table.ts";
 import { selectRoute } from "./select-route.ts";
 import { findProperty } from "./stream-properties.ts";
+import { StreamTimers } from "./stream-timers.ts";
 import { valuesOf } from "./stream-values.ts";
 import type { UpstreamReset } from "./upstream-stream.ts";
 
@@ -90,6 +91,7 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
   /** Why a direction's source waits: bit 1 a filter holds too much, bit 2 the other end takes no more. */
   private readonly waits = { request: 0, response: 0 };
   private isOver = false;
+  private readonly timers: StreamTimers;
 
   constructor(world: StreamWorld, plan: StreamPlan, downstream: Downstream) {
     this.world = world;
@@ -97,6 +99,7 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
     this.downstream = downstream;
     const filters = plan.hasNative ? bindFilters(plan.filters, this) : (plan.filters as FilterFactory[]);
     this.chain = new FilterChain(filters, this, { bufferLimitBytes: plan.bufferLimitBytes });
+    this.timers = new StreamTimers(this, plan.http);
   }
 
   // What the client's side calls:
@@ -104,23 +107,28 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
   onHeaders(headers: HeaderMap, endOfStream: boolean): void {
     this.requestHeaders = headers;
     this.forwardedClient = forwardedClient(headers, this.plan.http);
-    if (endOfStream) this.requestEndMs = this.elapsedMs;
+    if (endOfStream) this.endRequest();
     if (this.downstream.isUpgrade && !this.allowsUpgrade(headers)) this.reply(upgradeRefused);
     else this.chain.requestHeaders(headers, endOfStream);
   }
 
   onData(bytes: Uint8Array, endOfStream: boolean): void {
-    if (endOfStream) this.requestEndMs = this.elapsedMs;
+    if (endOfStream) this.endRequest();
+    else this.timers.touch();
     this.chain.requestData(bytes, endOfStream);
   }
 
   onTrailers(trailers: HeaderMap): void {
-    this.requestEndMs = this.elapsedMs;
+    this.endRequest();
     this.chain.requestTrailers(trailers);
   }
 
   onDrain(): void {
     this.wait("response", 2, false);
+  }
+
+  onFault(reply: GatewayReply): void {
+    if (!this.isOver) this.reply(reply);
   }
 
   onClosed(): void {
@@ -143,6 +151,7 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
       this.forwarding?.data(bytes, endOfStream);
       return;
     }
+    this.timers.touch();
     if (!this.downstream.sendData(bytes, endOfStream)) this.wait("response", 2, true);
     if (endOfStream) this.finish();
   }
@@ -246,6 +255,7 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
     const request = { headers: requestHeaders, random: this.random };
     this.selected = plan.table && selectRoute(plan.table, request);
     this.cluster = this.selected && this.world.clusters.find(this.selected.cluster);
+    this.timers.useRoute(this.selected?.action, requestHeaders);
     return this.selected;
   }
 
@@ -307,6 +317,7 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
 
   private respond(headers: HeaderMap, endOfStream: boolean): void {
     this.downstreamFirstMs = this.elapsedMs;
+    this.timers.touch();
     const status = headers.get(":status")!;
     const isUpgrade = this.downstream.isUpgrade && status === upgradeStatus;
     const lines = responseLines(headers, this.plan.http, isUpgrade);
@@ -323,6 +334,11 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
     const headers = new HeaderMap([...edited.headers]);
     this.addAttemptCount(headers);
     this.chain.sendLocalResponse({ ...edited, headers: headers.lines });
+  }
+
+  private endRequest(): void {
+    this.requestEndMs = this.elapsedMs;
+    this.timers.requestEnded();
   }
 
   reply(reply: GatewayReply): void {
@@ -343,6 +359,7 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
     if (this.isOver) return;
     this.isOver = true;
     this.endMs = this.elapsedMs;
+    this.timers.clear();
     this.forwarding?.cancel();
     this.chain.end();
     this.world.onStreamEnd(this);

@@ -1,6 +1,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { type HeaderLine, HeaderMap } from "../proxy-wasm/header-map.ts";
 import type { Downstream, DownstreamConnection, DownstreamEvents, DownstreamProtocol } from "./downstream.ts";
+import type { Http1Client } from "./http1-client.ts";
+import type { GatewayReply } from "./local-replies.ts";
 import { statusText } from "./status-text.ts";
 
 const none = new Uint8Array(0);
@@ -17,26 +19,40 @@ export class Http1Downstream implements Downstream {
   readonly isUpgrade = false;
   private readonly request: IncomingMessage;
   private readonly response: ServerResponse;
-  private readonly closesAfter: () => boolean;
+  private readonly client: Http1Client;
   private readonly hasTrailers: boolean;
   private waitsForDrain = false;
   private events: DownstreamEvents | undefined;
   private requestEnded = false;
 
-  /** `closesAfter` says whether the connection is to end with this response, `hasTrailers` whether trailers pass. */
+  /** `client` is whom it goes to; `hasTrailers` says whether trailers pass. */
   constructor(
     request: IncomingMessage,
     response: ServerResponse,
     connection: DownstreamConnection,
-    closesAfter: () => boolean,
+    client: Http1Client,
     hasTrailers: boolean,
   ) {
     this.request = request;
     this.response = response;
     this.connection = connection;
-    this.closesAfter = closesAfter;
+    this.client = client;
     this.hasTrailers = hasTrailers;
     this.protocol = request.httpVersionMinor === 1 ? "HTTP/1.1" : "HTTP/1.0";
+  }
+
+  /** Answers a request that no stream takes. */
+  answer(stream: DownstreamEvents, reply: GatewayReply): void {
+    const { request, response } = this;
+    // The rest of it is read and dropped.
+    this.requestEnded = true;
+    request.resume();
+    request.on("error", () => {});
+    response.on("close", () => {
+      stream.onClosed();
+      this.client.end();
+    });
+    stream.onFault(reply);
   }
 
   /** Tells the stream what comes from the client. */
@@ -44,7 +60,11 @@ export class Http1Downstream implements Downstream {
     const { request, response } = this;
     this.events = events;
     this.requestEnded = endOfStream;
-    response.on("close", () => events.onClosed());
+    this.client.setStream(events);
+    response.on("close", () => {
+      events.onClosed();
+      this.client.end();
+    });
     events.onHeaders(headers, endOfStream);
     if (endOfStream || response.destroyed) return;
     request.on("data", (bytes: Buffer) => events.onData(bytes, false));
@@ -95,10 +115,11 @@ export class Http1Downstream implements Downstream {
    * request ends the connection.
    */
   private keepOrClose(flat: string[], endsWithConnection: boolean): void {
-    const { response, protocol } = this;
+    const { response, protocol, client } = this;
     const isOld = protocol === "HTTP/1.0";
     const isEarly = !this.requestEnded;
-    if (isEarly || this.closesAfter() || !response.shouldKeepAlive || (isOld && endsWithConnection)) {
+    if (isEarly || client.isEnding || !response.shouldKeepAlive || (isOld && endsWithConnection)) {
+      client.setLast();
       response.shouldKeepAlive = false;
       flat.push("connection", "close");
     } else if (isOld) flat.push("connection", "keep-alive");

@@ -18,6 +18,28 @@ export function gatewayReply(
   return { status, headers, body: bytes, grpcStatus: undefined, details, flag };
 }
 
+/** What is no HTTP is answered by the codec, in the status' words. */
+export function codecError(status: number, text: string, details = "http1.codec_error"): GatewayReply {
+  return gatewayReply(status, text, details, "DPE");
+}
+
+export const badRequest = codecError(400, "Bad Request");
+export const notImplemented = codecError(501, "Not Implemented", "http1.invalid_transfer_encoding");
+export const upgradeRequired = codecError(426, "Upgrade Required", "low_version");
+export const headersTooLarge = codecError(431, "Request Header Fields Too Large", "http1.headers_too_large");
+export const invalidCharacters = codecError(400, "Bad Request", "http1.invalid_characters");
+export const lengthAndChunks = codecError(400, "Bad Request", "http1.content_length_and_chunked_not_allowed");
+export const invalidUrl = codecError(400, "Bad Request", "http1.invalid_url");
+export const invalidScheme = codecError(400, "Bad Request", "http1.invalid_scheme");
+export const httpsOnPlaintext = codecError(403, "Forbidden", "http1.https_url_on_plaintext_connection");
+export const invalidAuthority = codecError(400, "Bad Request", "http.invalid_authority");
+export const absolutePathRejected = gatewayReply(404, "", "absolute_path_rejected");
+
+/** It was HTTP, and yet no request to be answered. */
+export function refusedRequest(details: string): GatewayReply {
+  return gatewayReply(400, "", details);
+}
+
 export const routeNotFound = gatewayReply(404, "", "route_not_found", "NR");
 export const noHealthyUpstream = gatewayReply(503, "no healthy upstream", "no_healthy_upstream", "UH");
 /** Better than HTTP/1 to an upstream that may not speak it. */

@@ -1,25 +1,28 @@
-import { readFile, stat } from "node:fs/promises";
-import type { Plugin, PluginHost, PluginModule } from "../proxy-wasm/index.ts";
+import type { Plugin, PluginHost } from "../proxy-wasm/index.ts";
 import { errorText, SystemError } from "../system-error.ts";
-import { dataBytes } from "./data-source.ts";
 import type { FilterConfig } from "./gateway-config.ts";
-import { codeSource, pluginOptions } from "./wasm-options.ts";
+import { createModuleFiles, type ModuleSource } from "./module-files.ts";
+import type { PluginWords } from "./plugin-words.ts";
+import { pluginOptions } from "./wasm-options.ts";
 
 export type WasmFilterConfig = Extract<FilterConfig, { readonly kind: "wasm" }>;
 
 /** The plugins of one thread, by the configuration that made each: the same object is the same plugin. */
 export interface PluginRegistry {
   /**
-   * Loads, starts and configures a plugin, once for each configuration.
-   * @throws SystemError `disk`, `module-invalid`, `plugin-start`; RefusedConfig
+   * Loads, starts and configures a plugin, once for each configuration. It stays until the signal aborts, and then if it
+   * is one of those to keep.
+   * @throws SystemError `disk`, `module-invalid`, `plugin-start`, in Envoy's words and the plugin's
    */
-  start(config: WasmFilterConfig): Promise<Plugin>;
+  start(config: WasmFilterConfig, signal?: AbortSignal): Promise<Plugin>;
   /** The plugin, if it runs. */
   find(config: WasmFilterConfig): Plugin | undefined;
   /** Why the plugin does not run, if it was tried. */
   refusal(config: WasmFilterConfig): string | undefined;
-  /** Closes all plugins but these; streams that have begun with them end with them. */
+  /** Closes all plugins but these, and those that somebody wants; streams that have begun with them end with them. */
   keep(configs: ReadonlySet<WasmFilterConfig>): void;
+  /** How many there are, started or starting. */
+  readonly size: number;
   close(): void;
 }
 
@@ -27,30 +30,49 @@ interface Entry {
   readonly started: Promise<Plugin>;
   plugin: Plugin | undefined;
   refusal: string | undefined;
+  /** Who wants it before it is in effect. */
+  claims: number;
   dropped: boolean;
 }
 
-interface KnownFile {
-  readonly key: string;
-  readonly module: Promise<PluginModule>;
-}
-
-export function createPluginRegistry(host: PluginHost): PluginRegistry {
+export function createPluginRegistry(
+  host: PluginHost,
+  words: PluginWords,
+  modules: ModuleSource = createModuleFiles(host),
+): PluginRegistry {
   const entries = new Map<WasmFilterConfig, Entry>();
-  const files = new Map<string, KnownFile>();
+  let kept: ReadonlySet<WasmFilterConfig> = new Set();
   return {
-    start: (config) => (entries.get(config) ?? begin(config)).started,
+    start(config, signal) {
+      const entry = entries.get(config) ?? begin(config);
+      if (signal) claim(config, entry, signal);
+      return entry.started;
+    },
     find: (config) => entries.get(config)?.plugin,
     refusal: (config) => entries.get(config)?.refusal,
     keep,
+    get size() {
+      return entries.size;
+    },
     close: () => keep(new Set()),
   };
+
+  function claim(config: WasmFilterConfig, entry: Entry, signal: AbortSignal): void {
+    entry.claims++;
+    const end = () => {
+      entry.claims--;
+      dropUnused([[config, entry]]);
+    };
+    if (signal.aborted) end();
+    else signal.addEventListener("abort", end, { once: true });
+  }
 
   function begin(config: WasmFilterConfig): Entry {
     const entry: Entry = {
       started: startPlugin(config),
       plugin: undefined,
       refusal: undefined,
+      claims: 0,
       dropped: false,
     };
     entries.set(config, entry);
@@ -67,46 +89,32 @@ export function createPluginRegistry(host: PluginHost): PluginRegistry {
   }
 
   async function startPlugin({ name, config }: WasmFilterConfig): Promise<Plugin> {
-    const options = pluginOptions(name, config.config!);
-    const module = await loadModule(config.config!, options.name);
-    return host.start({ ...options, module });
-  }
-
-  async function loadModule(config: NonNullable<WasmFilterConfig["config"]["config"]>, name: string) {
-    const source = codeSource(config);
-    if (source.specifier.case !== "filename") return host.compile(dataBytes(source), name);
-    return loadFile(source.specifier.value);
-  }
-
-  /** Agents keep modules under paths of their digests; a file that changes in place is another module all the same. */
-  async function loadFile(path: string): Promise<PluginModule> {
+    const called = config.config!.name || name;
     try {
-      const { mtimeMs, size, ino } = await stat(path);
-      const key = `${mtimeMs} ${size} ${ino}`;
-      const known = files.get(path);
-      if (known?.key === key) return await known.module;
-      const module = readFile(path).then((bytes) => host.compile(bytes, path));
-      files.set(path, { key, module });
-      module.catch(() => files.delete(path));
-      return await module;
+      const options = pluginOptions(name, config.config!);
+      const module = await modules.load(config.config!, called);
+      return words.during(() => host.start({ ...options, module }));
     } catch (error) {
-      throw SystemError.from(error, "disk", `reading the module ${path}`);
+      const code = error instanceof SystemError ? error.code : "plugin-start";
+      throw new SystemError(code, `Unable to create Wasm plugin ${called}: ${errorText(error)}`, error);
     }
   }
 
   function keep(configs: ReadonlySet<WasmFilterConfig>): void {
-    for (const [config, entry] of entries) {
-      if (configs.has(config)) continue;
+    kept = configs;
+    dropUnused(entries);
+  }
+
+  function dropUnused(some: Iterable<readonly [WasmFilterConfig, Entry]>): void {
+    let dropped = false;
+    for (const [config, entry] of some) {
+      if (entry.dropped || entry.claims > 0 || kept.has(config)) continue;
       entries.delete(config);
+      dropped = true;
       entry.dropped = true;
       entry.plugin?.close();
     }
-    const paths = new Set([...entries.keys()].map(({ config }) => pathOf(config.config!)));
-    for (const path of files.keys()) if (!paths.has(path)) files.delete(path);
+    if (!dropped) return;
+    modules.keep([...entries.keys()].map(({ config }) => config.config!));
   }
-}
-
-function pathOf(config: NonNullable<WasmFilterConfig["config"]["config"]>): string | undefined {
-  const { specifier } = codeSource(config);
-  return specifier.case === "filename" ? specifier.value : undefined;
 }

@@ -69,24 +69,6 @@ test("a stream that runs ends on the chain that it began with", async (t) => {
   assert.equal(old?.status().streams, 0);
 });
 
-test("a configuration that a plugin refuses is reported, and the one before stays", async (t) => {
-  const upstream = await runUpstream(t, (_, response) => response.end("ok"));
-  const first = gatewayConfig({
-    clusters: [cluster("up", [upstream.port])],
-    filters: [slot("a")],
-    extensionConfigs: { a: adding("a") },
-  });
-  const refused: string[] = [];
-  const onPluginRefused = (_: unknown, reason: string) => void refused.push(reason);
-  const { port, config, gateway } = await runGateway(t, first, { onPluginRefused });
-  const broken = wasmFilter("a", built("transformer"), { configuration: '{"reqRules":1}' });
-  config.set({ ...first, extensionConfigs: new Map([["a", broken]]) });
-  await gateway.settled();
-  assert.equal((await get(port, "/", "a.com")).headers["x-trail"], "a");
-  assert.equal(refused.length, 1);
-  assert.match(refused[0]!, /refused its configuration/);
-});
-
 test("a plugin that traps fails requests, or lets them pass, as its policy says", async (t) => {
   const upstream = await runUpstream(t, (_, response) => response.end("ok"));
   const trapping = guestModule({ callbacks: { on_request_headers: ["trap"] } });

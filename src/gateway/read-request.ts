@@ -1,10 +1,25 @@
 import type { IncomingMessage } from "node:http";
 import type { HeaderLine } from "../proxy-wasm/header-map.ts";
 import { isGrpcType } from "../proxy-wasm/local-reply.ts";
+import { removeNominated } from "./connection-header.ts";
+import type { DownstreamConnection } from "./downstream.ts";
 import type { HttpConnection } from "./gateway-config.ts";
 import { readLines } from "./http1-downstream.ts";
-import { type GatewayReply, gatewayReply } from "./local-replies.ts";
-import { acceptPath } from "./normalize-path.ts";
+import {
+  absolutePathRejected,
+  badRequest,
+  codecError,
+  type GatewayReply,
+  httpsOnPlaintext,
+  invalidAuthority,
+  invalidScheme,
+  invalidUrl,
+  notImplemented,
+  refusedRequest,
+  upgradeRequired,
+} from "./local-replies.ts";
+import { acceptPath } from "./request-path.ts";
+import { splitPort } from "./strip-port.ts";
 
 export interface RequestHead {
   /** Pseudo-headers first, names lower-case. */
@@ -12,43 +27,43 @@ export interface RequestHead {
   readonly hasBody: boolean;
 }
 
-const badRequest = (details: string) => gatewayReply(400, "", details, "DPE");
-const tooManyHeaders = gatewayReply(431, "Request Header Fields Too Large", "too_many_headers", "DPE");
-const redirectToPath = (path: string) =>
-  gatewayReply(307, "", "path_normalization_failed", "", [["location", path]]);
-const upgradeRequired = gatewayReply(426, "Upgrade Required", "low_version", "DPE");
-const absolute = /^https?:\/\/([^/?#]*)([^#]*)$/i;
+const tooManyHeaders = codecError(431, "Request Header Fields Too Large", "http1.too_many_headers");
+const absolute = /^(https?):\/\/(?:[^/?#@]*@)?([^/?#]+)([^#]*)$/i;
 const authorityCharacters = /^[A-Za-z0-9._~!$&'()*+,;=:@[\]%-]*$/;
 
 /** What a request of HTTP/1 says in its first line and headers; or what is wrong with it, as Envoy answers that. */
-export function readRequest(request: IncomingMessage, http: HttpConnection): RequestHead | GatewayReply {
-  const { rawHeaders, method = "", url = "" } = request;
+export function readRequest(
+  request: IncomingMessage,
+  http: HttpConnection,
+  connection: DownstreamConnection,
+): RequestHead | GatewayReply {
+  const { rawHeaders, method = "", url = "", httpVersion } = request;
+  if (httpVersion !== "1.1" && (httpVersion !== "1.0" || !http.acceptHttp10)) return upgradeRequired;
   if (rawHeaders.length / 2 > http.maxHeadersCount) return tooManyHeaders;
-  if (request.httpVersionMinor === 0 && !http.acceptHttp10) return upgradeRequired;
   const lines: HeaderLine[] = [
     ["", ""],
     ["", ""],
     ["", ""],
   ];
   readLines(rawHeaders, lines);
-  const found = takeHost(lines);
-  if (found === "twice") return badRequest("http1.codec_error");
-  const target = readTarget(url, found.authority);
-  if (!target) return badRequest("invalid_path");
-  if (target.authority === undefined) return badRequest("missing_host_header");
-  if (!authorityCharacters.test(target.authority)) return badRequest("invalid_authority");
-  const accepted = acceptPath(target.path, http);
-  if (!accepted) return badRequest("path_normalization_failed");
-  const { path, redirects } = accepted;
-  if (redirects) return isGrpcLine(lines) ? badRequest("path_normalization_failed") : redirectToPath(path);
-  lines[0] = [":authority", target.authority];
+  const found = takeHost(lines, http);
+  if ("status" in found) return found;
+  const target = readTarget(url, method, found.authority);
+  if ("status" in target) return target;
+  if (target.scheme === "https" && !connection.tls) return httpsOnPlaintext;
+  const { authority } = target;
+  if (authority === undefined) return refusedRequest("missing_host_header");
+  if (!authorityCharacters.test(authority)) return invalidAuthority;
+  const path = acceptPath(target.path, http);
+  if (typeof path !== "string") {
+    // As Envoy: gRPC follows no redirects.
+    const isGrpc = isGrpcType(lines.find(([name]) => name === "content-type")?.[1]);
+    return path.status === 307 && isGrpc ? refusedRequest("path_normalization_failed") : path;
+  }
+  lines[0] = [":authority", http.stripPort === "none" ? authority : splitPort(authority, connection, http)];
   lines[1] = [":path", path];
   lines[2] = [":method", method];
   return { lines, hasBody: found.hasBody };
-}
-
-function isGrpcLine(lines: readonly HeaderLine[]): boolean {
-  return isGrpcType(lines.find(([name]) => name === "content-type")?.[1]);
 }
 
 interface FoundHost {
@@ -56,35 +71,76 @@ interface FoundHost {
   readonly hasBody: boolean;
 }
 
-/** Takes the host out of the lines. */
-function takeHost(lines: HeaderLine[]): FoundHost | "twice" {
+/** Takes the host out of the lines, and what the client says for this connection only. */
+function takeHost(lines: HeaderLine[], { underscoreHeaders }: HttpConnection): FoundHost | GatewayReply {
   let authority: string | undefined;
-  let hasBody = false;
+  let coding: string | undefined;
+  let hasLength = false;
+  let connection = "";
   let kept = 0;
   for (const line of lines) {
-    const name = line[0];
-    if (name === "host") {
-      if (authority !== undefined) return "twice";
-      authority = line[1];
-      continue;
+    const [name, value] = line;
+    switch (name) {
+      case "host":
+        // Unlike Envoy: it joins them with a comma, and whoever comes behind it reads one or the other.
+        if (authority !== undefined) return badRequest;
+        authority = value;
+        continue;
+      case "transfer-encoding":
+        coding = coding === undefined ? value.toLowerCase() : `${coding},${value}`;
+        break;
+      case "content-length":
+        hasLength = value !== "0";
+        break;
+      case "connection":
+        connection = value;
+        break;
+      default:
+        if (underscoreHeaders !== "allow" && name.includes("_")) {
+          if (underscoreHeaders === "reject") return underscoreRefused;
+          continue;
+        }
     }
-    if (name === "transfer-encoding" || (name === "content-length" && line[1] !== "0")) hasBody = true;
     lines[kept++] = line;
   }
   lines.length = kept;
-  return { authority, hasBody };
+  if (coding !== undefined && coding !== "chunked") return notImplemented;
+  const hasBody = hasLength || coding !== undefined;
+  if (isPlain(connection)) return { authority, hasBody };
+  return withoutNominated(lines, authority, hasBody);
+}
+
+const underscoreRefused = codecError(400, "Bad Request", "http1.unexpected_underscore");
+
+function isPlain(connection: string): boolean {
+  return connection === "" || /^(keep-alive|close|upgrade)$/i.test(connection);
+}
+
+function withoutNominated(
+  lines: HeaderLine[],
+  authority: string | undefined,
+  hasBody: boolean,
+): FoundHost | GatewayReply {
+  const left = removeNominated(authority === undefined ? lines : [...lines, ["host", authority]]);
+  if (!left) return codecError(400, "Bad Request", "http1.connection_header_rejected");
+  const kept = left.filter(([name]) => name !== "host");
+  const isHostKept = kept.length < left.length;
+  lines.splice(0, lines.length, ...kept);
+  return { authority: isHostKept ? authority : undefined, hasBody };
 }
 
 interface Target {
+  readonly scheme: string | undefined;
   readonly authority: string | undefined;
   readonly path: string;
 }
 
-function readTarget(url: string, host: string | undefined): Target | undefined {
-  if (url.includes("#")) return undefined;
-  if (url.startsWith("/") || url === "*") return { authority: host, path: url };
+function readTarget(url: string, method: string, host: string | undefined): Target | GatewayReply {
+  if (url.startsWith("/")) return { scheme: undefined, authority: host, path: url };
+  if (url === "*" && method === "OPTIONS") return absolutePathRejected;
   const match = absolute.exec(url);
-  if (!match) return undefined;
-  const path = match[2] === "" ? "/" : match[2]!;
-  return { authority: match[1], path: path.startsWith("?") ? `/${path}` : path };
+  if (!match) return /^[a-z][a-z0-9+.-]*:\/\/[^/]/i.test(url) ? invalidScheme : invalidUrl;
+  const [, scheme = "", authority, rest = ""] = match;
+  // Unlike Envoy: it leaves `?q` as it is, which matches no route. RFC 9112 section 3.2.2 has the path be a slash.
+  return { scheme: scheme.toLowerCase(), authority, path: rest.startsWith("/") ? rest : `/${rest}` };
 }

@@ -15,8 +15,7 @@ const grpcConditions: readonly (readonly [string, number])[] = [
 /** Whether a response is one after which the policy tries again, as Envoy's router says. */
 export function retriesAfterResponse(policy: RetryPolicy, status: number, headers: HeaderMap): boolean {
   const { on } = policy;
-  if (headers.get("x-envoy-overloaded") !== undefined || headers.get("x-envoy-ratelimited") !== undefined)
-    return false;
+  if (headers.get("x-envoy-ratelimited") !== undefined && !on.has("envoy-ratelimited")) return false;
   if (on.has("5xx") && status >= 500 && status < 600) return true;
   if (on.has("gateway-error") && gatewayErrors.has(status)) return true;
   if (on.has("retriable-4xx") && status === 409) return true;

@@ -110,9 +110,12 @@ function compileForward(action: RouteActionMessage, path: PathMatch): ForwardAct
     matchedLength: path.matchedLength,
     hostRewrite: compileHostRewrite(action),
     appendXForwardedHost: action.appendXForwardedHost,
-    timeoutMs: durationMs(action.timeout, defaultTimeoutMs),
+    // As Envoy: a route that bounds streams has no timeout beside.
+    timeoutMs: action.maxStreamDuration ? 0 : durationMs(action.timeout, defaultTimeoutMs),
     idleTimeoutMs: durationMs(action.idleTimeout, undefined),
     maxStreamDurationMs: durationMs(action.maxStreamDuration?.maxStreamDuration, undefined),
+    grpcTimeoutMaxMs: durationMs(action.maxStreamDuration?.grpcTimeoutHeaderMax, undefined),
+    grpcTimeoutOffsetMs: durationMs(action.maxStreamDuration?.grpcTimeoutHeaderOffset, 0),
     retryPolicy: within("retry_policy", () => compileRetryPolicy(action.retryPolicy)),
     priority: action.priority === RoutingPriority.HIGH ? "high" : "default",
     upgrades: new Map(

@@ -109,6 +109,10 @@ export interface ForwardAction {
   /** undefined: the connection manager's holds. */
   readonly idleTimeoutMs: number | undefined;
   readonly maxStreamDurationMs: number | undefined;
+  /** The longest that a `grpc-timeout` may ask for, 0 for any; undefined: what it asks for does not count. */
+  readonly grpcTimeoutMaxMs: number | undefined;
+  /** Taken off what it asks for, so that the client hears of it in time. */
+  readonly grpcTimeoutOffsetMs: number;
   readonly retryPolicy: RetryPolicy | undefined;
   readonly priority: "default" | "high";
   /** By lower-case upgrade type; what is not here is as the connection manager says. */

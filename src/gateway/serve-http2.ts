@@ -9,7 +9,7 @@ import type { Duplex } from "node:stream";
 import { type HeaderLine, HeaderMap } from "../proxy-wasm/header-map.ts";
 import type { Downstream, DownstreamConnection, DownstreamEvents } from "./downstream.ts";
 import { HttpStream } from "./http-stream.ts";
-import { acceptPath } from "./normalize-path.ts";
+import { normalizePath } from "./normalize-path.ts";
 import { acceptHeaders } from "./request-headers.ts";
 import type { Http1Options } from "./serve-http1.ts";
 
@@ -69,12 +69,7 @@ function serve(
   const plan = options.plan();
   const lines = readLines(raw);
   const path = lines.find(([name]) => name === ":path")?.[1];
-  const accepted = path === undefined ? undefined : acceptPath(path, plan.http);
-  if (accepted?.redirects) {
-    stream.respond({ ":status": 307, location: accepted.path }, { endStream: true });
-    return;
-  }
-  const normal = accepted?.path;
+  const normal = path !== undefined && plan.http.normalizePath ? normalizePath(path) : path;
   if (normal === undefined || normal.includes("#") || lines.length > plan.http.maxHeadersCount + 4) {
     stream.respond(
       { ":status": normal === undefined || normal.includes("#") ? 400 : 431 },
@@ -82,9 +77,9 @@ function serve(
     );
     return;
   }
-  const normalized = lines.map((line): HeaderLine => (line[0] === ":path" ? [":path", normal] : line));
+  const accepted = lines.map((line): HeaderLine => (line[0] === ":path" ? [":path", normal] : line));
   const downstream = new Http2Downstream(stream, connection);
-  const headers = acceptHeaders({ lines: normalized, isUpgrade: false, connection }, plan.http);
+  const headers = acceptHeaders({ lines: accepted, isUpgrade: false, connection }, plan.http);
   downstream.start(new HttpStream(options.world, plan, downstream), headers, stream.endAfterHeaders);
 }
 

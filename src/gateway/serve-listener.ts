@@ -1,10 +1,11 @@
-import { createServer, type Server, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { createServer as createTlsServer, type TLSSocket } from "node:tls";
-import { SystemError } from "../system-error.ts";
+import { detectProtocol } from "./detect-protocol.ts";
 import type { DownstreamConnection } from "./downstream.ts";
-import type { FilterChain, Listener } from "./gateway-config.ts";
+import type { FilterChain } from "./gateway-config.ts";
 import type { StreamPlan, StreamWorld } from "./http-stream.ts";
+import type { WasmFilterConfig } from "./plugin-registry.ts";
 import { type Http1Server, serveHttp1 } from "./serve-http1.ts";
 import { type Http2Server, serveHttp2 } from "./serve-http2.ts";
 import { type ChainContext, matchServerName } from "./tls-contexts.ts";
@@ -13,24 +14,34 @@ import { type ChainContext, matchServerName } from "./tls-contexts.ts";
 export interface PlannedChain {
   readonly chain: FilterChain;
   readonly plan: StreamPlan;
+  /** The plugins in it. */
+  readonly plugins: readonly WasmFilterConfig[];
   /** Of a chain with TLS; undefined while its certificate is not there. */
   readonly secure: ChainContext | undefined;
 }
 
-/** A listener that accepts connections. */
+/** A listener that serves connections. */
 export interface ActiveListener {
   readonly port: number;
-  /** What it serves from now on; connections stay. */
-  update(listener: Listener, chains: readonly PlannedChain[]): void;
-  /** No new connections; those that are there end with their requests. Resolves when none is left. */
+  accept(socket: Socket): void;
+  /** What it serves from now on. Connections stay; those of chains that are gone end with their next response. */
+  update(chains: readonly PlannedChain[]): void;
+  /** Nothing comes after: connections end with their next response. Resolves when none is left. */
+  retire(): Promise<void>;
+  /** As `retire`, and connections without a request end now. */
   drain(): Promise<void>;
   /** Ends all connections. */
   destroy(): void;
   readonly connectionCount: number;
+  /** The plugins that requests may meet, with those of chains that are gone and have connections still. */
+  plugins(): Iterable<WasmFilterConfig>;
 }
 
 interface ServedChain {
   planned: PlannedChain;
+  /** Gone from the configuration. */
+  retired: boolean;
+  connections: number;
   readonly http1: Http1Server;
   readonly http2: Http2Server;
 }
@@ -40,24 +51,26 @@ const handshakeTimeoutMs = 15_000;
 
 let lastConnectionId = 0;
 
-/**
- * Listens at a listener's address.
- * @throws SystemError `network`
- */
-export async function serveListener(
-  listener: Listener,
-  chains: readonly PlannedChain[],
-  world: StreamWorld,
-): Promise<ActiveListener> {
+export interface ServeOptions {
+  readonly port: number;
+  readonly chains: readonly PlannedChain[];
+  readonly world: StreamWorld;
+  /** Told when the last connection of a chain that is gone has ended. */
+  onChainUnused(): void;
+}
+
+/** Serves the connections of a listener; whoever listens brings them. */
+export function serveListener({ port, chains, world, onChainUnused }: ServeOptions): ActiveListener {
   const served = new Map<string, ServedChain>();
+  const retired = new Set<ServedChain>();
   const sockets = new Set<Socket>();
   const connections = new WeakMap<Duplex, DownstreamConnection>();
   let draining = false;
-  let whenEmpty: (() => void) | undefined;
+  const whenEmpty: (() => void)[] = [];
   // It never listens: sockets come from the server below.
   const tls = createTlsServer({
     ALPNCallback({ servername, protocols }) {
-      const wanted = chainFor(servername)?.planned.chain.tls?.alpn ?? [];
+      const wanted = chainFor(servername || "")?.planned.chain.tls?.alpn ?? [];
       return wanted.find((name) => protocols.includes(name)) ?? protocols.find((name) => name === "http/1.1");
     },
     handshakeTimeout: handshakeTimeoutMs,
@@ -69,11 +82,11 @@ export async function serveListener(
   update(chains);
   tls.on("secureConnection", acceptTls);
   tls.on("tlsClientError", (_error, socket) => socket.destroy());
-  const server = createServer({ noDelay: true, pauseOnConnect: false }, accept);
-  const port = await listen(server, listener);
   return {
     port,
-    update: (_listener, next) => update(next),
+    accept,
+    update,
+    retire,
     drain,
     destroy() {
       for (const socket of sockets) socket.destroy();
@@ -81,6 +94,7 @@ export async function serveListener(
     get connectionCount() {
       return sockets.size;
     },
+    plugins: () => [...served.values(), ...retired].flatMap(({ planned }) => planned.plugins),
   };
 
   function update(next: readonly PlannedChain[]): void {
@@ -96,16 +110,23 @@ export async function serveListener(
     const unnamed = chainFor("")?.planned.secure;
     if (unnamed) tls.setSecureContext(unnamed.options);
     const keys = new Set(next.map(({ chain }) => chainKey(chain)));
-    for (const key of served.keys()) if (!keys.has(key)) served.delete(key);
+    for (const [key, chain] of served) if (!keys.has(key)) retireChain(key, chain);
+  }
+
+  function retireChain(key: string, chain: ServedChain): void {
+    served.delete(key);
+    chain.retired = true;
+    chain.http2.closeIdle();
+    if (chain.connections > 0) retired.add(chain);
   }
 
   function serveChain(planned: PlannedChain): ServedChain {
-    const current = { planned };
+    const current = { planned, retired: false, connections: 0 };
     const options = {
       world,
       plan: () => current.planned.plan,
       connectionOf: (socket: Duplex) => connections.get(socket)!,
-      isDraining: () => draining,
+      isDraining: () => draining || current.retired,
     };
     return Object.assign(current, { http1: serveHttp1(options), http2: serveHttp2(options) });
   }
@@ -114,13 +135,21 @@ export async function serveListener(
     sockets.add(socket);
     socket.once("close", () => {
       sockets.delete(socket);
-      if (sockets.size === 0) whenEmpty?.();
+      if (sockets.size === 0) for (const done of whenEmpty.splice(0)) done();
     });
     const plain = [...served.values()].find(({ planned }) => !planned.chain.tls);
     if (plain) {
       connections.set(socket, describe(socket, undefined));
-      plain.http1.accept(socket);
+      count(plain, socket);
+      serve(socket, plain);
     } else tls.emit("connection", socket);
+  }
+
+  function count(chain: ServedChain, socket: Socket): void {
+    chain.connections++;
+    socket.once("close", () => {
+      if (--chain.connections === 0 && retired.delete(chain)) onChainUnused();
+    });
   }
 
   function acceptTls(socket: TLSSocket): void {
@@ -132,8 +161,16 @@ export async function serveListener(
     }
     const version = socket.getProtocol() ?? "";
     connections.set(socket, describe(socket, { version, serverName, isMutual: socket.authorized }));
+    count(chain, socket);
     if (socket.alpnProtocol === "h2") chain.http2.accept(socket);
-    else chain.http1.accept(socket);
+    else if (socket.alpnProtocol) chain.http1.accept(socket);
+    else serve(socket, chain);
+  }
+
+  function serve(socket: Socket, chain: ServedChain): void {
+    const { codec, idleTimeoutMs } = chain.planned.plan.http;
+    if (codec === "auto") detectProtocol(socket, idleTimeoutMs, (protocol) => chain[protocol].accept(socket));
+    else chain[codec].accept(socket);
   }
 
   function chainFor(serverName: string): ServedChain | undefined {
@@ -141,17 +178,16 @@ export async function serveListener(
     return matchServerName(secure, ({ planned }) => planned.chain.serverNames, serverName);
   }
 
-  function drain(): Promise<void> {
+  function retire(): Promise<void> {
     draining = true;
-    server.close();
-    for (const { http1, http2 } of served.values()) {
-      http1.closeIdle();
-      http2.closeIdle();
-    }
+    for (const { http2 } of [...served.values(), ...retired]) http2.closeIdle();
     if (sockets.size === 0) return Promise.resolve();
-    return new Promise((resolve) => {
-      whenEmpty = resolve;
-    });
+    return new Promise((resolve) => whenEmpty.push(resolve));
+  }
+
+  function drain(): Promise<void> {
+    for (const { http1 } of [...served.values(), ...retired]) http1.closeIdle();
+    return retire();
   }
 }
 
@@ -170,31 +206,6 @@ function describe(socket: Socket, tls: DownstreamConnection["tls"]): DownstreamC
 function chainKey({ name, serverNames, transportProtocol, tls }: FilterChain): string {
   return JSON.stringify([name, serverNames, transportProtocol, tls !== undefined]);
 }
-
-function listen(server: Server, { address, port, reusePort, name }: Listener): Promise<number> {
-  return new Promise((resolve, reject) => {
-    server.once("error", (error) =>
-      reject(
-        new SystemError(
-          "network",
-          `listener ${name} cannot listen on ${address}:${port}: ${error.message}`,
-          error,
-        ),
-      ),
-    );
-    server.listen(
-      { host: address, port, backlog: 1024, ...(reusePort && canReusePort && { reusePort }) },
-      () => {
-        const bound = server.address();
-        resolve(typeof bound === "object" && bound ? bound.port : port);
-      },
-    );
-  });
-}
-
-const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
-/** Since Node 22.12. */
-const canReusePort = major > 22 || (major === 22 && minor >= 12);
 
 /** IPv4 in IPv6's clothes is IPv4. */
 function plainAddress(address: string): string {

@@ -23,16 +23,19 @@ export function slotConfig(slot: HttpFilterSlot, config: GatewayConfig): FilterC
   return config.extensionConfigs.get(slot.name) ?? slot.defaultConfig;
 }
 
-/** The plugins of a configuration, with those of chains. */
+/** The plugins of a configuration, in effect or soon: those of listeners, and those of the places that ECDS fills. */
 export function* wasmConfigs(config: GatewayConfig): Iterable<WasmFilterConfig> {
-  for (const listener of config.listeners.values()) {
-    yield* wasmConfigsOf(listener);
-    for (const http of httpConnections(listener))
-      for (const { kind, name } of http.filters) {
-        const filter = kind === "discovery" ? config.extensionConfigs.get(name) : undefined;
-        if (filter) yield* wasmOf(filter);
-      }
-  }
+  for (const listener of config.listeners.values()) yield* wasmConfigsOf(listener);
+  for (const listener of config.warmingListeners.values()) yield* wasmConfigsOf(listener);
+  for (const filter of config.extensionConfigs.values()) yield* wasmOf(filter);
+}
+
+/** The plugins that streams at a filter chain meet. */
+export function wasmOfConnection(http: HttpConnection, config: GatewayConfig): WasmFilterConfig[] {
+  return http.filters.flatMap((slot) => {
+    const filter = slotConfig(slot, config);
+    return filter ? [...wasmOf(filter)] : [];
+  });
 }
 
 /** The plugins that a listener brings itself: inline, or as defaults. */

@@ -142,6 +142,8 @@ async function sendOnce(
     headersTimeout: timeoutMs,
     bodyTimeout: timeoutMs,
     signal,
+    // undici would connect anew after each HEAD, and that is what every edit of a plugin that is always pulled asks.
+    reset: false,
   }).catch((error) => {
     throw refusal(error, message, url);
   });

@@ -67,7 +67,7 @@ test("a name is replaced, others stay, also when many are written at once", asyn
   const tags = Array.from({ length: 8 }, (_, index) => `v${index}`);
   await Promise.all(tags.map((tag) => writePluginImage(directory, { ...image, tag })));
   const { digest } = await writePluginImage(directory, { ...image, tag: "v3", wasm: tinyModule("b") });
-  const entries = await readLayout(directory);
+  const entries = readLayout(directory);
   assert.deepEqual(
     entries.map(({ name }) => name).sort(),
     tags.map((tag) => `plugins/a:${tag}`),

@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { gzipSync } from "node:zlib";
 import { packTar } from "modern-tar";
@@ -69,8 +69,9 @@ export async function writePluginImage(directory: string, image: PluginImage): P
 }
 
 /** Reads a layout's index.json; [] where there is none. Entries that are no descriptors are left out. */
-export async function readLayout(directory: string): Promise<readonly LayoutEntry[]> {
-  return (await readIndex(directory)).flatMap((value) => {
+// In one turn: with `up` a gateway may be serving in this thread, and each wait would be for a turn full of its requests.
+export function readLayout(directory: string): readonly LayoutEntry[] {
+  return readIndex(directory).flatMap((value) => {
     const descriptor = readDescriptor(value);
     return descriptor ? [{ descriptor, name: descriptor.annotations?.[nameAnnotation] }] : [];
   });
@@ -132,7 +133,7 @@ function jsonContent(mediaType: string, value: object): Content {
 }
 
 async function addToIndex(directory: string, descriptor: Descriptor, name: string): Promise<void> {
-  const others = (await readIndex(directory)).filter((entry) => nameOf(entry) !== name);
+  const others = readIndex(directory).filter((entry) => nameOf(entry) !== name);
   const manifests = [...others, { ...descriptor, annotations: { [nameAnnotation]: name } }];
   const index = { schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests };
   await writeFileAtomically(join(directory, "oci-layout"), Buffer.from(`{"imageLayoutVersion":"1.0.0"}`));
@@ -143,10 +144,10 @@ function nameOf(entry: unknown): string | undefined {
   return readDescriptor(entry)?.annotations?.[nameAnnotation];
 }
 
-async function readIndex(directory: string): Promise<readonly unknown[]> {
+function readIndex(directory: string): readonly unknown[] {
   const file = join(directory, "index.json");
   try {
-    const bytes = await readFile(file);
+    const bytes = readFileSync(file);
     if (bytes.length > maxIndexBytes)
       throw new Error(`it has ${bytes.length} bytes; at most ${maxIndexBytes} are read`);
     const { manifests } = JSON.parse(bytes.toString()) as { manifests?: unknown };

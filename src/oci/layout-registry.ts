@@ -1,4 +1,4 @@
-import { readFile, stat } from "node:fs/promises";
+import { readFileSync, statSync } from "node:fs";
 import { basename, resolve } from "node:path";
 import { blobPath, type LayoutEntry, readLayout } from "./image-layout.ts";
 import { mediaTypes } from "./manifest.ts";
@@ -15,10 +15,10 @@ export interface Repository {
 const maxManifestBytes = 4 << 20;
 
 /** The repositories in some layouts. Of tags that are in several layouts, the first one's counts. */
-export async function findRepositories(layouts: readonly string[]): Promise<ReadonlyMap<string, Repository>> {
+export function findRepositories(layouts: readonly string[]): ReadonlyMap<string, Repository> {
   const found = new Map<string, ReturnType<typeof newRepository>>();
   for (const layout of layouts) {
-    for (const entry of await readLayout(layout)) {
+    for (const entry of readLayout(layout)) {
       const name = nameOf(entry, layout);
       if (!name) continue;
       const repository = found.get(name.repository) ?? newRepository();
@@ -36,21 +36,21 @@ function newRepository() {
 }
 
 /** The manifest of a tag or digest, with the media type that it names itself. Undefined where there is none. */
-export async function openManifest(repository: Repository, reference: string) {
+export function openManifest(repository: Repository, reference: string) {
   const digest = isDigest(reference) ? reference : repository.tags.get(reference);
-  const file = digest === undefined ? undefined : await openBlob(repository, digest);
+  const file = digest === undefined ? undefined : openBlob(repository, digest);
   if (!file || digest === undefined || file.size > maxManifestBytes) return undefined;
-  const bytes = await readFile(file.path);
+  const bytes = readFileSync(file.path);
   const mediaType = mediaTypeOf(bytes);
   return mediaType === undefined ? undefined : { bytes, digest, mediaType };
 }
 
 /** The file of a blob in one of the repository's layouts. Undefined where there is none. */
-export async function openBlob(repository: Repository, digest: string) {
+export function openBlob(repository: Repository, digest: string) {
   if (!isDigest(digest)) return undefined;
   for (const layout of repository.layouts) {
     const path = blobPath(layout, digest);
-    const found = await stat(path).catch(() => undefined);
+    const found = statSync(path, { throwIfNoEntry: false });
     if (found?.isFile()) return { path, size: found.size };
   }
   return undefined;

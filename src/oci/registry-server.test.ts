@@ -77,7 +77,7 @@ test("skopeo inspects and copies an image that was added while it runs", async (
   assert.equal(Digest, added.digest);
   const target = join(root, "copied");
   await runSkopeo("copy", "-q", "--src-tls-verify=false", image, `oci:${target}:1`);
-  assert.equal((await readLayout(target))[0]?.descriptor.digest, added.digest);
+  assert.equal(readLayout(target)[0]?.descriptor.digest, added.digest);
 
   // Another tool names its entry by the tag alone.
   const other = await createRegistryServer({ layouts: [target] });

@@ -79,7 +79,7 @@ async function route(
   if (request.method !== "GET" && request.method !== "HEAD") return readOnly;
   const { pathname, searchParams } = new URL(request.url ?? "/", "http://registry");
   if (/^\/v2\/?$/.test(pathname)) return sendJson(response, {});
-  const repositories = await findRepositories(layouts);
+  const repositories = findRepositories(layouts);
   if (pathname === "/v2/_catalog") {
     return sendJson(response, { repositories: pageOf([...repositories.keys()], searchParams) });
   }
@@ -108,13 +108,13 @@ function pageOf(names: readonly string[], parameters: URLSearchParams): readonly
   return sorted.slice(0, Number.isInteger(count) && count >= 0 ? count : sorted.length);
 }
 
-async function sendManifest(
+function sendManifest(
   response: ServerResponse,
   repository: Repository,
   reference: string,
   method: string,
-): Promise<Refusal | undefined> {
-  const manifest = await openManifest(repository, reference);
+): Refusal | undefined {
+  const manifest = openManifest(repository, reference);
   if (!manifest) return { status: 404, code: "MANIFEST_UNKNOWN", message: `no manifest ${reference}` };
   sendHead(response, manifest.mediaType, manifest.bytes.length, manifest.digest);
   response.end(method === "HEAD" ? undefined : manifest.bytes);
@@ -127,7 +127,7 @@ async function sendBlob(
   digest: string,
   method: string,
 ): Promise<Refusal | undefined> {
-  const blob = await openBlob(repository, digest);
+  const blob = openBlob(repository, digest);
   if (!blob) return { status: 404, code: "BLOB_UNKNOWN", message: `no blob ${digest}` };
   sendHead(response, "application/octet-stream", blob.size, digest);
   if (method === "HEAD") response.end();

@@ -23,7 +23,7 @@ export abstract class Context {
 
   constructor(vm: Vm) {
     this.vm = vm;
-    this.id = vm.addContext(this);
+    this.id = vm.contexts.add(this);
   }
 
   abstract readonly root: PluginContext;

@@ -132,7 +132,7 @@ export class HttpContext extends Context implements HttpFilter {
     const { proxy_on_done, proxy_on_delete } = vm.guest;
     if (this.created && proxy_on_done) vm.call(this, proxy_on_done, id);
     if (this.created && proxy_on_delete) vm.call(this, proxy_on_delete, id);
-    vm.contexts.delete(id);
+    vm.contexts.delete(this);
     this.onEnd();
   }
 

@@ -167,7 +167,7 @@ export class PluginContext extends Context {
 
   private close(): void {
     this.stopCalls();
-    this.vm.contexts.delete(this.id);
+    this.vm.contexts.delete(this);
   }
 
   private stopCalls(): void {

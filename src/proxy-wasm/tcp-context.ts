@@ -79,7 +79,7 @@ class GuestTcpContext extends Context implements TcpContext {
     const { proxy_on_done, proxy_on_log, proxy_on_delete } = vm.guest;
     for (const callback of [proxy_on_done, proxy_on_log, proxy_on_delete])
       if (callback) vm.call(this, callback, id);
-    vm.contexts.delete(id);
+    vm.contexts.delete(this);
     this.onEnd();
   }
 

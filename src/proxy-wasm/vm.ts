@@ -1,6 +1,7 @@
 import { errorText, SystemError } from "../system-error.ts";
 import { callbackNames, LogLevel, wasiModules } from "./abi.ts";
 import type { Context } from "./context.ts";
+import { ContextTable } from "./context-table.ts";
 import { createHostFunctions } from "./hostcalls/host-functions.ts";
 import { GuestMemory } from "./memory.ts";
 import { allocatorNames, type PluginModule } from "./module.ts";
@@ -12,7 +13,8 @@ import { type WasmFunction, type WasmInstance, type WasmMemory, wasm } from "./w
 
 /** Tells a watchdog in another thread when guests run. */
 export interface Heartbeat {
-  enter(): void;
+  /** `plugin` is whose guest it is; before a plugin has a context there, the module's name. */
+  enter(plugin?: string): void;
   leave(): void;
 }
 
@@ -40,7 +42,7 @@ export class Vm {
   readonly outside: Outside;
   readonly memory: GuestMemory;
   readonly guest: Guest;
-  readonly contexts = new Map<number, Context>();
+  readonly contexts = new ContextTable();
   /** Why the Vm is lost. */
   failure: Error | undefined;
   private readonly wasmMemory: WasmMemory;
@@ -51,7 +53,6 @@ export class Vm {
   private running = false;
   private holds = 0;
   private actions: (() => void)[] = [];
-  private lastId = 0;
   private lastCall = 0;
   private lastName = 1;
 
@@ -64,7 +65,7 @@ export class Vm {
     this.settings = settings;
     this.outside = outside;
     try {
-      settings.heartbeat?.enter();
+      settings.heartbeat?.enter(module.name);
       const exports = observeExports(this.instantiate().exports, settings.observer, () => this.wasmMemory);
       this.wasmMemory = exports[module.memoryName] as WasmMemory;
       this.allocator = allocatorNames.map((name) => functionOf(exports[name])).find(Boolean)!;
@@ -80,13 +81,6 @@ export class Vm {
 
   get memoryBytes(): number {
     return this.wasmMemory.buffer.byteLength;
-  }
-
-  addContext(context: Context): number {
-    do this.lastId = (this.lastId + 1) >>> 0;
-    while (this.lastId === 0 || this.contexts.has(this.lastId));
-    this.contexts.set(this.lastId, context);
-    return this.lastId;
   }
 
   /** A token for a call that the guest makes. */
@@ -111,7 +105,7 @@ export class Vm {
     let result = 0;
     this.current = context;
     this.running = true;
-    heartbeat?.enter();
+    heartbeat?.enter(context.root.settings.name);
     try {
       result = Number(d === undefined ? callback(a, b, c) : callback(a, b, c, d, e));
     } catch (error) {
@@ -137,7 +131,7 @@ export class Vm {
   /** The context that a host function is for. */
   get context(): Context {
     const { effective, current } = this;
-    if (effective !== undefined && this.contexts.get(effective.id) === effective) return effective;
+    if (effective !== undefined && this.contexts.find(effective.id) === effective) return effective;
     if (current === undefined)
       throw new Error("this host function must not be called by a start function or an allocator");
     return current;
@@ -145,7 +139,7 @@ export class Vm {
 
   /** Makes host functions work on another context until the callback returns. */
   setEffectiveContext(id: number): boolean {
-    const found = this.contexts.get(id);
+    const found = this.contexts.find(id);
     // 0 is the Vm's own: it means that none is in the callback's place.
     if (found || id === 0) this.effective = found;
     return found !== undefined || id === 0;
@@ -162,7 +156,7 @@ export class Vm {
   close(): void {
     this.failure ??= new Error("the Vm was closed");
     this.actions = [];
-    this.contexts.clear();
+    this.contexts.takeAll();
   }
 
   /** Writes to the log, for the guest or, `ofHost`, about it. */
@@ -237,8 +231,7 @@ export class Vm {
   }
 
   private notifyFailure(): void {
-    for (const context of [...this.contexts.values()]) context.onVmFailure();
-    this.contexts.clear();
+    for (const context of this.contexts.takeAll()) context.onVmFailure();
   }
 }
 

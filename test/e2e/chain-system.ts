@@ -1,5 +1,6 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import type { GatewayKind } from "../peers/gateways.ts";
 import { type LongUpstream, startLongUpstream } from "../peers/long-upstream.ts";
 import { type Program, startWasmline } from "../peers/program.ts";
 import { layOutSeed, type SeedFiles } from "../peers/seed-system.ts";
@@ -12,9 +13,12 @@ export interface ChainSystem {
   close(): Promise<void>;
 }
 
-/** Starts it with more flags for `wasmline up`. */
-export async function startChainSystem(...flags: readonly string[]): Promise<ChainSystem> {
-  const files = await layOutSeed();
+/** Starts it with a gateway and more flags for `wasmline up`. */
+export async function startChainSystem(
+  gateway: GatewayKind,
+  ...flags: readonly string[]
+): Promise<ChainSystem> {
+  const files = await layOutSeed(gateway);
   const upstream = await startLongUpstream();
   await files.edit("services.yaml", (text) =>
     // Of an EndpointSlice; the port of a Service is deeper.

@@ -19,7 +19,7 @@ test("a wrong call is status 2, and says what is wrong", async () => {
     ["nonsense"],
     ["translate", "-f", "."],
     ["up", "--port-offset", "x"],
-    ["up", "--gateway", "embedded"],
+    ["up", "--gateway", "another"],
     ["discovery", "--chain", "none"],
   ]) {
     const { status, stderr } = await run(...args);
@@ -29,7 +29,7 @@ test("a wrong call is status 2, and says what is wrong", async () => {
 });
 
 test("every flag of a role is also an environment variable, and help says which", async () => {
-  for (const command of ["up", "core", "discovery", "agent", "registry"]) {
+  for (const command of ["up", "core", "discovery", "agent", "gateway", "registry"]) {
     const { status, stdout } = await run(command, "--help");
     assert.equal(status, 0);
     assert.match(stdout.replace(/\s+/g, " "), /--port-offset <n> .*env: WASMLINE_PORT_OFFSET/);

@@ -6,34 +6,38 @@ import { layOutSeed } from "../peers/seed-system.ts";
 import { createSeparateRoles } from "../peers/separate-roles.ts";
 import { until } from "../peers/until.ts";
 import { startLoad } from "./load.ts";
-import { ecdsStatus, getJson, listenerChanges } from "./status.ts";
+import { ecdsStatus, listenerChanges } from "./status.ts";
 
-for (const form of ["incremental", "state-of-the-world"] as const) {
-  test(`${form}: discovery is away, Envoy is killed: it serves what it had, and what was edited comes with discovery`, async (t) => {
-    const files = await layOutSeed();
+const cases = [
+  { gateway: "embedded", form: "incremental" },
+  { gateway: "envoy", form: "incremental" },
+  { gateway: "envoy", form: "state-of-the-world" },
+] as const;
+
+for (const { gateway, form } of cases) {
+  test(`${gateway}, ${form}: discovery is away, the gateway is killed: another serves what it had, and what was edited comes with discovery`, async (t) => {
+    const files = await layOutSeed(gateway);
     const roles = createSeparateRoles(files, "--xds", form);
     t.after(async () => {
       await roles.close();
       await files.close();
     });
     await files.edit("chain.yaml", (text) => text.replace("fields: [", "sampling: 0\n    fields: ["));
-    for (const role of ["registry", "core", "discovery", "agent"] as const) roles.start(role);
+    for (const role of roles.all) roles.start(role);
     const answer = async (agent?: Agent) =>
       (await get(files.trafficPort, "/", "other.com", agent)).headers.key1;
     await until("traffic is served", async () => (await answer()) === "value1", 60_000);
     const configured = async () =>
       (await get(files.adminPort, "/config_dump?resource=dynamic_listeners&mask=active_state.listener")).body;
-    const envoyPid = async () =>
-      (await getJson<{ envoy: { pid: number } }>(15020 + files.offset, "/debug/modules")).envoy.pid;
 
     const before = await configured();
     await roles.stop("discovery", "SIGKILL");
     await files.edit("custom-response.yaml", (text) => text.replace("key1=value1", "key1=edited"));
-    const pid = await envoyPid();
-    process.kill(pid, "SIGKILL");
+    const pid = await roles.gatewayPid();
+    await roles.killGateway();
     await until(
-      "another Envoy serves",
-      async () => (await envoyPid()) !== pid && (await answer()) === "value1",
+      "another gateway serves",
+      async () => (await roles.gatewayPid()) !== pid && (await answer()) === "value1",
     );
     assert.equal(await configured(), before);
     assert.match(

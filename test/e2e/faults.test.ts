@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { writePluginImage } from "../../src/oci/image-layout.ts";
+import { onEachGateway } from "../peers/gateways.ts";
 import { startWasmline } from "../peers/program.ts";
 import { type Answer, get } from "../peers/request.ts";
 import { layOutSeed, type SeedFiles } from "../peers/seed-system.ts";
@@ -19,16 +20,218 @@ let up: ReturnType<typeof startWasmline>;
 /** An image layout of the built-in registry that the cases put images into. */
 let layout: string;
 
-before(async () => {
-  files = await layOutSeed();
-  layout = join(files.dataDir, "..", "images");
-  await publish("beside", "transformer");
-  up = startWasmline(["up", "-f", files.dir, ...files.flags, "--layout", layout]);
-  await up.waitFor("stdout", /^ready .*$/m);
-});
-after(async () => {
-  await up.stop();
-  await files.close();
+onEachGateway((gateway) => {
+  before(async () => {
+    files = await layOutSeed(gateway);
+    layout = join(files.dataDir, "..", "images");
+    await publish("beside", "transformer");
+    up = startWasmline(["up", "-f", files.dir, ...files.flags, "--layout", layout]);
+    await up.waitFor("stdout", /^ready .*$/m);
+  });
+  after(async () => {
+    await up.stop();
+    await files.close();
+  });
+
+  test("a file that is no YAML: a diagnostic with its place, and the last good version stays", async () => {
+    const served = await key1();
+    const listeners = await listenerChanges(files.adminPort);
+    await whileEdited(
+      (text) => text.replace(/key1=\w+/, "key1=broken").replace("  priority: 200", "  priority: 200\n bad"),
+      async (seen) => {
+        const line = await diagnostic(seen, /\S*custom-response\.yaml:\d+:\d+: error YAML_SYNTAX: .*/);
+        assert.match(line, /custom-response\.yaml:8:2: /);
+        assert.equal(await key1(), served);
+      },
+    );
+    assert.deepEqual(await listenerChanges(files.adminPort), listeners);
+  });
+
+  test("a rule without a condition: a diagnostic with its place, and the last good version stays", async () => {
+    const served = await key1();
+    await whileEdited(
+      (text) =>
+        text
+          .replace(/key1=\w+/, "key1=broken")
+          .replace("- domain:\n        - foo.com\n      config:", "- config:"),
+      async (seen) => {
+        const line = await diagnostic(seen, /\S*custom-response\.yaml:\d+:\d+: error RULE_NO_MATCH: .*/);
+        assert.match(
+          line,
+          /custom-response\.yaml:16:7: .*\(WasmPlugin higress-system\/custom-response spec\.matchRules\[0\]\)/,
+        );
+        assert.equal(await key1(), served);
+      },
+    );
+  });
+
+  test("a file of which only the first half is written: what it said stays until the rest is there", async () => {
+    const text = await readFile(join(files.dir, file), "utf8");
+    const served = await key1();
+    const seen = up.stderr();
+    const listeners = await listenerChanges(files.adminPort);
+    const whole = text.replace(/key1=\w+/, "key1=whole");
+    const cut = whole.indexOf("hello") + 2;
+    const written = await open(join(files.dir, file), "w");
+    await written.write(whole.slice(0, cut));
+    await diagnostic(seen, /error YAML_SYNTAX/);
+    assert.equal(await key1(), served);
+    await written.write(whole.slice(cut));
+    await written.close();
+    await until("the whole file is in effect", async () => (await key1()) === "whole");
+    assert.deepEqual(await listenerChanges(files.adminPort), listeners);
+  });
+
+  test("an edit to an image that is missing: the last good module stays, and the others can be edited", async () => {
+    const served = await key1();
+    await whileEdited(
+      (text) =>
+        text.replace(/key1=\w+/, "key1=missing").replace("custom-response:1.0.0", "custom-response:9.9.9"),
+      async () => {
+        const status = await until("the refusal", async () =>
+          failed(await ecdsStatus(files.offset, "custom-response")),
+        );
+        assert.match(
+          status.error,
+          /higress-system\.custom-response: .*custom-response:9\.9\.9.*(404|not found|MANIFEST_UNKNOWN)/,
+        );
+        const module = await moduleStatus(files.offset, "custom-response");
+        assert.equal(module?.state, "last-good");
+        assert(status.error.includes(module.error), module.error);
+        assert.equal(await key1(), served);
+        const { version } = (await ecdsStatus(files.offset, "wasm-transformer"))!;
+        await files.edit("chain.yaml", (text) => text.replace('value: "yes"', 'value: "again"'));
+        await until("the edit of another plugin is in effect", async () => {
+          const now = await ecdsStatus(files.offset, "wasm-transformer");
+          return now?.version !== version && now?.state === "SYNCED";
+        });
+        assert.equal(await stateOf("custom-response"), "ERROR");
+      },
+    );
+    assert.equal((await moduleStatus(files.offset, "custom-response"))?.state, "ready");
+  });
+
+  test("an edit to a module of another digest than the plugin says: the last good module stays", async () => {
+    const served = await key1();
+    await whileEdited(
+      (text) =>
+        text
+          .replace(/key1=\w+/, "key1=forged")
+          .replace("  imagePullPolicy:", `  sha256: ${"ab".repeat(32)}\n  imagePullPolicy:`),
+      async () => {
+        const { error } = await until("the refusal", async () =>
+          failed(await ecdsStatus(files.offset, "custom-response")),
+        );
+        assert.match(error, /higress-system\.custom-response: .*sha256 [0-9a-f]{64}.*; expected (ab){32}/);
+        assert.equal((await moduleStatus(files.offset, "custom-response"))?.state, "last-good");
+        assert.equal(await key1(), served);
+      },
+    );
+  });
+
+  test("a configuration that the plugin refuses: the error is that plugin's, its last good one stays", async () => {
+    const served = await key1();
+    await whileEdited(
+      (text) => text.replace(/key1=\w+/, "key1=refused").replace("key2=value2", "key2"),
+      async () => {
+        const { error } = await until("the refusal", async () =>
+          failed(await ecdsStatus(files.offset, "custom-response")),
+        );
+        assert.match(
+          error,
+          /^higress-system\.custom-response: .*headers\[0\] is expected to be "name=value"/,
+        );
+        for (const other of ["wasm-transformer", "wasm-keyauth", "easy-logger"])
+          assert.equal(await stateOf(other), "SYNCED");
+        assert.match(
+          up.stderr(),
+          /configuration: _rules_\[0\]: .*headers\[0\] is expected to be "name=value"/,
+        );
+        assert.equal(await key1(), served);
+        assert.equal((await moduleStatus(files.offset, "custom-response"))?.state, "last-good");
+        // Envoy would refuse a listener with a configuration that it has refused before.
+        await addPlugin("beside", "FAIL_CLOSE");
+        await until("a new plugin is in effect beside it", async () => passed(await ask(), "beside"));
+        assert.equal(await key1(), served);
+        await removePlugin("beside");
+      },
+    );
+  });
+
+  test("a new plugin whose configuration it refuses denies requests, until it is repaired", async () => {
+    await publish("strict", "transformer");
+    await addPlugin("strict", "FAIL_CLOSE", "explode");
+    const denied = await until("requests are denied", async () => denial(await ask()));
+    assert.equal(denied.body, "RBAC: access denied");
+    const { error } = await until("the refusal", async () =>
+      failed(await ecdsStatus(files.offset, "strict")),
+    );
+    assert.match(error, /^higress-system\.strict: /);
+    assert.equal((await moduleStatus(files.offset, "strict"))?.state, "denying");
+    await addPlugin("strict", "FAIL_CLOSE");
+    await until("the repaired plugin is in effect", async () => passed(await ask(), "strict"));
+    await removePlugin("strict");
+  });
+
+  test("a new FAIL_CLOSE plugin without an image denies requests, until the image is there", async () => {
+    await addPlugin("late", "FAIL_CLOSE");
+    const denied = await until("requests are denied", async () => denial(await ask()));
+    assert.equal(denied.body, "RBAC: access denied");
+    assert.equal((await moduleStatus(files.offset, "late"))?.state, "denying");
+    assert.match(
+      failed(await ecdsStatus(files.offset, "late"))?.error ?? "",
+      /^higress-system\.late: .*plugins\/late:1\.0\.0/,
+    );
+    await publish("late", "transformer");
+    const answer = await until("the module is in effect", async () => passed(await ask(), "late"));
+    assert.equal(answer.status, 200);
+    await until("discovery knows", async () => (await stateOf("late")) === "SYNCED");
+    assert.equal((await moduleStatus(files.offset, "late"))?.state, "ready");
+    await removePlugin("late");
+  });
+
+  test("a new FAIL_OPEN plugin without an image lets requests pass, until the image is there", async () => {
+    await addPlugin("open", "FAIL_OPEN");
+    const { error } = await until("the refusal", async () => failed(await ecdsStatus(files.offset, "open")));
+    assert.match(error, /^higress-system\.open: .*plugins\/open:1\.0\.0/);
+    assert.equal((await moduleStatus(files.offset, "open"))?.state, "allowing");
+    const answer = await ask();
+    assert.deepEqual([answer.status, answer.headers["x-open"]], [200, undefined]);
+    await publish("open", "transformer");
+    await until("the module is in effect", async () => passed(await ask(), "open"));
+    await removePlugin("open");
+  });
+
+  test("a deleted file removes its plugin, a new one brings it back", async () => {
+    const text = await readFile(join(files.dir, file), "utf8");
+    await rm(join(files.dir, file));
+    const answer = await until("the upstream answers", async () =>
+      onlyIf(await ask(), ({ body }) => body === "upstream /\n"),
+    );
+    assert.deepEqual([answer.headers.key1, answer.headers["x-transformed"]], [undefined, "again"]);
+    await writeFile(join(files.dir, file), text);
+    await until("it is back", async () => (await key1()) !== undefined);
+  });
+
+  test("the only line on stdout is the ready line; SIGTERM ends everything with status 0", async () => {
+    const { envoy } = await getJson<{ envoy?: { pid: number } }>(15020 + files.offset, "/debug/modules");
+    assert.equal(envoy !== undefined, gateway === "envoy");
+    if (envoy) assert(isAlive(envoy.pid));
+    assert.equal(await up.stop("SIGTERM"), 0);
+    assert.match(
+      up.stdout(),
+      new RegExp(`^ready 127\\.0\\.0\\.1:${files.trafficPort} 4 plugins in effect\n$`),
+    );
+    if (envoy) assert(!isAlive(envoy.pid));
+  });
+
+  test("with a missing image from the start: ready says so, and the other plugins are in effect", async () => {
+    await files.edit("chain.yaml", (text) => text.replace("easy-logger:1.0.0", "easy-logger:9.9.9"));
+    up = startWasmline(["up", "-f", files.dir, ...files.flags]);
+    const [line] = await up.waitFor("stdout", /^ready .*$/m);
+    assert.match(line, / 3 of 4 plugins in effect, not higress-system\.easy-logger$/);
+    assert.equal((await ask()).status, 200);
+  });
 });
 
 /** Puts a built plugin into the layout, as `plugins/NAME:1.0.0`. */
@@ -63,194 +266,6 @@ async function whileEdited(
   await until("the repaired file is in effect", async () => (await key1()) === repaired);
   await until("discovery knows", async () => (await stateOf("custom-response")) === "SYNCED");
 }
-
-test("a file that is no YAML: a diagnostic with its place, and the last good version stays", async () => {
-  const served = await key1();
-  const listeners = await listenerChanges(files.adminPort);
-  await whileEdited(
-    (text) => text.replace(/key1=\w+/, "key1=broken").replace("  priority: 200", "  priority: 200\n bad"),
-    async (seen) => {
-      const line = await diagnostic(seen, /\S*custom-response\.yaml:\d+:\d+: error YAML_SYNTAX: .*/);
-      assert.match(line, /custom-response\.yaml:8:2: /);
-      assert.equal(await key1(), served);
-    },
-  );
-  assert.deepEqual(await listenerChanges(files.adminPort), listeners);
-});
-
-test("a rule without a condition: a diagnostic with its place, and the last good version stays", async () => {
-  const served = await key1();
-  await whileEdited(
-    (text) =>
-      text
-        .replace(/key1=\w+/, "key1=broken")
-        .replace("- domain:\n        - foo.com\n      config:", "- config:"),
-    async (seen) => {
-      const line = await diagnostic(seen, /\S*custom-response\.yaml:\d+:\d+: error RULE_NO_MATCH: .*/);
-      assert.match(
-        line,
-        /custom-response\.yaml:16:7: .*\(WasmPlugin higress-system\/custom-response spec\.matchRules\[0\]\)/,
-      );
-      assert.equal(await key1(), served);
-    },
-  );
-});
-
-test("a file of which only the first half is written: what it said stays until the rest is there", async () => {
-  const text = await readFile(join(files.dir, file), "utf8");
-  const served = await key1();
-  const seen = up.stderr();
-  const listeners = await listenerChanges(files.adminPort);
-  const whole = text.replace(/key1=\w+/, "key1=whole");
-  const cut = whole.indexOf("hello") + 2;
-  const written = await open(join(files.dir, file), "w");
-  await written.write(whole.slice(0, cut));
-  await diagnostic(seen, /error YAML_SYNTAX/);
-  assert.equal(await key1(), served);
-  await written.write(whole.slice(cut));
-  await written.close();
-  await until("the whole file is in effect", async () => (await key1()) === "whole");
-  assert.deepEqual(await listenerChanges(files.adminPort), listeners);
-});
-
-test("an edit to an image that is missing: the last good module stays, and the others can be edited", async () => {
-  const served = await key1();
-  await whileEdited(
-    (text) =>
-      text.replace(/key1=\w+/, "key1=missing").replace("custom-response:1.0.0", "custom-response:9.9.9"),
-    async () => {
-      const status = await until("the refusal", async () =>
-        failed(await ecdsStatus(files.offset, "custom-response")),
-      );
-      assert.match(
-        status.error,
-        /higress-system\.custom-response: .*custom-response:9\.9\.9.*(404|not found|MANIFEST_UNKNOWN)/,
-      );
-      const module = await moduleStatus(files.offset, "custom-response");
-      assert.equal(module?.state, "last-good");
-      assert(status.error.includes(module.error), module.error);
-      assert.equal(await key1(), served);
-      const { version } = (await ecdsStatus(files.offset, "wasm-transformer"))!;
-      await files.edit("chain.yaml", (text) => text.replace('value: "yes"', 'value: "again"'));
-      await until("the edit of another plugin is in effect", async () => {
-        const now = await ecdsStatus(files.offset, "wasm-transformer");
-        return now?.version !== version && now?.state === "SYNCED";
-      });
-      assert.equal(await stateOf("custom-response"), "ERROR");
-    },
-  );
-  assert.equal((await moduleStatus(files.offset, "custom-response"))?.state, "ready");
-});
-
-test("an edit to a module of another digest than the plugin says: the last good module stays", async () => {
-  const served = await key1();
-  await whileEdited(
-    (text) =>
-      text
-        .replace(/key1=\w+/, "key1=forged")
-        .replace("  imagePullPolicy:", `  sha256: ${"ab".repeat(32)}\n  imagePullPolicy:`),
-    async () => {
-      const { error } = await until("the refusal", async () =>
-        failed(await ecdsStatus(files.offset, "custom-response")),
-      );
-      assert.match(error, /higress-system\.custom-response: .*sha256 [0-9a-f]{64}.*; expected (ab){32}/);
-      assert.equal((await moduleStatus(files.offset, "custom-response"))?.state, "last-good");
-      assert.equal(await key1(), served);
-    },
-  );
-});
-
-test("a configuration that the plugin refuses: the error is that plugin's, its last good one stays", async () => {
-  const served = await key1();
-  await whileEdited(
-    (text) => text.replace(/key1=\w+/, "key1=refused").replace("key2=value2", "key2"),
-    async () => {
-      const { error } = await until("the refusal", async () =>
-        failed(await ecdsStatus(files.offset, "custom-response")),
-      );
-      assert.match(error, /^higress-system\.custom-response: .*headers\[0\] is expected to be "name=value"/);
-      for (const other of ["wasm-transformer", "wasm-keyauth", "easy-logger"])
-        assert.equal(await stateOf(other), "SYNCED");
-      assert.match(up.stderr(), /configuration: _rules_\[0\]: .*headers\[0\] is expected to be "name=value"/);
-      assert.equal(await key1(), served);
-      assert.equal((await moduleStatus(files.offset, "custom-response"))?.state, "last-good");
-      // Envoy would refuse a listener with a configuration that it has refused before.
-      await addPlugin("beside", "FAIL_CLOSE");
-      await until("a new plugin is in effect beside it", async () => passed(await ask(), "beside"));
-      assert.equal(await key1(), served);
-      await removePlugin("beside");
-    },
-  );
-});
-
-test("a new plugin whose configuration it refuses denies requests, until it is repaired", async () => {
-  await publish("strict", "transformer");
-  await addPlugin("strict", "FAIL_CLOSE", "explode");
-  const denied = await until("requests are denied", async () => denial(await ask()));
-  assert.equal(denied.body, "RBAC: access denied");
-  const { error } = await until("the refusal", async () => failed(await ecdsStatus(files.offset, "strict")));
-  assert.match(error, /^higress-system\.strict: /);
-  assert.equal((await moduleStatus(files.offset, "strict"))?.state, "denying");
-  await addPlugin("strict", "FAIL_CLOSE");
-  await until("the repaired plugin is in effect", async () => passed(await ask(), "strict"));
-  await removePlugin("strict");
-});
-
-test("a new FAIL_CLOSE plugin without an image denies requests, until the image is there", async () => {
-  await addPlugin("late", "FAIL_CLOSE");
-  const denied = await until("requests are denied", async () => denial(await ask()));
-  assert.equal(denied.body, "RBAC: access denied");
-  assert.equal((await moduleStatus(files.offset, "late"))?.state, "denying");
-  assert.match(
-    failed(await ecdsStatus(files.offset, "late"))?.error ?? "",
-    /^higress-system\.late: .*plugins\/late:1\.0\.0/,
-  );
-  await publish("late", "transformer");
-  const answer = await until("the module is in effect", async () => passed(await ask(), "late"));
-  assert.equal(answer.status, 200);
-  await until("discovery knows", async () => (await stateOf("late")) === "SYNCED");
-  assert.equal((await moduleStatus(files.offset, "late"))?.state, "ready");
-  await removePlugin("late");
-});
-
-test("a new FAIL_OPEN plugin without an image lets requests pass, until the image is there", async () => {
-  await addPlugin("open", "FAIL_OPEN");
-  const { error } = await until("the refusal", async () => failed(await ecdsStatus(files.offset, "open")));
-  assert.match(error, /^higress-system\.open: .*plugins\/open:1\.0\.0/);
-  assert.equal((await moduleStatus(files.offset, "open"))?.state, "allowing");
-  const answer = await ask();
-  assert.deepEqual([answer.status, answer.headers["x-open"]], [200, undefined]);
-  await publish("open", "transformer");
-  await until("the module is in effect", async () => passed(await ask(), "open"));
-  await removePlugin("open");
-});
-
-test("a deleted file removes its plugin, a new one brings it back", async () => {
-  const text = await readFile(join(files.dir, file), "utf8");
-  await rm(join(files.dir, file));
-  const answer = await until("the upstream answers", async () =>
-    onlyIf(await ask(), ({ body }) => body === "upstream /\n"),
-  );
-  assert.deepEqual([answer.headers.key1, answer.headers["x-transformed"]], [undefined, "again"]);
-  await writeFile(join(files.dir, file), text);
-  await until("it is back", async () => (await key1()) !== undefined);
-});
-
-test("the only line on stdout is the ready line; SIGTERM ends everything with status 0", async () => {
-  const { envoy } = await getJson<{ envoy: { pid: number } }>(15020 + files.offset, "/debug/modules");
-  assert(isAlive(envoy.pid));
-  assert.equal(await up.stop("SIGTERM"), 0);
-  assert.match(up.stdout(), new RegExp(`^ready 127\\.0\\.0\\.1:${files.trafficPort} 4 plugins in effect\n$`));
-  assert(!isAlive(envoy.pid));
-});
-
-test("with a missing image from the start: ready says so, and the other plugins are in effect", async () => {
-  await files.edit("chain.yaml", (text) => text.replace("easy-logger:1.0.0", "easy-logger:9.9.9"));
-  up = startWasmline(["up", "-f", files.dir, ...files.flags]);
-  const [line] = await up.waitFor("stdout", /^ready .*$/m);
-  assert.match(line, / 3 of 4 plugins in effect, not higress-system\.easy-logger$/);
-  assert.equal((await ask()).status, 200);
-});
 
 /** A plugin at the head of the chain that marks the responses that it saw with `x-NAME: yes`. */
 async function addPlugin(

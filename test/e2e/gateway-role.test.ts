@@ -4,7 +4,6 @@ import { Agent } from "node:http";
 import { join } from "node:path";
 import { after, before, suite, test } from "node:test";
 import { outcomes } from "../../examples/01-seed/chapter.ts";
-import { type Program, startWasmline } from "../peers/program.ts";
 import { get } from "../peers/request.ts";
 import { layOutSeed, type SeedFiles } from "../peers/seed-system.ts";
 import { createSeparateRoles, type SeparateRoles } from "../peers/separate-roles.ts";
@@ -12,19 +11,15 @@ import { until } from "../peers/until.ts";
 
 let files: SeedFiles;
 let roles: SeparateRoles;
-let gateway: Program;
 
 suite("the embedded gateway behind an agent", () => {
   before(async () => {
-    files = await layOutSeed();
-    roles = createSeparateRoles(files, "--no-envoy", "--gateway-abi", "higress");
-    for (const role of ["registry", "core", "discovery", "agent"] as const) roles.start(role);
-    const offset = ["--port-offset", String(files.offset)];
-    gateway = startWasmline(["gateway", "--data-dir", files.dataDir, ...offset]);
+    files = await layOutSeed("embedded");
+    roles = createSeparateRoles(files);
+    for (const role of roles.all) roles.start(role);
     await until("the gateway answers", () => get(files.trafficPort, "/", "foo.com").catch(() => undefined));
   });
   after(async () => {
-    await gateway.stop();
     await roles.close();
     await files.close();
   });
@@ -70,6 +65,6 @@ suite("the embedded gateway behind an agent", () => {
   });
 
   test("it ends with status 0", async () => {
-    assert.equal(await gateway.stop(), 0);
+    assert.equal(await roles.stop("gateway"), 0);
   });
 });

@@ -2,13 +2,14 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
+import { onEachGateway } from "../peers/gateways.ts";
 import { get } from "../peers/request.ts";
 import { layOutSeed, type SeedFiles } from "../peers/seed-system.ts";
 import { createSeparateRoles, type SeparateRoles } from "../peers/separate-roles.ts";
 import { until } from "../peers/until.ts";
 import { type EcdsStatus, getJson } from "./status.ts";
 
-const victims = ["core", "discovery", "agent", "envoy"] as const;
+const victims = ["core", "discovery", "agent", "gateway"] as const;
 type Victim = (typeof victims)[number];
 
 const plugins = ["custom-response", "easy-logger", "wasm-keyauth", "wasm-transformer"];
@@ -17,18 +18,34 @@ let files: SeedFiles;
 let roles: SeparateRoles;
 let traffic: ReturnType<typeof startTraffic>;
 
-before(async () => {
-  files = await layOutSeed();
-  await files.edit("chain.yaml", (text) => text.replace("fields: [", "sampling: 0\n    fields: ["));
-  roles = createSeparateRoles(files);
-  for (const role of ["registry", "core", "discovery", "agent"] as const) roles.start(role);
-  await until("traffic is served", async () => (await answer()) === "value1", 60_000);
-  traffic = startTraffic();
-});
-after(async () => {
-  await traffic?.stop();
-  await roles.close();
-  await files.close();
+onEachGateway((gateway) => {
+  before(async () => {
+    files = await layOutSeed(gateway);
+    await files.edit("chain.yaml", (text) => text.replace("fields: [", "sampling: 0\n    fields: ["));
+    roles = createSeparateRoles(files);
+    for (const role of roles.all) roles.start(role);
+    await until("traffic is served", async () => (await answer()) === "value1", 60_000);
+    traffic = startTraffic();
+  });
+  after(async () => {
+    await traffic?.stop();
+    await roles.close();
+    await files.close();
+  });
+
+  for (const [index, order] of permutations(victims).entries())
+    test(`killed one after the other: ${order.join(", ")}`, async () => {
+      const { length: before } = traffic.failures;
+      const servedBefore = traffic.served();
+      for (const victim of order) await kill(victim);
+      await until("all is in effect", allSynced, 60_000);
+      const value = `order-${index}`;
+      await files.edit("custom-response.yaml", (text) => text.replace(/key1=[\w-]+/, `key1=${value}`));
+      await until("an edit is in effect", async () => (await answer()) === value);
+      await until("discovery knows", allSynced);
+      assert.deepEqual(traffic.failures.slice(before), []);
+      assert.ok(traffic.served() > servedBefore);
+    });
 });
 
 async function answer(): Promise<unknown> {
@@ -50,23 +67,12 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** The Envoy that the agent runs, once it says so. */
-function envoyPid(): Promise<number> {
-  return until("the agent runs an Envoy", async () => {
-    const { envoy } = await getJson<{ envoy?: { phase: string; pid: number } }>(
-      15020 + files.offset,
-      "/debug/modules",
-    );
-    return envoy?.phase === "running" ? envoy.pid : undefined;
-  });
-}
-
-/** One request after the other. What fails where an Envoy lives, or is answered without the plugin, is noted. */
+/** One request after the other. What fails where a gateway lives, or is answered without the plugin, is noted. */
 function startTraffic() {
   const failures: string[] = [];
   let stopped = false;
   let served = 0;
-  /** The Envoy that is being killed: until another one serves, requests may fail. */
+  /** The gateway that is being killed: until another one serves, requests may fail. */
   let dying: number | undefined;
   async function run(): Promise<void> {
     while (!stopped) {
@@ -97,18 +103,15 @@ function startTraffic() {
   };
 }
 
-/** Kills one hard and starts it again; the agent starts its Envoy again. */
+/** Kills one hard and starts it again. An Envoy goes with its agent; the embedded gateway goes on without. */
 async function kill(victim: Victim): Promise<void> {
-  if (victim === "core" || victim === "discovery") {
-    await roles.stop(victim, "SIGKILL");
-    return roles.start(victim);
-  }
-  const pid = await envoyPid();
-  traffic.expectOutage(pid);
-  if (victim === "envoy") process.kill(pid, "SIGKILL");
-  else await roles.stop("agent", "SIGKILL");
-  await until("Envoy is gone", () => !isAlive(pid));
-  if (victim === "agent") roles.start("agent");
+  const isOutage = victim === "gateway" || (victim === "agent" && files.gateway === "envoy");
+  const pid = isOutage ? await roles.gatewayPid() : undefined;
+  if (pid !== undefined) traffic.expectOutage(pid);
+  if (victim === "gateway") await roles.killGateway();
+  else await roles.stop(victim, "SIGKILL");
+  if (pid !== undefined) await until("the gateway is gone", () => !isAlive(pid));
+  if (victim !== "gateway") roles.start(victim);
 }
 
 async function allSynced(): Promise<boolean> {
@@ -121,17 +124,3 @@ async function allSynced(): Promise<boolean> {
     )
   );
 }
-
-for (const [index, order] of permutations(victims).entries())
-  test(`killed one after the other: ${order.join(", ")}`, async () => {
-    const { length: before } = traffic.failures;
-    const servedBefore = traffic.served();
-    for (const victim of order) await kill(victim);
-    await until("all is in effect", allSynced, 60_000);
-    const value = `order-${index}`;
-    await files.edit("custom-response.yaml", (text) => text.replace(/key1=[\w-]+/, `key1=${value}`));
-    await until("an edit is in effect", async () => (await answer()) === value);
-    await until("discovery knows", allSynced);
-    assert.deepEqual(traffic.failures.slice(before), []);
-    assert.ok(traffic.served() > servedBefore);
-  });

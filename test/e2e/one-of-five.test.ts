@@ -5,6 +5,7 @@ import { after, before, test } from "node:test";
 import { compileModule } from "../../sdk/test/modules.ts";
 import { writePluginImage } from "../../src/oci/image-layout.ts";
 import { createRegistryServer } from "../../src/oci/registry-server.ts";
+import { onEachGateway } from "../peers/gateways.ts";
 import { handMadeModule } from "../peers/hand-made-module.ts";
 import { freePort } from "../peers/ports.ts";
 import { type Program, startWasmline } from "../peers/program.ts";
@@ -72,22 +73,117 @@ const failures: readonly Failure[] = [
   },
 ];
 
-before(async () => {
-  files = await layOutSeed();
-  layout = join(files.dataDir, "..", "images");
-  awayPort = await freePort();
-  faulty = await readFile(await compileModule("sdk/fixture/faulty.ts", "build/test/faulty.wasm"));
-  for (const file of ["custom-response.yaml", "chain.yaml"]) await rm(join(files.dir, file));
-  for (const plugin of steady) {
-    await publish(plugin, "1.0.0");
-    await put(plugin);
+onEachGateway((gateway) => {
+  before(async () => {
+    files = await layOutSeed(gateway);
+    layout = join(files.dataDir, "..", "images");
+    awayPort = await freePort();
+    faulty = await readFile(await compileModule("sdk/fixture/faulty.ts", "build/test/faulty.wasm"));
+    for (const file of ["custom-response.yaml", "chain.yaml"]) await rm(join(files.dir, file));
+    for (const plugin of steady) {
+      await publish(plugin, "1.0.0");
+      await put(plugin);
+    }
+    up = startWasmline(["up", "-f", files.dir, ...files.flags, "--layout", layout]);
+    await up.waitFor("stdout", /^ready .* 5 plugins in effect$/m);
+  });
+  after(async () => {
+    await up.stop();
+    await files.close();
+  });
+
+  for (const [index, { what, change, reason, mend }] of failures.entries()) {
+    const victim = steady[index]!;
+
+    test(`a new plugin that ${what}: requests pass it by, the others do not notice, and mended it is in effect`, async () => {
+      const name = `new-${victim}`;
+      await publish(name, "1.0.0");
+      if (change.tag === "importing") await publishImporting(name);
+      await whileServing(steady, async () => {
+        await put(name, change);
+        await assertNamed(name, "allowing", reason);
+        assert(!isMarked(await ask(), name));
+        if (mend) await mend(name);
+        else await put(name);
+        await until("it is in effect", async () => isMarked(await ask(), name));
+        await until("the pages say so", async () => {
+          await assertWorks(name);
+          return true;
+        });
+      });
+      await remove(name);
+    });
+
+    test(`an edit after which a plugin ${what}: all five stay in effect, and mended the edit is`, async () => {
+      if (change.tag === "importing") await publishImporting(victim);
+      await whileServing(steady, async () => {
+        const broken = { ...change, config: { ...change.config, edited: true } };
+        if (change.registry) awayPort = await freePort();
+        await put(victim, broken);
+        await assertNamed(victim, "last-good", reason);
+        await heal(victim);
+      });
+    });
   }
-  up = startWasmline(["up", "-f", files.dir, ...files.flags, "--layout", layout]);
-  await up.waitFor("stdout", /^ready .* 5 plugins in effect$/m);
-});
-after(async () => {
-  await up.stop();
-  await files.close();
+
+  test("a plugin that traps in a request: it is passed by, the others do not notice, and an edit brings it back", async () => {
+    const others = steady.filter((name) => name !== "three");
+    const trapAndHeal = async () => {
+      assert.equal((await ask({ "x-trap": "x-three" })).status, 503);
+      const trap = await until(
+        "the trap is shown",
+        async () => (await moduleStatus(files.offset, "three"))?.lastTrap,
+      );
+      assert.match(
+        trap.reason,
+        /proxy_on_request_headers failed: .*unreachable; plugin failed: trapped in a request/,
+      );
+      assert(!isMarked(await ask(), "three"));
+      const status = await until("discovery knows", async () => {
+        const now = await ecdsStatus(files.offset, "three");
+        return now?.state === "ERROR" ? now : undefined;
+      });
+      assert.equal(status.error, `higress-system.three: ${trap.reason}`);
+      for (const other of others) await assertWorks(other);
+      for (const other of others)
+        assert.equal((await moduleStatus(files.offset, other))?.lastTrap, undefined);
+      await heal("three", { config: { edited: true } });
+    };
+    // Also where a plugin fails open, Envoy fails the streams that its VM was in when it trapped: one of each connection.
+    await whileServing(others, trapAndHeal, steadyConnections);
+    await whileServing(steady, async () => assertWorks("three"));
+  });
+
+  test("a new FAIL_CLOSE plugin that refuses its configuration denies what comes to it, until it is mended", async () => {
+    await publish("closed", "1.0.0");
+    await put("closed", { failStrategy: "FAIL_CLOSE", config: { refuse: "no such colour" } });
+    await assertNamed("closed", "denying", /no such colour/);
+    const denied = await ask();
+    assert.deepEqual([denied.status, denied.body], [403, "RBAC: access denied"]);
+    await heal("closed", { failStrategy: "FAIL_CLOSE" });
+    await whileServing([...steady, "closed"], async () => assertWorks("closed"));
+  });
+
+  test("a plugin that is removed and, before the old listener has gone, added with a change has that change in effect", async () => {
+    await whileServing(["one", "two", "four", "five"], async () => {
+      await remove("three");
+      await put("three", { config: { mark: "x-three-again" } });
+      await until("the change is in effect", async () => isMarked(await ask(), "three-again"));
+      await assertWorks("three");
+    });
+  });
+
+  test("a plugin that is removed and, before the old listener has gone, comes back broken, is a new one", async () => {
+    const closed = { failStrategy: "FAIL_CLOSE" };
+    await put("three", closed);
+    await until("it fails closed", async () => isMarked(await ask(), "three"));
+    await remove("three");
+    assert.equal(await moduleStatus(files.offset, "three"), undefined);
+    await put("three", { ...closed, config: { refuse: "no such colour" } });
+    await assertNamed("three", "denying", /no such colour/);
+    assert.equal((await ask()).status, 403);
+    await heal("three", closed);
+  });
 });
 
 /** Puts the faulty plugin into the layout, with a module of its own: plugins with the same code share a VM. */
@@ -171,99 +267,7 @@ async function heal(plugin: string, change: Change = {}): Promise<void> {
   });
 }
 
-for (const [index, { what, change, reason, mend }] of failures.entries()) {
-  const victim = steady[index]!;
-
-  test(`a new plugin that ${what}: requests pass it by, the others do not notice, and mended it is in effect`, async () => {
-    const name = `new-${victim}`;
-    await publish(name, "1.0.0");
-    if (change.tag === "importing") await publishImporting(name);
-    await whileServing(steady, async () => {
-      await put(name, change);
-      await assertNamed(name, "allowing", reason);
-      assert(!isMarked(await ask(), name));
-      if (mend) await mend(name);
-      else await put(name);
-      await until("it is in effect", async () => isMarked(await ask(), name));
-      await until("the pages say so", async () => {
-        await assertWorks(name);
-        return true;
-      });
-    });
-    await remove(name);
-  });
-
-  test(`an edit after which a plugin ${what}: all five stay in effect, and mended the edit is`, async () => {
-    if (change.tag === "importing") await publishImporting(victim);
-    await whileServing(steady, async () => {
-      const broken = { ...change, config: { ...change.config, edited: true } };
-      if (change.registry) awayPort = await freePort();
-      await put(victim, broken);
-      await assertNamed(victim, "last-good", reason);
-      await heal(victim);
-    });
-  });
-}
-
 async function publishImporting(plugin: string): Promise<void> {
   const wasm = handMadeModule({ imports: ["env.proxy_log", "env.proxy_not_there"] });
   await writePluginImage(layout, { repository: `plugins/${plugin}`, tag: "importing", wasm });
 }
-
-test("a plugin that traps in a request: it is passed by, the others do not notice, and an edit brings it back", async () => {
-  const others = steady.filter((name) => name !== "three");
-  const trapAndHeal = async () => {
-    assert.equal((await ask({ "x-trap": "x-three" })).status, 503);
-    const trap = await until(
-      "the trap is shown",
-      async () => (await moduleStatus(files.offset, "three"))?.lastTrap,
-    );
-    assert.match(
-      trap.reason,
-      /proxy_on_request_headers failed: .*unreachable; plugin failed: trapped in a request/,
-    );
-    assert(!isMarked(await ask(), "three"));
-    const status = await until("discovery knows", async () => {
-      const now = await ecdsStatus(files.offset, "three");
-      return now?.state === "ERROR" ? now : undefined;
-    });
-    assert.equal(status.error, `higress-system.three: ${trap.reason}`);
-    for (const other of others) await assertWorks(other);
-    for (const other of others) assert.equal((await moduleStatus(files.offset, other))?.lastTrap, undefined);
-    await heal("three", { config: { edited: true } });
-  };
-  // Also where a plugin fails open, Envoy fails the streams that its VM was in when it trapped: one of each connection.
-  await whileServing(others, trapAndHeal, steadyConnections);
-  await whileServing(steady, async () => assertWorks("three"));
-});
-
-test("a new FAIL_CLOSE plugin that refuses its configuration denies what comes to it, until it is mended", async () => {
-  await publish("closed", "1.0.0");
-  await put("closed", { failStrategy: "FAIL_CLOSE", config: { refuse: "no such colour" } });
-  await assertNamed("closed", "denying", /no such colour/);
-  const denied = await ask();
-  assert.deepEqual([denied.status, denied.body], [403, "RBAC: access denied"]);
-  await heal("closed", { failStrategy: "FAIL_CLOSE" });
-  await whileServing([...steady, "closed"], async () => assertWorks("closed"));
-});
-
-test("a plugin that is removed and, before the old listener has gone, added with a change has that change in effect", async () => {
-  await whileServing(["one", "two", "four", "five"], async () => {
-    await remove("three");
-    await put("three", { config: { mark: "x-three-again" } });
-    await until("the change is in effect", async () => isMarked(await ask(), "three-again"));
-    await assertWorks("three");
-  });
-});
-
-test("a plugin that is removed and, before the old listener has gone, comes back broken, is a new one", async () => {
-  const closed = { failStrategy: "FAIL_CLOSE" };
-  await put("three", closed);
-  await until("it fails closed", async () => isMarked(await ask(), "three"));
-  await remove("three");
-  assert.equal(await moduleStatus(files.offset, "three"), undefined);
-  await put("three", { ...closed, config: { refuse: "no such colour" } });
-  await assertNamed("three", "denying", /no such colour/);
-  assert.equal((await ask()).status, 403);
-  await heal("three", closed);
-});

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { type DockerRegistry, startDockerRegistry, testerHtpasswd } from "../peers/docker-registry.ts";
+import { onEachGateway } from "../peers/gateways.ts";
 import { type Program, startWasmline } from "../peers/program.ts";
 import { pushImage } from "../peers/push-image.ts";
 import { get } from "../peers/request.ts";
@@ -24,33 +25,6 @@ let files: SeedFiles;
 let up: Program;
 let behind: DockerRegistry;
 let registry: WatchedRegistry;
-
-before(async () => {
-  behind = await startDockerRegistry();
-  registry = await watchRegistry(behind.host);
-  for (const plugin of plugins) await push(plugin, "1.0.0", await readFile(join(built, `${plugin}.wasm`)));
-  files = await layOutSeed();
-  await files.edit("chain.yaml", (text) => text.replace("fields: [", "sampling: 0\n    fields: ["));
-  await logIn("open-sesame");
-  const own = ["--layout", "--registry-mirror"];
-  const flags = files.flags.filter(
-    (flag, at) => !own.includes(flag) && !own.includes(files.flags[at - 1] ?? ""),
-  );
-  up = startWasmline(
-    [
-      ...["up", "-f", files.dir, ...flags, "--module-cache-bytes", String(cacheBytes)],
-      ...["--registry-mirror", `higress-registry.cn-hangzhou.cr.aliyuncs.com=${registry.host}`],
-    ],
-    { DOCKER_CONFIG: join(files.dataDir, "..") },
-  );
-  await up.waitFor("stdout", /^ready .*4 plugins in effect$/m);
-});
-after(async () => {
-  await up?.stop();
-  await files?.close();
-  await registry?.stop();
-  await behind?.stop();
-});
 
 /** What the agent's user knows of the registry. */
 function logIn(password: string): Promise<void> {
@@ -136,48 +110,77 @@ const faults: Readonly<Record<string, Fault>> = {
   },
 };
 
-for (const [what, { tag, begin, error, heal }] of Object.entries(faults)) {
-  test(`a registry that ${what}, under load: the last good module answers, then the new one, and no request fails`, async () => {
-    const own = new Agent({ keepAlive: true, maxSockets: 1 });
-    const answer = async () => (await get(files.trafficPort, "/", "other.com", own)).headers.key1;
-    const listeners = await listenerChanges(files.adminPort);
-    const served = await answer();
-    const load = await startLoad(files, "other.com", 1);
-    await begin();
-    await editTo(tag);
-    const failed = await until("it was tried twice", async () => {
-      const now = await status();
-      return now?.state === "last-good" && now.attempts >= 2 ? now : undefined;
-    });
-    assert.match(failed.error, error);
-    assert.equal(await answer(), served);
-    assert.equal((await ecdsStatus(files.offset, "custom-response"))?.state, "ERROR");
-    await heal();
-    await until("the new module answers", async () => (await answer()) === tag, 60_000);
-    await until(
-      "discovery knows",
-      async () => (await ecdsStatus(files.offset, "custom-response"))?.state === "SYNCED",
+onEachGateway((gateway) => {
+  before(async () => {
+    behind = await startDockerRegistry();
+    registry = await watchRegistry(behind.host);
+    for (const plugin of plugins) await push(plugin, "1.0.0", await readFile(join(built, `${plugin}.wasm`)));
+    files = await layOutSeed(gateway);
+    await files.edit("chain.yaml", (text) => text.replace("fields: [", "sampling: 0\n    fields: ["));
+    await logIn("open-sesame");
+    const own = ["--layout", "--registry-mirror"];
+    const flags = files.flags.filter(
+      (flag, at) => !own.includes(flag) && !own.includes(files.flags[at - 1] ?? ""),
     );
-    const connections = await downstream(files.adminPort, files.trafficPort);
-    const report = await load.finish();
-    own.destroy();
-
-    assert.deepEqual(report.failures, []);
-    assert(report.requests > 0);
-    const { total, destroyed, active } = load.connections;
-    assert.deepEqual(connections, { total, destroyed, active });
-    assert.deepEqual(await listenerChanges(files.adminPort), listeners);
-    assert(!up.stderr().includes("open-sesame"));
+    up = startWasmline(
+      [
+        ...["up", "-f", files.dir, ...flags, "--module-cache-bytes", String(cacheBytes)],
+        ...["--registry-mirror", `higress-registry.cn-hangzhou.cr.aliyuncs.com=${registry.host}`],
+      ],
+      { DOCKER_CONFIG: join(files.dataDir, "..") },
+    );
+    await up.waitFor("stdout", /^ready .*4 plugins in effect$/m);
   });
-}
+  after(async () => {
+    await up?.stop();
+    await files?.close();
+    await registry?.stop();
+    await behind?.stop();
+  });
 
-test("the cache has stayed as small as it may be, and says so", async () => {
-  const { body } = await get(15020 + files.offset, "/stats/prometheus");
-  const value = (name: string) => Number(new RegExp(`^${name} (\\d+)$`, "m").exec(body)?.[1]);
-  assert.equal(value("wasmline_module_cache_max_bytes"), cacheBytes);
-  assert(value("wasmline_module_cache_bytes") <= cacheBytes, body);
-  assert(value("wasmline_module_received_bytes_total") > cacheBytes);
-  assert.match(body, /^wasmline_module_pull_seconds_count\{result="success"\} 8$/m);
-  const { modules } = await getJson<{ modules: unknown[] }>(15020 + files.offset, "/debug/modules");
-  assert(modules.length <= 5, JSON.stringify(modules));
+  for (const [what, { tag, begin, error, heal }] of Object.entries(faults)) {
+    test(`a registry that ${what}, under load: the last good module answers, then the new one, and no request fails`, async () => {
+      const own = new Agent({ keepAlive: true, maxSockets: 1 });
+      const answer = async () => (await get(files.trafficPort, "/", "other.com", own)).headers.key1;
+      const listeners = await listenerChanges(files.adminPort);
+      const served = await answer();
+      const load = await startLoad(files, "other.com", 1);
+      await begin();
+      await editTo(tag);
+      const failed = await until("it was tried twice", async () => {
+        const now = await status();
+        return now?.state === "last-good" && now.attempts >= 2 ? now : undefined;
+      });
+      assert.match(failed.error, error);
+      assert.equal(await answer(), served);
+      assert.equal((await ecdsStatus(files.offset, "custom-response"))?.state, "ERROR");
+      await heal();
+      await until("the new module answers", async () => (await answer()) === tag, 60_000);
+      await until(
+        "discovery knows",
+        async () => (await ecdsStatus(files.offset, "custom-response"))?.state === "SYNCED",
+      );
+      const connections = await downstream(files.adminPort, files.trafficPort);
+      const report = await load.finish();
+      own.destroy();
+
+      assert.deepEqual(report.failures, []);
+      assert(report.requests > 0);
+      const { total, destroyed, active } = load.connections;
+      assert.deepEqual(connections, { total, destroyed, active });
+      assert.deepEqual(await listenerChanges(files.adminPort), listeners);
+      assert(!up.stderr().includes("open-sesame"));
+    });
+  }
+
+  test("the cache has stayed as small as it may be, and says so", async () => {
+    const { body } = await get(15020 + files.offset, "/stats/prometheus");
+    const value = (name: string) => Number(new RegExp(`^${name} (\\d+)$`, "m").exec(body)?.[1]);
+    assert.equal(value("wasmline_module_cache_max_bytes"), cacheBytes);
+    assert(value("wasmline_module_cache_bytes") <= cacheBytes, body);
+    assert(value("wasmline_module_received_bytes_total") > cacheBytes);
+    assert.match(body, /^wasmline_module_pull_seconds_count\{result="success"\} 8$/m);
+    const { modules } = await getJson<{ modules: unknown[] }>(15020 + files.offset, "/debug/modules");
+    assert(modules.length <= 5, JSON.stringify(modules));
+  });
 });

@@ -9,7 +9,7 @@ import { ecdsStatus, envoyStats, getJson, listenerChanges, moduleStatus } from "
 let system: SeedSystem;
 
 before(async () => {
-  system = await startSeed("--xds", "state-of-the-world");
+  system = await startSeed("envoy", "--xds", "state-of-the-world");
 });
 after(() => system.close());
 

@@ -39,7 +39,7 @@ export async function moduleStatus(offset: number, plugin: string): Promise<Modu
   return plugins.find(({ name }) => name === `higress-system.${plugin}`);
 }
 
-/** Envoy's counters and gauges whose names match `filter`, a regular expression. */
+/** A gateway's counters and gauges whose names match `filter`, a regular expression. */
 export async function envoyStats(
   adminPort: number,
   filter: string,
@@ -50,7 +50,11 @@ export async function envoyStats(
   return Object.fromEntries(numbers.map(({ name, value }) => [name, value as number]));
 }
 
-/** Which listeners Envoy has had: what an edit of a plugin's configuration leaves as it is. */
-export function listenerChanges(adminPort: number): Promise<Readonly<Record<string, number>>> {
-  return envoyStats(adminPort, "^listener_manager\\.listener_(added|modified|removed|in_place_updated)$");
+/** Which listeners the gateway has had: what an edit of a plugin's configuration leaves as it is. */
+export async function listenerChanges(adminPort: number): Promise<Readonly<Record<string, number>>> {
+  const changes = ["added", "modified", "removed", "in_place_updated"];
+  const stats = await envoyStats(adminPort, `^listener_manager\\.listener_(${changes.join("|")})$`);
+  if (Object.keys(stats).length !== changes.length)
+    throw new Error(`the gateway does not count its listeners: ${JSON.stringify(stats)}`);
+  return stats;
 }

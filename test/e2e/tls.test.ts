@@ -7,6 +7,7 @@ import { Agent, request } from "node:https";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import type { TLSSocket } from "node:tls";
+import { onEachGateway } from "../peers/gateways.ts";
 import { requirePeers } from "../peers/peers.ts";
 import { startWasmline } from "../peers/program.ts";
 import { get } from "../peers/request.ts";
@@ -24,21 +25,83 @@ let up: ReturnType<typeof startWasmline>;
 let secure: Certificate;
 let shop: Certificate;
 
-before(async () => {
-  files = await layOutSeed();
-  secure = await makeCertificate("secure.com");
-  shop = await makeCertificate("shop.com");
-  await writeFile(
-    join(files.dir, "secure.json"),
-    JSON.stringify(tlsResources("secure", "secure.com", secure)),
-  );
-  await writeFile(join(files.dir, "shop.json"), JSON.stringify(tlsResources("shop", "shop.com", shop)));
-  up = startWasmline(["up", "-f", files.dir, ...files.flags]);
-  await up.waitFor("stdout", /^ready .*$/m);
-});
-after(async () => {
-  await up.stop();
-  await files.close();
+onEachGateway((gateway) => {
+  before(async () => {
+    files = await layOutSeed(gateway);
+    secure = await makeCertificate("secure.com");
+    shop = await makeCertificate("shop.com");
+    await writeFile(
+      join(files.dir, "secure.json"),
+      JSON.stringify(tlsResources("secure", "secure.com", secure)),
+    );
+    await writeFile(join(files.dir, "shop.json"), JSON.stringify(tlsResources("shop", "shop.com", shop)));
+    up = startWasmline(["up", "-f", files.dir, ...files.flags]);
+    await up.waitFor("stdout", /^ready .*$/m);
+  });
+  after(async () => {
+    await up.stop();
+    await files.close();
+  });
+
+  test("each host is answered with its own certificate", async () => {
+    const first = await getSecure("secure.com", [secure.certificate, shop.certificate]);
+    assert.deepEqual(first, {
+      status: 200,
+      key1: "value1",
+      fingerprint: fingerprintOf(secure),
+      reused: false,
+    });
+    const second = await getSecure("shop.com", [secure.certificate, shop.certificate]);
+    assert.deepEqual(second, {
+      status: 200,
+      key1: "value1",
+      fingerprint: fingerprintOf(shop),
+      reused: false,
+    });
+  });
+
+  test("a host without a certificate gets no connection", async () => {
+    await assert.rejects(getSecure("other.com", [secure.certificate]), { code: "ECONNRESET" });
+  });
+
+  test("a replaced Secret rotates the certificate and closes no connection", async () => {
+    const listeners = await listenerChanges(files.adminPort);
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    const old = await getSecure("secure.com", [secure.certificate], agent);
+    const next = await makeCertificate("secure.com");
+    await writeFile(
+      join(files.dir, "secure.json"),
+      JSON.stringify(tlsResources("secure", "secure.com", next)),
+    );
+    const rotated = await until("the new certificate is shown", () =>
+      getSecure("secure.com", [next.certificate]),
+    );
+    assert.equal(rotated.fingerprint, fingerprintOf(next));
+    assert.notEqual(rotated.fingerprint, old.fingerprint);
+    const kept = await getSecure("secure.com", [secure.certificate], agent);
+    assert.deepEqual(kept, { ...old, reused: true });
+    agent.destroy();
+    const other = await getSecure("shop.com", [shop.certificate]);
+    assert.equal(other.fingerprint, fingerprintOf(shop));
+    assert.deepEqual(await listenerChanges(files.adminPort), listeners);
+  });
+
+  test("no key is in what the roles log or show", async () => {
+    const secret = secure.key.split("\n")[1]!;
+    const proxyId = "gateway.higress-system";
+    const pages: readonly (readonly [number, string])[] = [
+      [8888, "/debug/configz"],
+      [8888, "/api/status"],
+      [15014, "/debug/configz"],
+      [15014, `/debug/config_dump?proxyID=${proxyId}`],
+      [15000, "/config_dump"],
+    ];
+    for (const [port, path] of pages) {
+      const { status, body } = await get(port + files.offset, path);
+      assert.deepEqual([status, body.includes(secret)], [200, false], path);
+    }
+    assert.equal(up.stderr().includes(secret), false);
+  });
 });
 
 /** A new certificate that signs itself, for one host. */
@@ -118,50 +181,3 @@ function getSecure(host: string, ca: readonly string[], agent: Agent | false = f
 }
 
 const fingerprintOf = ({ certificate }: Certificate) => new X509Certificate(certificate).fingerprint256;
-
-test("each host is answered with its own certificate", async () => {
-  const first = await getSecure("secure.com", [secure.certificate, shop.certificate]);
-  assert.deepEqual(first, { status: 200, key1: "value1", fingerprint: fingerprintOf(secure), reused: false });
-  const second = await getSecure("shop.com", [secure.certificate, shop.certificate]);
-  assert.deepEqual(second, { status: 200, key1: "value1", fingerprint: fingerprintOf(shop), reused: false });
-});
-
-test("a host without a certificate gets no connection", async () => {
-  await assert.rejects(getSecure("other.com", [secure.certificate]), { code: "ECONNRESET" });
-});
-
-test("a replaced Secret rotates the certificate and closes no connection", async () => {
-  const listeners = await listenerChanges(files.adminPort);
-  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-  const old = await getSecure("secure.com", [secure.certificate], agent);
-  const next = await makeCertificate("secure.com");
-  await writeFile(join(files.dir, "secure.json"), JSON.stringify(tlsResources("secure", "secure.com", next)));
-  const rotated = await until("the new certificate is shown", () =>
-    getSecure("secure.com", [next.certificate]),
-  );
-  assert.equal(rotated.fingerprint, fingerprintOf(next));
-  assert.notEqual(rotated.fingerprint, old.fingerprint);
-  const kept = await getSecure("secure.com", [secure.certificate], agent);
-  assert.deepEqual(kept, { ...old, reused: true });
-  agent.destroy();
-  const other = await getSecure("shop.com", [shop.certificate]);
-  assert.equal(other.fingerprint, fingerprintOf(shop));
-  assert.deepEqual(await listenerChanges(files.adminPort), listeners);
-});
-
-test("no key is in what the roles log or show", async () => {
-  const secret = secure.key.split("\n")[1]!;
-  const proxyId = "gateway.higress-system";
-  const pages: readonly (readonly [number, string])[] = [
-    [8888, "/debug/configz"],
-    [8888, "/api/status"],
-    [15014, "/debug/configz"],
-    [15014, `/debug/config_dump?proxyID=${proxyId}`],
-    [15000, "/config_dump"],
-  ];
-  for (const [port, path] of pages) {
-    const { status, body } = await get(port + files.offset, path);
-    assert.deepEqual([status, body.includes(secret)], [200, false], path);
-  }
-  assert.equal(up.stderr().includes(secret), false);
-});

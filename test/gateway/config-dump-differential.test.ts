@@ -19,7 +19,7 @@ const done = new AbortController();
 const config = createWatchable<GatewayConfig>(emptyConfig);
 
 before(async () => {
-  system = await startSeed();
+  system = await startSeed("envoy");
   const node = fromJson(NodeSchema, gatewayNode() as unknown as JsonObject);
   const target = `unix:${join(system.dataDir, "xds.sock")}`;
   followAgent({ target, node, config, signal: done.signal, log: silentLog });

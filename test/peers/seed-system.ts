@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { requirePeers } from "./peers.ts";
+import { type GatewayKind, gatewayFlags } from "./gateways.ts";
 import { freePortOffset } from "./ports.ts";
 import { type Program, startWasmline } from "./program.ts";
 import { replaceFile } from "./replace-file.ts";
@@ -13,21 +13,21 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 
 /** A copy of examples/01-seed in a directory of its own, with an upstream behind its services. */
 export interface SeedFiles {
+  readonly gateway: GatewayKind;
   readonly dir: string;
   readonly dataDir: string;
   readonly offset: number;
   readonly trafficPort: number;
   readonly adminPort: number;
-  /** `--port-offset`, `--data-dir` and where the images are. */
+  /** `--port-offset`, `--data-dir`, the gateway, and where the images are. */
   readonly flags: readonly string[];
   /** Changes a file by a function of its text, written in place. */
   edit(name: string, change: (text: string) => string): Promise<void>;
   close(): Promise<void>;
 }
 
-/** Lays out the chapter's resources for a test. */
-export async function layOutSeed(): Promise<SeedFiles> {
-  const { envoy } = await requirePeers();
+/** Lays out the chapter's resources for a test with a gateway. */
+export async function layOutSeed(gateway: GatewayKind = "envoy"): Promise<SeedFiles> {
   const base = await mkdtemp(join(tmpdir(), "wasmline-"));
   const dir = join(base, "resources");
   await cp(join(root, "examples/01-seed"), dir, {
@@ -43,22 +43,15 @@ export async function layOutSeed(): Promise<SeedFiles> {
   const offset = await freePortOffset();
   const dataDir = join(base, "data");
   return {
+    gateway,
     dir,
     dataDir,
     offset,
     trafficPort: 8080 + offset,
     adminPort: 15000 + offset,
     flags: [
-      ...[
-        "--port-offset",
-        String(offset),
-        "--data-dir",
-        dataDir,
-        "--envoy-path",
-        envoy,
-        "--concurrency",
-        "1",
-      ],
+      ...["--port-offset", String(offset), "--data-dir", dataDir],
+      ...(await gatewayFlags(gateway)),
       ...["--registry-mirror", `higress-registry.cn-hangzhou.cr.aliyuncs.com=127.0.0.1:${5080 + offset}`],
       ...["--layout", join(root, "build/images")],
     ],
@@ -77,8 +70,8 @@ export interface SeedSystem extends SeedFiles {
 }
 
 /** Runs `wasmline up` on the chapter's resources and waits for its ready line. */
-export async function startSeed(...flags: readonly string[]): Promise<SeedSystem> {
-  const files = await layOutSeed();
+export async function startSeed(gateway: GatewayKind, ...flags: readonly string[]): Promise<SeedSystem> {
+  const files = await layOutSeed(gateway);
   const up = startWasmline(["up", "-f", files.dir, ...files.flags, ...flags]);
   await up.waitFor("stdout", /^ready .*$/m);
   return {

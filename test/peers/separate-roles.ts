@@ -1,39 +1,86 @@
+import { getJson } from "../e2e/status.ts";
 import { type Program, startWasmline } from "./program.ts";
 import type { SeedFiles } from "./seed-system.ts";
+import { until } from "./until.ts";
 
-export type Role = "registry" | "core" | "discovery" | "agent";
+/** An Envoy has no program of its own here: its agent runs it. */
+export type Role = "registry" | "core" | "discovery" | "agent" | "gateway";
 
 /** The roles of a system, each a program of its own. */
 export interface SeparateRoles {
+  /** What there is to start. */
+  readonly all: readonly Role[];
   start(role: Role): void;
   /** Sends SIGTERM, or what is given, and resolves with the exit status (null for a signal) when it is gone. */
   stop(role: Role, signal?: NodeJS.Signals): Promise<number | null>;
   /** What a role has written so far. */
   stderr(role: Role): string;
+  /** The gateway's, once it runs. */
+  gatewayPid(): Promise<number>;
+  /** Kills the gateway hard. Another one is started: an Envoy by its agent. */
+  killGateway(): Promise<void>;
   /** Ends all of them. */
   close(): Promise<void>;
 }
 
+const roleFlags: Readonly<Record<Role, readonly string[]>> = {
+  registry: ["--port-offset", "--layout"],
+  core: ["--port-offset"],
+  discovery: ["--port-offset"],
+  agent: ["--port-offset", "--data-dir", "--envoy-path", "--concurrency", "--registry-mirror"],
+  gateway: ["--port-offset", "--data-dir"],
+};
+
 /** Runs the chapter's resources with a program for each role; what is given is added to the agent's flags. */
 export function createSeparateRoles(files: SeedFiles, ...agentFlags: readonly string[]): SeparateRoles {
+  const isEmbedded = files.gateway === "embedded";
   const running = new Map<Role, Program>();
-  const named = (...names: readonly string[]) =>
-    files.flags.flatMap((flag, index) => (names.includes(flag) ? [flag, files.flags[index + 1]!] : []));
-  const flags: Readonly<Record<Role, readonly string[]>> = {
-    registry: named("--port-offset", "--layout"),
-    core: ["-f", files.dir, ...named("--port-offset")],
-    discovery: named("--port-offset"),
-    agent: [
-      ...named("--port-offset", "--data-dir", "--envoy-path", "--concurrency", "--registry-mirror"),
-      ...agentFlags,
-    ],
+  const more: Partial<Record<Role, readonly string[]>> = {
+    core: ["-f", files.dir],
+    agent: [...(isEmbedded ? ["--no-envoy", "--gateway-abi", "higress"] : []), ...agentFlags],
   };
+  const all: readonly Role[] = [
+    "registry",
+    "core",
+    "discovery",
+    "agent",
+    ...(isEmbedded ? ["gateway" as const] : []),
+  ];
+  const start = (role: Role) =>
+    void running.set(role, startWasmline([role, ...named(files, roleFlags[role]), ...(more[role] ?? [])]));
+  const stop: SeparateRoles["stop"] = (role, signal) => running.get(role)!.stop(signal);
+  const gatewayPid = async () =>
+    isEmbedded ? running.get("gateway")!.pid : until("the agent runs an Envoy", () => envoyPid(files.offset));
   return {
-    start: (role) => void running.set(role, startWasmline([role, ...flags[role]])),
-    stop: (role, signal) => running.get(role)!.stop(signal),
+    all,
+    start,
+    stop,
     stderr: (role) => running.get(role)!.stderr(),
+    gatewayPid,
+    async killGateway() {
+      if (isEmbedded) {
+        await stop("gateway", "SIGKILL");
+        return start("gateway");
+      }
+      const pid = await gatewayPid();
+      process.kill(pid, "SIGKILL");
+      await until("the agent knows", async () => (await envoyPid(files.offset)) !== pid);
+    },
     async close() {
-      for (const role of ["agent", "discovery", "core", "registry"] as const) await running.get(role)?.stop();
+      for (const role of [...all].reverse()) await running.get(role)?.stop();
     },
   };
+}
+
+/** Those of a system's flags that have one of these names, with their values. */
+function named({ flags }: SeedFiles, names: readonly string[]): string[] {
+  return flags.flatMap((flag, index) => (names.includes(flag) ? [flag, flags[index + 1]!] : []));
+}
+
+async function envoyPid(offset: number): Promise<number | undefined> {
+  const { envoy } = await getJson<{ envoy?: { phase: string; pid: number } }>(
+    15020 + offset,
+    "/debug/modules",
+  );
+  return envoy?.phase === "running" ? envoy.pid : undefined;
 }

@@ -11,7 +11,6 @@ import {
   responseHeaders,
 } from "../../../sdk/assembly";
 import { parseConfig, TransformerConfig } from "./config";
-import { HeaderTable } from "./header-table";
 import { Operation } from "./operation";
 
 export * from "../../../sdk/assembly/exports";
@@ -37,10 +36,7 @@ class Transformer extends HttpFilter {
 }
 
 function transform(headers: HeaderMap, operations: Operation[]): void {
-  if (operations.length == 0) return;
-  const table = new HeaderTable(headers.list());
-  for (let i = 0; i < operations.length; i++) operations[i].apply(table);
-  headers.replaceAll(table.sorted());
+  for (let i = 0; i < operations.length; i++) operations[i].apply(headers);
 }
 
 class TransformerPlugin extends Plugin<TransformerConfig> {

@@ -1,8 +1,10 @@
-import { HeaderTable } from "./header-table";
+import { HeaderMap } from "../../../sdk/assembly";
 
+// Unlike Higress: headers that no operation is about stay where they are; there all are sorted by name, for which the whole
+// map is read and written.
 /** One change of one header. */
 export abstract class Operation {
-  abstract apply(headers: HeaderTable): void;
+  abstract apply(headers: HeaderMap): void;
 }
 
 /** Removes a header. */
@@ -11,7 +13,7 @@ export class Remove extends Operation {
     super();
   }
 
-  apply(headers: HeaderTable): void {
+  apply(headers: HeaderMap): void {
     headers.remove(this.key);
   }
 }
@@ -25,11 +27,11 @@ export class Rename extends Operation {
     super();
   }
 
-  apply(headers: HeaderTable): void {
-    if (!headers.has(this.oldKey)) return;
-    const values = headers.get(this.oldKey);
+  apply(headers: HeaderMap): void {
+    const values = headers.values(this.oldKey);
+    if (values.length == 0) return;
     headers.remove(this.oldKey);
-    for (let i = 0; i < values.length; i++) headers.append(this.newKey, values[i]);
+    for (let i = 0; i < values.length; i++) headers.add(this.newKey, values[i]);
   }
 }
 
@@ -42,8 +44,8 @@ export class Replace extends Operation {
     super();
   }
 
-  apply(headers: HeaderTable): void {
-    headers.set(this.key, [this.value]);
+  apply(headers: HeaderMap): void {
+    headers.set(this.key, this.value);
   }
 }
 
@@ -56,8 +58,8 @@ export class Add extends Operation {
     super();
   }
 
-  apply(headers: HeaderTable): void {
-    if (!headers.has(this.key)) headers.set(this.key, [this.value]);
+  apply(headers: HeaderMap): void {
+    if (headers.get(this.key) === null) headers.add(this.key, this.value);
   }
 }
 
@@ -70,8 +72,8 @@ export class Append extends Operation {
     super();
   }
 
-  apply(headers: HeaderTable): void {
-    headers.append(this.key, this.value);
+  apply(headers: HeaderMap): void {
+    headers.add(this.key, this.value);
   }
 }
 
@@ -84,8 +86,8 @@ export class Copy extends Operation {
     super();
   }
 
-  apply(headers: HeaderTable): void {
-    if (headers.has(this.fromKey)) headers.set(this.toKey, headers.get(this.fromKey).slice());
+  apply(headers: HeaderMap): void {
+    replaceValues(headers, this.toKey, headers.values(this.fromKey));
   }
 }
 
@@ -98,9 +100,9 @@ export class Dedupe extends Operation {
     super();
   }
 
-  apply(headers: HeaderTable): void {
-    const values = headers.get(this.key);
-    if (values.length > 0) headers.set(this.key, this.keep(values));
+  apply(headers: HeaderMap): void {
+    const values = headers.values(this.key);
+    if (values.length > 0) replaceValues(headers, this.key, this.keep(values));
   }
 
   private keep(values: string[]): string[] {
@@ -109,5 +111,13 @@ export class Dedupe extends Operation {
     const candidates = isSplit ? values[0].split(",") : values;
     const isLast = this.strategy == "RETAIN_LAST" || this.strategy == "SPLIT_AND_RETAIN_LAST";
     return [candidates[isLast ? candidates.length - 1 : 0]];
+  }
+}
+
+/** Sets all values of a header; none leave it as it is. */
+function replaceValues(headers: HeaderMap, key: string, values: string[]): void {
+  for (let i = 0; i < values.length; i++) {
+    if (i == 0) headers.set(key, values[0]);
+    else headers.add(key, values[i]);
   }
 }

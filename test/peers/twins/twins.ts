@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -65,6 +66,7 @@ export async function startTwins(options: TwinsOptions): Promise<Twins> {
     ...(options.clusters ?? []),
   ];
   const ended = new AbortController();
+  setMaxListeners(0, ended.signal);
   const gateway = startEmbedded(options, clusters, ended.signal);
   const envoy = await startRealEnvoy(options, clusters, directory);
   await gateway.settled();

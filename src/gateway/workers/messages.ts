@@ -1,0 +1,58 @@
+import type { Log } from "../../log.ts";
+import type { PluginModule, PluginOptions, SharedStoresToken } from "../../proxy-wasm/index.ts";
+import type { ConfigUpdate } from "../apply-response.ts";
+import type { Listener } from "../gateway-config.ts";
+import type { GatewaySnapshot } from "../gateway-snapshot.ts";
+
+/** What a worker begins with. */
+export interface WorkerStart {
+  readonly stores: SharedStoresToken;
+  /** Shows the main thread that the worker's event loop turns, and which plugin runs. */
+  readonly beat: SharedArrayBuffer;
+  readonly beatMs: number;
+  readonly pluginLogLevel: number | undefined;
+  readonly drainMs: number | undefined;
+}
+
+/** What the main thread asks for. Each answer is a snapshot. */
+export type WorkerRequest =
+  /** The answer comes when all of it is in effect. */
+  | { readonly kind: "apply"; readonly updates: readonly ConfigUpdate[] }
+  /** Gets ready what a configuration will bring, and holds it until the claim is released. */
+  | { readonly kind: "prepare"; readonly claim: number; readonly what: Preparation }
+  /** Sees, in the thread for trials, that a plugin starts. */
+  | { readonly kind: "check"; readonly plugin: PluginOptions }
+  | { readonly kind: "snapshot" };
+
+export type Preparation =
+  /** A plugin that runs; `wasm` is the encoded filter. */
+  | { readonly kind: "plugin"; readonly name: string; readonly wasm: Uint8Array }
+  /** A port that is open. */
+  | { readonly kind: "port"; readonly listener: Omit<Listener, "chains" | "defaultChain"> };
+
+export type MainMessage =
+  | { readonly kind: "request"; readonly id: number; readonly request: WorkerRequest }
+  | { readonly kind: "module"; readonly id: number; readonly module: PluginModule }
+  | { readonly kind: "no-module"; readonly id: number; readonly error: WireError }
+  | { readonly kind: "release"; readonly claim: number }
+  /** No new connections; the worker ends when its last one has. */
+  | { readonly kind: "stop" };
+
+export type WorkerMessage =
+  | { readonly kind: "answer"; readonly id: number; readonly snapshot: GatewaySnapshot }
+  | { readonly kind: "failure"; readonly id: number; readonly error: WireError }
+  /** The main thread compiles modules, once for all. `config` is the encoded `PluginConfig`. */
+  | { readonly kind: "compile"; readonly id: number; readonly name: string; readonly config: Uint8Array }
+  | { readonly kind: "log"; readonly level: LogMethod; readonly fields: object; readonly message: string }
+  /** The plugin that a number in the beat stands for. */
+  | { readonly kind: "plugin"; readonly id: number; readonly name: string }
+  /** What it has counted, before it ends. */
+  | { readonly kind: "last"; readonly snapshot: GatewaySnapshot };
+
+export type LogMethod = Exclude<keyof Log, "child">;
+
+/** An error on its way to another thread. */
+export interface WireError {
+  readonly code: string;
+  readonly message: string;
+}

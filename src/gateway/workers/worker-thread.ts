@@ -1,0 +1,150 @@
+import { Worker } from "node:worker_threads";
+import type { Log } from "../../log.ts";
+import { errorText, SystemError } from "../../system-error.ts";
+import { emptySnapshot, type GatewaySnapshot } from "../gateway-snapshot.ts";
+import { createBeatMemory, runningIn, watchBeat } from "./beat.ts";
+import type { MainMessage, WorkerMessage, WorkerRequest, WorkerStart } from "./messages.ts";
+import { fromWire } from "./wire-error.ts";
+
+/** A worker, as the main thread has it. */
+export interface WorkerThread {
+  /** @throws SystemError what the worker says; WorkerEnded when it ended before it said anything */
+  request(request: WorkerRequest): Promise<GatewaySnapshot>;
+  /** What was got ready for this claim may go. */
+  release(claim: number): void;
+  /** What it said last. */
+  readonly latest: GatewaySnapshot;
+  /** Why it ended: empty after `stop`. */
+  readonly ended: Promise<string>;
+  /** Ends it when its connections have, or when `limitMs` is over. */
+  stop(limitMs: number): void;
+}
+
+/** What runs in a thread: the file beside this one. */
+export type WorkerScript = "worker" | "trial-thread";
+
+export interface WorkerThreadOptions {
+  readonly script: WorkerScript;
+  readonly start: Omit<WorkerStart, "beat" | "beatMs">;
+  readonly log: Log;
+  /** How long it may go without a turn of its event loop. */
+  readonly stuckMs: number;
+  /** Of its JavaScript; memory of plugins and bodies is apart. */
+  readonly maxHeapMb: number;
+  /** Gives a module, for all workers the same. */
+  compile(message: Extract<WorkerMessage, { kind: "compile" }>): Promise<MainMessage>;
+  readonly startWorker?: StartWorker;
+}
+
+/** Starts a thread where the sources are not what Node runs. */
+export type StartWorker = (script: WorkerScript, start: WorkerStart, maxHeapMb: number) => Worker;
+
+/** A worker is gone, and with it what it was asked. */
+export class WorkerEnded extends SystemError {
+  /** What ran at that time. */
+  readonly plugin: string | undefined;
+
+  constructor(reason: string, plugin: string | undefined) {
+    super("plugin-start", `the thread ended: ${reason || "it was stopped"}`);
+    this.plugin = plugin;
+  }
+}
+
+interface Waiting {
+  resolve(snapshot: GatewaySnapshot): void;
+  reject(error: Error): void;
+}
+
+const beatsInLimit = 8;
+
+export function startWorkerThread(options: WorkerThreadOptions): WorkerThread {
+  const { log, stuckMs, startWorker = startBuilt } = options;
+  const beat = createBeatMemory();
+  const beatMs = Math.max(1, Math.floor(stuckMs / beatsInLimit));
+  const worker = startWorker(options.script, { ...options.start, beat, beatMs }, options.maxHeapMb);
+  const post = (message: MainMessage) => worker.postMessage(message);
+  const waiting = new Map<number, Waiting>();
+  const plugins = new Map<number, string>();
+  let latest = emptySnapshot;
+  let lastId = 0;
+  let reason = "it ended by itself";
+  let plugin: string | undefined;
+  let isOver = false;
+  const unwatch = watchBeat(beat, stuckMs, () => {
+    reason = `it did not return to its event loop within ${stuckMs} ms`;
+    blame();
+    void worker.terminate();
+  });
+  worker.on("message", hear);
+  worker.on("error", (error) => {
+    reason = errorText(error);
+    blame();
+  });
+  const ended = new Promise<string>((resolve) => {
+    worker.once("exit", () => {
+      isOver = true;
+      unwatch();
+      for (const { reject } of waiting.values()) reject(new WorkerEnded(reason, plugin));
+      waiting.clear();
+      resolve(reason);
+    });
+  });
+  return {
+    request(request) {
+      if (isOver) return Promise.reject(new WorkerEnded(reason, plugin));
+      const id = ++lastId;
+      post({ kind: "request", id, request });
+      return new Promise((resolve, reject) => waiting.set(id, { resolve, reject }));
+    },
+    release: (claim) => post({ kind: "release", claim }),
+    get latest() {
+      return latest;
+    },
+    ended,
+    stop(limitMs) {
+      reason = "";
+      post({ kind: "stop" });
+      const timer = setTimeout(() => void worker.terminate(), limitMs);
+      void ended.then(() => clearTimeout(timer));
+    },
+  };
+
+  function hear(message: WorkerMessage): void {
+    if ("snapshot" in message) latest = message.snapshot;
+    switch (message.kind) {
+      case "answer":
+        take(message.id)?.resolve(message.snapshot);
+        break;
+      case "failure":
+        take(message.id)?.reject(fromWire(message.error));
+        break;
+      case "compile":
+        void options.compile(message).then(post);
+        break;
+      case "log":
+        log[message.level](message.fields, message.message);
+        break;
+      case "plugin":
+        plugins.set(message.id, message.name);
+    }
+  }
+
+  function take(id: number): Waiting | undefined {
+    const found = waiting.get(id);
+    waiting.delete(id);
+    return found;
+  }
+
+  /** Notes the plugin that runs. */
+  function blame(): void {
+    plugin = plugins.get(runningIn(beat));
+    if (plugin !== undefined) reason += ` while plugin ${plugin} ran`;
+  }
+}
+
+function startBuilt(script: WorkerScript, workerData: WorkerStart, maxHeapMb: number): Worker {
+  return new Worker(new URL(`./${script}.js`, import.meta.url), {
+    workerData,
+    resourceLimits: { maxOldGenerationSizeMb: maxHeapMb },
+  });
+}
