@@ -1,6 +1,13 @@
 import { FilterChain } from "../proxy-wasm/filter-chain.ts";
 import { HeaderMap } from "../proxy-wasm/header-map.ts";
-import type { Direction, FilterFactory, HeaderLine, PropertyValue, StreamHost } from "../proxy-wasm/index.ts";
+import type {
+  Direction,
+  FilterFactory,
+  HeaderLine,
+  LocalResponse,
+  PropertyValue,
+  StreamHost,
+} from "../proxy-wasm/index.ts";
 import { type ActiveCluster, type ActiveClusters, addressOf } from "./active-clusters.ts";
 import { forwardedClient } from "./client-address.ts";
 import type { Endpoint } from "./cluster-config.ts";
@@ -19,12 +26,13 @@ import { type RouterOptions, takeRequestPolicy } from "./request-policy.ts";
 import { responseLines } from "./response-headers.ts";
 import {
   editForEndpoint,
-  editReply,
   editRequest,
   editResponse,
+  replyHeaders,
   routeAnswer,
   type ValuesFor,
 } from "./route-effects.ts";
+import { filterConfigsOf, filterSwitchOf } from "./route-filters.ts";
 import type { ForwardAction, PerFilterConfig, RouteTable, SelectedRoute } from "./route-table.ts";
 import { selectRoute } from "./select-route.ts";
 import { findProperty } from "./stream-properties.ts";
@@ -38,6 +46,8 @@ export interface StreamPlan {
   readonly filters: readonly StreamFilter[];
   /** Some of them know their stream. */
   readonly hasNative: boolean;
+  /** Routes switch some of them on or off. */
+  readonly hasSwitches: boolean;
   readonly bufferLimitBytes: number;
   readonly table: RouteTable | undefined;
   readonly router: RouterOptions;
@@ -87,6 +97,8 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
   private forwardedClient: string | undefined;
   private requestHeaders: HeaderMap | undefined;
   private hasRoute = false;
+  private isRouteCleared = false;
+  private firstRoute: SelectedRoute | undefined;
   private forcedEndpoint: Endpoint | undefined;
   /** Why a direction's source waits: bit 1 a filter holds too much, bit 2 the other end takes no more. */
   private readonly waits = { request: 0, response: 0 };
@@ -108,6 +120,7 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
     this.requestHeaders = headers;
     this.forwardedClient = forwardedClient(headers, this.plan.http);
     if (endOfStream) this.endRequest();
+    if (this.plan.hasSwitches) this.firstRoute = this.route();
     if (this.downstream.isUpgrade && !this.allowsUpgrade(headers)) this.reply(upgradeRefused);
     else this.chain.requestHeaders(headers, endOfStream);
   }
@@ -176,6 +189,7 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
 
   clearRouteCache(): void {
     this.hasRoute = false;
+    this.isRouteCleared = true;
   }
 
   property(path: readonly string[]): PropertyValue | undefined {
@@ -252,6 +266,7 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
     const { requestHeaders, plan } = this;
     if (this.hasRoute || !requestHeaders) return this.selected;
     this.hasRoute = true;
+    this.isRouteCleared = false;
     const request = { headers: requestHeaders, random: this.random };
     this.selected = plan.table && selectRoute(plan.table, request);
     this.cluster = this.selected && this.world.clusters.find(this.selected.cluster);
@@ -259,15 +274,20 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
     return this.selected;
   }
 
-  /** What the route says of a filter: the most specific that says anything. */
+  /** The configuration that the route has for a filter. */
   perFilter(name: string): PerFilterConfig | undefined {
-    const { weighted, route, virtualHost, table } = this.route() ?? {};
-    return (
-      weighted?.perFilter.get(name) ??
-      route?.perFilter.get(name) ??
-      virtualHost?.perFilter.get(name) ??
-      table?.perFilter.get(name)
-    );
+    return filterConfigsOf(this.route(), name)[0];
+  }
+
+  /** All of them, the most specific first. */
+  perFilters(name: string): PerFilterConfig[] {
+    return filterConfigsOf(this.route(), name);
+  }
+
+  /** Whether the route that the request came with switches a filter on or off. */
+  firstSwitch(name: string): boolean | undefined {
+    this.firstRoute ??= this.route();
+    return filterSwitchOf(this.firstRoute, name);
   }
 
   private allowsUpgrade(headers: HeaderMap): boolean {
@@ -327,13 +347,20 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
     if (endOfStream) this.finish();
   }
 
-  /** In place of the upstream's response, and changed as that would be. */
+  /** In place of the upstream's response. */
   private replyForUpstream(reply: GatewayReply): void {
-    if (reply.flag !== "") this.flags.push(reply.flag);
-    const edited = this.selected ? editReply(this.selected, reply, this.valuesFor) : reply;
-    const headers = new HeaderMap([...edited.headers]);
+    const headers = new HeaderMap([...reply.headers]);
     this.addAttemptCount(headers);
-    this.chain.sendLocalResponse({ ...edited, headers: headers.lines });
+    this.reply({ ...reply, headers: headers.lines });
+  }
+
+  /** What a route that forwards says of responses holds for replies too, unless a filter has made the route uncertain. */
+  editReply(reply: LocalResponse): LocalResponse {
+    const isFinal = "isFinal" in reply && reply.isFinal === true;
+    const selected = isFinal || this.isRouteCleared ? undefined : this.route();
+    return selected?.action.kind === "forward"
+      ? { ...reply, headers: replyHeaders(selected, reply, this.valuesFor) }
+      : reply;
   }
 
   private endRequest(): void {

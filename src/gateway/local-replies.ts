@@ -5,6 +5,8 @@ import type { UpstreamReset } from "./upstream-stream.ts";
 export interface GatewayReply extends LocalResponse {
   /** Envoy's response flag; empty for none. */
   readonly flag: string;
+  /** The route has had its way with the headers already. */
+  readonly isFinal?: boolean;
 }
 
 export function gatewayReply(

@@ -1,5 +1,5 @@
 import { HeaderMap } from "../proxy-wasm/header-map.ts";
-import type { HeaderLine } from "../proxy-wasm/index.ts";
+import type { HeaderLine, LocalResponse } from "../proxy-wasm/index.ts";
 import type { Endpoint } from "./cluster-config.ts";
 import type { FormatValues } from "./format.ts";
 import { applyHeaderEdits, headerRules } from "./header-rules.ts";
@@ -122,18 +122,33 @@ export function routeAnswer(
     const hasLocation = action.status === 201 || (action.status >= 300 && action.status < 400);
     const lines: HeaderLine[] = hasLocation ? [["location", directLocation(request)]] : [];
     const reply = gatewayReply(action.status, action.body, "direct_response", "", lines);
-    return editReply(selected, reply, valuesFor);
+    return answered(selected, reply, valuesFor);
   }
   const lines: HeaderLine[] = [["location", redirectLocation(action, request)]];
-  if (action.kind === "https") return gatewayReply(301, "", "direct_response", "", lines);
+  if (action.kind === "https")
+    return { ...gatewayReply(301, "", "direct_response", "", lines), isFinal: true };
   // As Envoy: what is said of the request afterwards is said of the new path.
   rewritePath(action, request, router);
-  return editReply(selected, gatewayReply(action.status, "", "direct_response", "", lines), valuesFor);
+  return answered(selected, gatewayReply(action.status, "", "direct_response", "", lines), valuesFor);
 }
 
-/** A reply in place of the upstream's response, changed as that would be. */
-export function editReply(selected: SelectedRoute, reply: GatewayReply, valuesFor: ValuesFor): GatewayReply {
+function answered(selected: SelectedRoute, reply: GatewayReply, valuesFor: ValuesFor): GatewayReply {
   const headers = new HeaderMap([[":status", String(reply.status)], ...reply.headers]);
   editResponse(selected, headers, valuesFor({ headers, details: reply.details }));
-  return { ...reply, headers: headers.lines.filter(([name]) => name !== ":status") };
+  return { ...reply, headers: withoutStatus(headers), isFinal: true };
+}
+
+/** The headers of a reply of the gateway's own: what the route adds stands before what the reply brings. */
+export function replyHeaders(
+  selected: SelectedRoute,
+  { status, headers: own, details }: LocalResponse,
+  valuesFor: ValuesFor,
+): readonly HeaderLine[] {
+  const headers = new HeaderMap([[":status", String(status)]]);
+  editResponse(selected, headers, valuesFor({ headers, details }));
+  return [...withoutStatus(headers), ...own];
+}
+
+function withoutStatus(headers: HeaderMap): HeaderLine[] {
+  return headers.lines.filter(([name]) => name !== ":status");
 }
