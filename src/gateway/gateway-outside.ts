@@ -116,11 +116,15 @@ function callOverCluster(
   };
 }
 
-function send(forwarding: Forwarding, { headers, body, trailers }: HttpCall): void {
+function send(forwarding: Forwarding, { headers, body, trailers, timeoutMs }: HttpCall): void {
   const hasTrailers = trailers.length > 0;
   const sent = new HeaderMap([...headers]);
   if (sent.get("content-length") === undefined && body.length > 0)
     sent.add("content-length", String(body.length));
+  // As Envoy: what it asks itself is internal, and told how long it waits.
+  sent.replace("x-envoy-internal", "true");
+  if (timeoutMs !== undefined && timeoutMs > 0)
+    sent.replace("x-envoy-expected-rq-timeout-ms", String(timeoutMs));
   forwarding.start(sent, body.length === 0 && !hasTrailers);
   if (body.length > 0) forwarding.data(body, !hasTrailers);
   if (hasTrailers) forwarding.sendTrailers(new HeaderMap([...trailers]));

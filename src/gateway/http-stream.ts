@@ -97,7 +97,6 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
   private forwardedClient: string | undefined;
   private requestHeaders: HeaderMap | undefined;
   private hasRoute = false;
-  private isRouteCleared = false;
   private firstRoute: SelectedRoute | undefined;
   private forcedEndpoint: Endpoint | undefined;
   /** Why a direction's source waits: bit 1 a filter holds too much, bit 2 the other end takes no more. */
@@ -189,7 +188,6 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
 
   clearRouteCache(): void {
     this.hasRoute = false;
-    this.isRouteCleared = true;
   }
 
   property(path: readonly string[]): PropertyValue | undefined {
@@ -266,7 +264,6 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
     const { requestHeaders, plan } = this;
     if (this.hasRoute || !requestHeaders) return this.selected;
     this.hasRoute = true;
-    this.isRouteCleared = false;
     const request = { headers: requestHeaders, random: this.random };
     this.selected = plan.table && selectRoute(plan.table, request);
     this.cluster = this.selected && this.world.clusters.find(this.selected.cluster);
@@ -354,10 +351,10 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
     this.reply({ ...reply, headers: headers.lines });
   }
 
-  /** What a route that forwards says of responses holds for replies too, unless a filter has made the route uncertain. */
+  /** What a route that forwards says of responses holds for replies too. */
   editReply(reply: LocalResponse): LocalResponse {
     const isFinal = "isFinal" in reply && reply.isFinal === true;
-    const selected = isFinal || this.isRouteCleared ? undefined : this.route();
+    const selected = isFinal ? undefined : this.route();
     return selected?.action.kind === "forward"
       ? { ...reply, headers: replyHeaders(selected, reply, this.valuesFor) }
       : reply;

@@ -24,6 +24,8 @@ export interface TwinsOptions {
   readonly connections: readonly JsonObject[];
   /** Names of clusters, each with a noting upstream. */
   readonly upstreams?: readonly string[];
+  /** Whether trailers pass between the gateways and the upstreams. */
+  readonly trailers?: boolean;
   /** Clusters besides, by their JSON. */
   readonly clusters?: readonly JsonObject[];
   /** TypedExtensionConfigs, for what listeners ask for by config_discovery. */
@@ -62,7 +64,7 @@ export async function startTwins(options: TwinsOptions): Promise<Twins> {
     await Promise.all(names.map(async (name) => [name, await startNotingUpstream(name)] as const)),
   );
   const clusters = [
-    ...[...upstreams].map(([name, { port }]) => clusterJson(name, port)),
+    ...[...upstreams].map(([name, { port }]) => clusterJson(name, port, options.trailers)),
     ...(options.clusters ?? []),
   ];
   const ended = new AbortController();
@@ -106,7 +108,15 @@ export async function startTwins(options: TwinsOptions): Promise<Twins> {
   };
 }
 
-export function clusterJson(name: string, port: number): JsonObject {
+const protocolOptions = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+const withTrailers: JsonObject = {
+  [protocolOptions]: {
+    "@type": `type.googleapis.com/${protocolOptions}`,
+    explicit_http_config: { http_protocol_options: { enable_trailers: true } },
+  },
+};
+
+export function clusterJson(name: string, port: number, enable_trailers = false): JsonObject {
   const address = { socket_address: { address: "127.0.0.1", port_value: port } };
   const endpoints = [{ lb_endpoints: [{ endpoint: { address } }] }];
   return {
@@ -114,6 +124,7 @@ export function clusterJson(name: string, port: number): JsonObject {
     type: "STATIC",
     connect_timeout: "2s",
     load_assignment: { cluster_name: name, endpoints },
+    ...(enable_trailers ? { typed_extension_protocol_options: withTrailers } : {}),
   };
 }
 
@@ -121,7 +132,7 @@ const managerType =
   "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 
 /** A listener for each connection manager; where extension configurations come from is up to the side. */
-function listenersFor({ connections }: TwinsOptions, source: JsonObject): JsonObject[] {
+function listenersFor({ connections }: TwinsOptions, source: SourceOf): JsonObject[] {
   return connections.map((connection, index) => {
     const typed_config = withSource(
       { "@type": managerType, stat_prefix: "http", delayed_close_timeout: "0.1s", ...connection },
@@ -135,21 +146,31 @@ function listenersFor({ connections }: TwinsOptions, source: JsonObject): JsonOb
   });
 }
 
-function withSource(value: JsonValue, source: JsonObject): JsonValue {
+/** Where the configuration of a filter comes from. */
+type SourceOf = (name: string) => JsonObject;
+
+function withSource(value: JsonValue, source: SourceOf): JsonValue {
   if (Array.isArray(value)) return value.map((item) => withSource(item, source));
   if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(
-    Object.entries(value).map(([key, item]) => [
-      key,
-      key === "config_discovery"
-        ? { ...(item as JsonObject), config_source: source }
-        : withSource(item, source),
-    ]),
-  );
+  const own = value.config_discovery as JsonObject | undefined;
+  const entries = Object.entries(value).map(([key, item]) => [key, withSource(item, source)]);
+  const made = Object.fromEntries(entries) as JsonObject;
+  if (!own) return made;
+  return { ...made, config_discovery: { ...own, config_source: source(String(value.name)) } };
+}
+
+function slotNames({ connections }: TwinsOptions): string[] {
+  const names: string[] = [];
+  const note = (name: string) => {
+    names.push(name);
+    return {};
+  };
+  for (const connection of connections) withSource(connection, note);
+  return names;
 }
 
 function startEmbedded(options: TwinsOptions, clusters: readonly JsonObject[], signal: AbortSignal): Gateway {
-  const listeners = listenersFor(options, { ads: {}, resource_api_version: "V3" });
+  const listeners = listenersFor(options, () => ({ ads: {}, resource_api_version: "V3" }));
   let config = emptyConfig;
   const apply = (changed: SnapshotResource[]) => {
     if (changed.length === 0) return;
@@ -178,13 +199,20 @@ async function startRealEnvoy(
   directory: string,
 ): Promise<RealEnvoy> {
   const file = (name: string) => join(directory, name);
-  const source = { path_config_source: { path: file("ecds.json") }, resource_api_version: "V3" };
-  const typed = (options.extensionConfigs ?? []).map((each) => ({
-    "@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
-    ...each,
-  }));
-  await writeFile(file("ecds.json"), JSON.stringify({ version_info: "1", resources: typed }));
+  const pathOf = (name: string) => file(`ecds-${name}.json`);
+  const source = (name: string) => ({
+    path_config_source: { path: pathOf(name) },
+    resource_api_version: "V3",
+  });
+  // A file for each: Envoy takes one resource of a file.
+  for (const name of slotNames(options)) {
+    const resources = (options.extensionConfigs ?? [])
+      .filter((each) => each.name === name)
+      .map((each) => ({ "@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig", ...each }));
+    await writeFile(pathOf(name), JSON.stringify({ version_info: "1", resources }));
+  }
   const bootstrap = {
+    node: { id: "twin", cluster: "twins" },
     admin: { address: loopback },
     static_resources: { listeners: listenersFor(options, source), clusters },
   };
