@@ -17,6 +17,8 @@ import type { UpstreamConnection, UpstreamEvents, UpstreamReset, UpstreamStream 
 /** Who sends a request upstream: the end of a stream's filters, or a plugin's call. */
 export interface ForwardingOwner {
   onInformational?(headers: HeaderMap): void;
+  /** The policy would have it tried again, and it has been so often enough. */
+  onRetriesExhausted?(): void;
   onResponseHeaders(headers: HeaderMap, endOfStream: boolean): void;
   onResponseData(bytes: Uint8Array, endOfStream: boolean): void;
   onResponseTrailers(trailers: HeaderMap): void;
@@ -91,6 +93,7 @@ export class Forwarding implements UpstreamEvents {
     }
     if (use.requests >= config.limits.maxRequests) {
       this.isOver = true;
+      this.attempts = 1;
       this.owner.onFailure(
         upstreamReset({ reason: "overflow", transport: undefined, beforeSent: true }, false),
       );
@@ -271,8 +274,9 @@ export class Forwarding implements UpstreamEvents {
   private retry(isSettled: boolean): boolean {
     const { retryPolicy, cluster } = this.options;
     const { use, config } = cluster;
-    const isExhausted = this.attempts > retryPolicy!.retries || use.retries >= config.limits.maxRetries;
-    if (!this.keepsBody || isExhausted) return false;
+    const isExhausted = this.attempts > retryPolicy!.retries;
+    if (isExhausted && retryPolicy!.retries > 0) this.owner.onRetriesExhausted?.();
+    if (!this.keepsBody || isExhausted || use.retries >= config.limits.maxRetries) return false;
     if (!isSettled) this.abandon();
     this.stream = undefined;
     use.retries++;

@@ -8,6 +8,7 @@ import type { Fault } from "./filters/fault.ts";
 import type { RateLimit } from "./filters/local-ratelimit.ts";
 import type { RbacTest } from "./filters/rbac.ts";
 import type { Format } from "./format.ts";
+import type { LogTest } from "./log-filter.ts";
 import type { RouteTable } from "./route-table.ts";
 
 /** A resource as it was received, and what was made of it. While it does not change it stays the same object. */
@@ -221,6 +222,10 @@ export interface AccessLog {
   readonly format: AccessLogFormat;
   /** Stands for values that are not there, in text. */
   readonly missing: string;
+  /** Fields without a value are left out of objects. */
+  readonly omitEmpty?: boolean;
+  /** Only these streams; all if it is undefined. */
+  readonly passes?: LogTest | undefined;
 }
 
 export type AccessLogFormat =
@@ -237,4 +242,5 @@ export interface JsonFormat {
 export type JsonFormatValue =
   | { readonly kind: "format"; readonly format: Format }
   | { readonly kind: "object"; readonly fields: JsonFormat }
+  | { readonly kind: "list"; readonly items: readonly JsonFormatValue[] }
   | { readonly kind: "literal"; readonly value: string | number | boolean | null };

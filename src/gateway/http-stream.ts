@@ -86,6 +86,8 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
   upstreamFirstMs: number | undefined;
   upstreamLastMs: number | undefined;
   downstreamFirstMs: number | undefined;
+  /** Of a response that went out whole. */
+  downstreamLastMs: number | undefined;
   endMs: number | undefined;
   transportFailure: string | undefined;
   /** What was written to the client. */
@@ -165,7 +167,7 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
     }
     this.timers.touch();
     if (!this.downstream.sendData(bytes, endOfStream)) this.wait("response", 2, true);
-    if (endOfStream) this.finish();
+    if (endOfStream) this.complete();
   }
 
   sendTrailers(direction: Direction, trailers: HeaderMap): void {
@@ -174,7 +176,7 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
       return;
     }
     this.downstream.sendTrailers(trailers);
-    this.finish();
+    this.complete();
   }
 
   reset(): void {
@@ -222,7 +224,12 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
     this.chain.responseTrailers(trailers);
   }
 
+  onRetriesExhausted(): void {
+    this.flags.push("URX");
+  }
+
   onFailure(reply: GatewayReply): void {
+    this.transportFailure = reply.transport;
     this.replyForUpstream(reply);
   }
 
@@ -339,9 +346,9 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
     const isUpgrade = this.downstream.isUpgrade && status === upgradeStatus;
     const lines = responseLines(headers, this.plan.http, isUpgrade);
     lines.unshift([":status", status]);
-    this.sentHeaders = headers;
-    this.downstream.sendHeaders(new HeaderMap(lines), endOfStream);
-    if (endOfStream) this.finish();
+    this.sentHeaders = new HeaderMap(lines);
+    this.downstream.sendHeaders(this.sentHeaders, endOfStream);
+    if (endOfStream) this.complete();
   }
 
   /** In place of the upstream's response. */
@@ -377,6 +384,11 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
     if ((before === 0) === (after === 0) || this.isOver) return;
     if (direction === "request") this.downstream.setPaused(after !== 0);
     else this.forwarding?.setPaused(after !== 0);
+  }
+
+  private complete(): void {
+    this.downstreamLastMs = this.elapsedMs;
+    this.finish();
   }
 
   private finish(): void {

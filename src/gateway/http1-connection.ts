@@ -48,6 +48,7 @@ export class Http1Connection implements UpstreamConnection {
   private connectTimer: NodeJS.Timeout | undefined;
   private closed = false;
   private remote = "";
+  private local = "";
 
   constructor(target: ConnectionTarget, owner: ConnectionOwner) {
     this.owner = owner;
@@ -67,8 +68,7 @@ export class Http1Connection implements UpstreamConnection {
   }
 
   get localAddress(): string {
-    const { localAddress, localPort } = this.socket;
-    return localAddress === undefined ? "" : hostPort(localAddress, localPort!);
+    return this.local;
   }
 
   get tlsVersion(): string | undefined {
@@ -105,6 +105,8 @@ export class Http1Connection implements UpstreamConnection {
     socket.once(tls ? "secureConnect" : "connect", () => {
       clearTimeout(this.connectTimer);
       this.isConnected = true;
+      const { localAddress, localPort } = socket;
+      if (localAddress !== undefined) this.local = hostPort(localAddress, localPort!);
       this.owner.onFree(this);
     });
     socket.on("drain", () => this.stream?.events.onDrain?.());
@@ -126,8 +128,10 @@ export class Http1Connection implements UpstreamConnection {
 
   private ended(): void {
     const { stream } = this;
+    const { isInChunks } = this.parser;
     if (this.parser.end() && stream && this.parser.isTunnel) stream.dataCame(new Uint8Array(0), true);
-    this.end("connection termination", undefined);
+    // As Envoy: a chunked body without its end is a fault of the protocol.
+    this.end(isInChunks ? "protocol error" : "connection termination", undefined);
   }
 
   private failed(error: NodeJS.ErrnoException): void {

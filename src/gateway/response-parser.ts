@@ -20,6 +20,8 @@ export interface ResponseParser {
    * The connection has ended. False: in the middle of a response.
    */
   end(): boolean;
+  /** Within a chunked body. */
+  readonly isInChunks: boolean;
   /** Between two responses. */
   readonly isIdle: boolean;
   /** The connection can take another request after this response. */
@@ -76,6 +78,9 @@ export function createResponseParser(
         events.onData(empty, true);
       }
       return state === "idle" || state === "tunnel";
+    },
+    get isInChunks() {
+      return state === "chunked";
     },
     get isIdle() {
       return state === "idle";

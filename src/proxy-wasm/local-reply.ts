@@ -9,8 +9,8 @@ export interface Reply {
 
 const none = new Uint8Array(0);
 
-/** gRPC's status for an HTTP status, by gRPC's own table. */
-const grpcStatusOf: ReadonlyMap<number, number> = new Map([
+/** By gRPC's own table. */
+const grpcStatuses: ReadonlyMap<number, number> = new Map([
   [400, 13],
   [401, 16],
   [403, 7],
@@ -21,6 +21,11 @@ const grpcStatusOf: ReadonlyMap<number, number> = new Map([
   [504, 14],
 ]);
 const grpcUnknown = 2;
+
+/** gRPC's status for one of HTTP. */
+export function grpcStatusOf(status: number): number {
+  return grpcStatuses.get(status) ?? grpcUnknown;
+}
 
 /** `application/grpc`, alone or with a suffix such as `+proto`; not `application/grpc-web`. */
 export function isGrpcType(contentType: string | undefined): boolean {
@@ -47,7 +52,7 @@ function buildGrpcReply({ status, grpcStatus, headers: given, body }: LocalRespo
   headers.replace("content-type", "application/grpc");
   headers.remove("content-length");
   if (headers.get("grpc-status") === undefined)
-    headers.add("grpc-status", String(grpcStatus ?? grpcStatusOf.get(status) ?? grpcUnknown));
+    headers.add("grpc-status", String(grpcStatus ?? grpcStatusOf(status)));
   if (body.length > 0 && !isHead) headers.replace("grpc-message", percentEncode(body));
   return { headers, body: none };
 }

@@ -69,7 +69,7 @@ export async function startTwins(options: TwinsOptions): Promise<Twins> {
   ];
   const ended = new AbortController();
   setMaxListeners(0, ended.signal);
-  const gateway = startEmbedded(options, clusters, ended.signal);
+  const gateway = startEmbedded(options, clusters, directory, ended.signal);
   const envoy = await startRealEnvoy(options, clusters, directory);
   await gateway.settled();
   const client = createClient();
@@ -132,11 +132,11 @@ const managerType =
   "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 
 /** A listener for each connection manager; where extension configurations come from is up to the side. */
-function listenersFor({ connections }: TwinsOptions, source: SourceOf): JsonObject[] {
+function listenersFor({ connections }: TwinsOptions, side: OfSide): JsonObject[] {
   return connections.map((connection, index) => {
-    const typed_config = withSource(
+    const typed_config = forSide(
       { "@type": managerType, stat_prefix: "http", delayed_close_timeout: "0.1s", ...connection },
-      source,
+      side,
     );
     return {
       name: `${index}`,
@@ -146,17 +146,23 @@ function listenersFor({ connections }: TwinsOptions, source: SourceOf): JsonObje
   });
 }
 
-/** Where the configuration of a filter comes from. */
-type SourceOf = (name: string) => JsonObject;
+/** What differs in the configurations of the two. */
+interface OfSide {
+  /** Where the configuration of a filter comes from. */
+  source(name: string): JsonObject;
+  /** In the place of `{logs}`. */
+  readonly logs: string;
+}
 
-function withSource(value: JsonValue, source: SourceOf): JsonValue {
-  if (Array.isArray(value)) return value.map((item) => withSource(item, source));
+function forSide(value: JsonValue, side: OfSide): JsonValue {
+  if (Array.isArray(value)) return value.map((item) => forSide(item, side));
+  if (typeof value === "string") return value.replace("{logs}", side.logs);
   if (typeof value !== "object" || value === null) return value;
   const own = value.config_discovery as JsonObject | undefined;
-  const entries = Object.entries(value).map(([key, item]) => [key, withSource(item, source)]);
+  const entries = Object.entries(value).map(([key, item]) => [key, forSide(item, side)]);
   const made = Object.fromEntries(entries) as JsonObject;
   if (!own) return made;
-  return { ...made, config_discovery: { ...own, config_source: source(String(value.name)) } };
+  return { ...made, config_discovery: { ...own, config_source: side.source(String(value.name)) } };
 }
 
 function slotNames({ connections }: TwinsOptions): string[] {
@@ -165,12 +171,20 @@ function slotNames({ connections }: TwinsOptions): string[] {
     names.push(name);
     return {};
   };
-  for (const connection of connections) withSource(connection, note);
+  for (const connection of connections) forSide(connection, { source: note, logs: "" });
   return names;
 }
 
-function startEmbedded(options: TwinsOptions, clusters: readonly JsonObject[], signal: AbortSignal): Gateway {
-  const listeners = listenersFor(options, () => ({ ads: {}, resource_api_version: "V3" }));
+function startEmbedded(
+  options: TwinsOptions,
+  clusters: readonly JsonObject[],
+  directory: string,
+  signal: AbortSignal,
+): Gateway {
+  const listeners = listenersFor(options, {
+    source: () => ({ ads: {}, resource_api_version: "V3" }),
+    logs: join(directory, "gateway"),
+  });
   let config = emptyConfig;
   const apply = (changed: SnapshotResource[]) => {
     if (changed.length === 0) return;
@@ -214,7 +228,7 @@ async function startRealEnvoy(
   const bootstrap = {
     node: { id: "twin", cluster: "twins" },
     admin: { address: loopback },
-    static_resources: { listeners: listenersFor(options, source), clusters },
+    static_resources: { listeners: listenersFor(options, { source, logs: file("envoy") }), clusters },
   };
   await writeFile(file("envoy.json"), JSON.stringify(bootstrap));
   const { envoy } = await requirePeers();
