@@ -40,7 +40,7 @@ async function put(tag: string, value: string): Promise<void> {
   const spec = { phase: "AUTHN", priority: 900, defaultConfig, url: `oci://${registry}/marker:${tag}` };
   const metadata = { name: "marker", namespace: "higress-system" };
   const plugin = { apiVersion: "extensions.higress.io/v1alpha1", kind: "WasmPlugin", metadata, spec };
-  await writeFile(join(files.dir, "marker.yaml"), JSON.stringify(plugin));
+  await writeFile(join(files.dir, "marker.yaml"), `${JSON.stringify(plugin)}\n`);
 }
 
 await put("small", "start");

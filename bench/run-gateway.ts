@@ -1,14 +1,11 @@
-// The embedded gateway as a process of its own, for bench/gateway.ts.
-//   node --import tsx bench/run-gateway.ts UPSTREAM_PORT [MODULE CONFIGURATION]...
-// Prints its port. Build before: node scripts/build.mjs
+// The embedded gateway as a process of its own, for bench/gateway.ts, which compiles it (bench/tsconfig.json) and runs
+//   node build/bench/bench/run-gateway.js UPSTREAM_PORT [MODULE CONFIGURATION]...
+// Prints its port.
+import { startGateway } from "../src/gateway/gateway.ts";
 import { silentLog } from "../src/log.ts";
 import { LogLevel } from "../src/proxy-wasm/index.ts";
 import { createWatchable } from "../src/watchable.ts";
 import { cluster, gatewayConfig, wasmFilter } from "../test/peers/gateway-config.ts";
-
-// What users run: built, and not what tsx makes of the source.
-const built = "../dist/gateway/gateway.js";
-const { startGateway }: typeof import("../src/gateway/gateway.ts") = await import(built);
 
 const [upstreamPort, ...modules] = process.argv.slice(2);
 const filters = [];

@@ -33,6 +33,11 @@ export const silentLog: Log = {
   child: () => silentLog,
 };
 
+/** Changes what a log writes from now on: `trace` to `fatal`, or `silent`. Logs that were made of it keep their level. */
+export function setLogLevel(log: Log, level: string): void {
+  if ("level" in log) log.level = level;
+}
+
 function textLine({ level, time, role, msg, ...fields }: Record<string, unknown>): string {
   const rest = Object.entries(fields).map(([key, value]) => ` ${key}=${textOf(value)}`);
   const clock = new Date(Number(time)).toISOString().slice(11, 23);

@@ -17,7 +17,7 @@ import { envoyBootstrap } from "./envoy-bootstrap.ts";
 import { createModuleMetrics, type ModuleMetrics } from "./metrics.ts";
 import { createModuleCache, type ModuleCache, type ModulePreparation } from "./module-cache.ts";
 import type { GatewayNode } from "./node.ts";
-import { createPluginLog } from "./plugin-log.ts";
+import { createPluginLog, type PluginLog } from "./plugin-log.ts";
 import type { PurgePolicy } from "./purge-policy.ts";
 import { createChainResolver } from "./resolve-chain.ts";
 import {
@@ -73,6 +73,8 @@ export interface AgentOptions {
   readonly envoy?: EnvoyOptions;
   /** Whether a gateway that is somebody else's serves, where that is known. */
   readonly isGatewayReady?: () => boolean;
+  /** Of a gateway that is somebody else's, where it tells. */
+  readonly pluginLog?: PluginLog;
   /** Drains and stops Envoy, while everything else of the agent still serves it. `signal` unless given. */
   readonly envoySignal?: AbortSignal;
   readonly incremental: boolean;
@@ -108,11 +110,10 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     if (module.adapted?.includes(propertyNames)) listenerRewrite.set(withCurrentRoute);
     return module;
   };
-  const resolver: ModuleResolver = createChainResolver(
-    createModuleResolver(moduleMetrics.measured(fetchModule), log),
-  );
+  const modules = createChainResolver(createModuleResolver(moduleMetrics.measured(fetchModule), log));
+  const resolver = purgingReplaced(modules, cache, retention.maxBytes, log);
   purgeRegularly(cache, log, signal);
-  const pluginLog = envoy && createPluginLog();
+  const pluginLog = envoy ? createPluginLog() : options.pluginLog;
   await serveXdsProxy({
     target: options.discovery,
     socket,
@@ -190,11 +191,29 @@ function retentionOf(maxBytes: number, modulesInEffect: () => readonly string[])
   return { inEffect, maxAgeMs: dayMs, maxBytes };
 }
 
+async function purge(cache: ModuleCache, log: Log): Promise<void> {
+  await cache.purge().catch((error) => log.warn({ error: errorText(error) }, "cannot remove modules"));
+}
+
+/** A module that stayed beyond the cache's size because it was in effect goes when the gateway has taken another. */
+function purgingReplaced(
+  resolver: ModuleResolver,
+  cache: ModuleCache,
+  maxBytes: number,
+  log: Log,
+): ModuleResolver {
+  return {
+    ...resolver,
+    accepted(resource) {
+      resolver.accepted(resource);
+      if (cache.size() > maxBytes) void purge(cache, log);
+    },
+  };
+}
+
 /** What was in effect when the cache last looked may not be any more. */
 function purgeRegularly(cache: ModuleCache, log: Log, signal: AbortSignal): void {
-  const purge = () =>
-    cache.purge().catch((error) => log.warn({ error: errorText(error) }, "cannot remove modules"));
-  const timer = setInterval(purge, purgeMs).unref();
+  const timer = setInterval(() => void purge(cache, log), purgeMs).unref();
   signal.addEventListener("abort", () => clearInterval(timer), { once: true });
 }
 

@@ -14,7 +14,7 @@ import {
 } from "../gen/envoy/service/discovery/v3/discovery_pb.ts";
 import { StatusSchema } from "../gen/google/rpc/status_pb.ts";
 import { silentLog } from "../log.ts";
-import { readRefusal } from "../xds/refusal.ts";
+import { readRefusal, refusalStatus } from "../xds/refusal.ts";
 import { filterChainResource, rawResource, type XdsResource } from "../xds/snapshot.ts";
 import { typeUrls } from "../xds/type-urls.ts";
 import { createIncrementalSession } from "./ecds-incremental.ts";
@@ -387,6 +387,13 @@ test("a NACK says for each plugin why, for programs too", async () => {
   for (const fetch of fetches) await fetch.succeed();
   nack(down[0]!, "bad a");
   ack(down[1]!);
+  assert.deepEqual(readRefusal(up[0]!.errorDetail)?.reasons, new Map([["ns.a", "bad a"]]));
+});
+
+test("a gateway that says for each resource why is understood", async () => {
+  respond("1", [plugin("ns.a")]);
+  for (const fetch of fetches) await fetch.succeed();
+  request({ responseNonce: down[0]!.nonce, errorDetail: refusalStatus(new Map([["ns.a", "bad a"]])) });
   assert.deepEqual(readRefusal(up[0]!.errorDetail)?.reasons, new Map([["ns.a", "bad a"]]));
 });
 

@@ -248,7 +248,8 @@ export function createIncrementalSession({
       if (!sent) return sendUp(request);
       sentDown.delete(nonce);
       const refusal = readRefusal(errorDetail);
-      if (refusal) onRefusal(nonce, sent, refusal.message);
+      // The embedded gateway says of each resource why, an Envoy of all in one.
+      if (refusal) onRefusal(nonce, sent, refusal.reasons?.get(sent.version.name) ?? refusal.message);
       else onAcceptance(sent);
       sendWaiting();
       if (resourceNamesSubscribe.length > 0 || resourceNamesUnsubscribe.length > 0) {

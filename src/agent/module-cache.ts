@@ -98,7 +98,11 @@ export function createModuleCache(options: ModuleCacheOptions): ModuleCache {
         const isSeen = versions.get(versionKey) === request.resourceVersion;
         const known = await lookUp(store, origin, request, isSeen, options.preparation?.target);
         options.onLookup?.(known !== undefined);
-        const fetched = () => observe(options, () => fetchModule(origin, request, signal)).finally(purgeSoon);
+        const size = store.size();
+        const fetched = () =>
+          observe(options, () => fetchModule(origin, request, signal)).finally(() => {
+            if (store.size() !== size) purgeSoon();
+          });
         const { module, source } = known ?? (await fetched());
         // Unlike Istio: only now, so that a pull that failed is tried again and does not leave the old module in place.
         versions.set(versionKey, request.resourceVersion);

@@ -1,10 +1,12 @@
 import { LRUCache } from "lru-cache";
 import type { EnvoyLogLine } from "./envoy-log.ts";
 
-/** What Envoy's log says of plugins that failed. */
+/** What is known of plugins that failed: an Envoy's log says it, another gateway may tell. */
 export interface PluginLog {
   /** Reads a line of Envoy's log. */
   take(line: EnvoyLogLine): void;
+  /** Notes that a plugin has trapped while it was serving. */
+  noteTrap(plugin: string, reason: string): void;
   /** Gives why Envoy could not load a plugin the last time, in the plugin's own words; "" where it did not say. */
   loadFailure(plugin: string): string;
   /** Gives the last trap of a plugin that was serving, by the name of its ECDS resource. */
@@ -45,12 +47,15 @@ export function createPluginLog(): PluginLog {
   const traps = new LRUCache<string, Trap>({ max: maxPlugins });
   const listeners = new Set<(plugin: string, trap: Trap) => void>();
 
-  function noteTrap(thread: string, message: string): void {
+  function noteTrap(plugin: string, reason: string): void {
+    const trap = { at: new Date().toISOString(), reason };
+    traps.set(plugin, trap);
+    for (const listener of listeners) listener(plugin, trap);
+  }
+
+  function noteFailedCall(thread: string, message: string): void {
     const before = named.get(thread);
-    if (!before) return;
-    const trap = { at: new Date().toISOString(), reason: `${readable(message)}; ${before.text}` };
-    traps.set(before.plugin, trap);
-    for (const listener of listeners) listener(before.plugin, trap);
+    if (before) noteTrap(before.plugin, `${readable(message)}; ${before.text}`);
   }
 
   function noteUnnamed(thread: string, message: string): void {
@@ -66,13 +71,14 @@ export function createPluginLog(): PluginLog {
   return {
     take({ level, thread, component, message }) {
       if (component !== "wasm") return;
-      if (message.startsWith("Function: ")) noteTrap(thread, message);
+      if (message.startsWith("Function: ")) noteFailedCall(thread, message);
       const [, plugin, text] = /^wasm log ([^\s:]+)[^:]*: (.*)$/s.exec(message) ?? [];
       if (plugin !== undefined && text !== undefined && level === "error")
         named.set(thread, { plugin, text: readable(text) });
       else named.delete(thread);
       if (plugin === undefined && (level === "warn" || level === "error")) noteUnnamed(thread, message);
     },
+    noteTrap,
     loadFailure: (plugin) => loadFailures.get(plugin) ?? "",
     lastTrap: (resource) => traps.get(pluginOfResource(resource)),
     onTrap(listener, signal) {

@@ -244,6 +244,13 @@ suite("when Envoy refuses a chain", () => {
     assert.equal(refuse(changed, error), `a v1, b deny; b: ${error}`);
   });
 
+  test("where one is named, others with the module of that path are not meant", async () => {
+    const changed = await resolveAll([plugin("a"), plugin("b")]);
+    const error =
+      "Unable to create Wasm plugin ns.b: plugin ns.b (/modules/a-v1.wasm) refused its configuration";
+    assert.equal(refuse(changed, error), `a v1, b deny; b: ${error}`);
+  });
+
   test("a new one goes to its substitute, by its fail strategy", async () => {
     await accepted(plugin("a"));
     const changed = await resolveAll([plugin("open"), plugin("a")]);

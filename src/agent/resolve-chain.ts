@@ -8,7 +8,7 @@ import { stillOpen } from "../xds/refusal.ts";
 import { rawResource, type XdsResource } from "../xds/snapshot.ts";
 import { typeUrls } from "../xds/type-urls.ts";
 import { currentRouteConfig } from "./current-route.ts";
-import type { ModuleResolver, Resolution } from "./resolve-module.ts";
+import { type ModuleResolver, mentions, type Resolution } from "./resolve-module.ts";
 import { readFilterChain } from "./rewrite.ts";
 
 /** A filter of the chains, whichever of them it is in. */
@@ -176,7 +176,9 @@ export function createChainResolver(plugins: ModuleResolver): ModuleResolver {
       const parts = partsOf.get(resource);
       const chain = chains.get(resource.name);
       if (!parts || !chain) return plugins.refused(resource, error);
-      const named = parts.filter((part) => plugins.concerns(part, error));
+      const byName = parts.filter(({ name }) => mentions(error, name));
+      // A module's file is several plugins' where they have the same code.
+      const named = byName.length > 0 ? byName : parts.filter((part) => plugins.concerns(part, error));
       const accepted = lastAccepted.get(resource.name);
       const suspects = named.length > 0 ? named : parts.filter((part) => !accepted?.has(part));
       const isOther = suspects.map((part) => putBack(part, error)).some(Boolean);

@@ -185,7 +185,7 @@ export function createModuleResolver(fetchModule: FetchModule, log: Log): Module
 }
 
 /** Whether a text has a plugin's name in it, and not only one that begins or ends with it. */
-function mentions(text: string, name: string): boolean {
+export function mentions(text: string, name: string): boolean {
   const escaped = name.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
   return new RegExp(`(?<![\\w.-])${escaped}(?![\\w-]|\\.\\w)`).test(text);
 }

@@ -3,13 +3,11 @@ import { fromJson, type JsonValue } from "@bufbuild/protobuf";
 import type { Command } from "commander";
 import { serveAdmin } from "../gateway/admin.ts";
 import { emptyConfig } from "../gateway/apply-response.ts";
-import { configDump } from "../gateway/config-dump.ts";
 import { followAgent } from "../gateway/follow-agent.ts";
 import { type RunningGateway, startGateway } from "../gateway/gateway.ts";
 import type { GatewayConfig } from "../gateway/gateway-config.ts";
 import { startGatewayWorkers } from "../gateway/workers/gateway-workers.ts";
 import { NodeSchema } from "../gen/envoy/config/core/v3/base_pb.ts";
-import { jsonPage } from "../http-server.ts";
 import type { Log } from "../log.ts";
 import { createWatchable } from "../watchable.ts";
 import { addNodeOptions, type NodeFlags, nodeOf } from "./agent.ts";
@@ -25,10 +23,12 @@ import {
   stopSignal,
   withOffset,
 } from "./options.ts";
+import { packageVersion } from "./package-version.ts";
 
 export interface GatewayFlags extends CommonOptions, NodeFlags, ConcurrencyFlags {
   readonly dataDir: string;
   readonly drainSeconds: number;
+  readonly maxConnections?: number | undefined;
   readonly adminPort: number;
 }
 
@@ -41,6 +41,12 @@ export function addGatewayCommand(program: Command): void {
   addOption(command, "--socket <path>", "the agent's xDS socket; the one in --data-dir unless given");
   addOption(command, "--drain-seconds <n>", "how long connections may take to go at the end", (option) =>
     option.default(5).argParser(integer(0, 3600)),
+  );
+  addOption(
+    command,
+    "--max-connections <n>",
+    "what a listener may have open; more are closed at once; unless given any number",
+    (option) => option.argParser(integer(1, 10_000_000)),
   );
   addConcurrency(command);
   addNodeOptions(command);
@@ -64,6 +70,7 @@ export interface GatewayRoleOptions {
   /** The agent's xDS socket. */
   readonly socket: string;
   readonly log: Log;
+  readonly onPluginTrap?: (plugin: string, reason: string) => void;
   /** Drains the gateway and then ends it. */
   readonly signal: AbortSignal;
 }
@@ -75,33 +82,30 @@ export interface GatewayRoleOptions {
  */
 export async function startGatewayRole(
   flags: GatewayFlags,
-  { socket, log, signal }: GatewayRoleOptions,
+  { socket, log, onPluginTrap, signal }: GatewayRoleOptions,
 ): Promise<RunningGateway> {
   const rest = createLifetime();
   const config = createWatchable<GatewayConfig>(emptyConfig);
   const drainMs = flags.drainSeconds * 1000;
   const node = nodeOf(flags);
+  let isConnected = false;
   const concurrency = concurrencyOf(flags, log);
-  const options = { config, log, signal, drainMs };
+  const { maxConnections } = flags;
+  const options = { config, log, onPluginTrap, signal, drainMs, maxConnections };
   const gateway =
     concurrency === 1 ? startGateway(options) : startGatewayWorkers({ ...options, concurrency });
-  const startedAt = new Date();
   const port = await serveAdmin({
     gateway,
     bind: flags.bind,
     port: withOffset(flags, flags.adminPort),
-    version: "wasmline",
-    nodeId: node.id,
+    config,
+    version: packageVersion(),
+    node,
     signal: rest.signal,
-    pages: {
-      "/config_dump": () =>
-        jsonPage(
-          configDump(config.value ?? emptyConfig, {
-            bootstrap: { node: { id: node.id, cluster: node.cluster } },
-            startedAt,
-          }),
-        ),
-    },
+    log,
+    drainSeconds: flags.drainSeconds,
+    threads: concurrency,
+    isConnected: () => isConnected,
   });
   log.info({ admin: port }, "gateway is up");
   followAgent({
@@ -111,6 +115,9 @@ export async function startGatewayRole(
     preparers: gateway.preparers,
     signal: rest.signal,
     log,
+    onConnected: (isThere) => {
+      isConnected = isThere;
+    },
   });
   void gateway.closed.then(() => rest.abort());
   return gateway;

@@ -7,6 +7,7 @@ import {
   installEnvoy,
   isExecutable,
 } from "../agent/install-envoy.ts";
+import { createPluginLog } from "../agent/plugin-log.ts";
 import { startCore } from "../core/core.ts";
 import { startDiscovery } from "../discovery/discovery.ts";
 import type { RunningGateway as EmbeddedGateway } from "../gateway/gateway.ts";
@@ -128,15 +129,18 @@ type StartGateway = (
 
 const startEmbedded: StartGateway = async (flags, agentOptions, stop, log) => {
   let gateway: EmbeddedGateway | undefined;
+  const pluginLog = createPluginLog();
   // What Higress' Envoy offers to modules this gateway offers too.
   const agent = await startAgent({
     ...agentOptions,
     gatewayAbi: "higress",
+    pluginLog,
     isGatewayReady: () => gateway !== undefined && isServing(gateway),
   });
   gateway = await startGatewayRole(flags, {
     socket: agent.socket,
     log: log.child({ role: "gateway" }),
+    onPluginTrap: pluginLog.noteTrap,
     signal: stop,
   });
   return { listening: embeddedListening(gateway), closed: gateway.closed };

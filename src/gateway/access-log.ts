@@ -7,6 +7,8 @@ import { valuesOf } from "./stream-values.ts";
 /** Writes a line for each stream that has ended. */
 export interface AccessLogs {
   write(stream: HttpStream): void;
+  /** Opens files anew, as after somebody has moved them. */
+  reopen(): void;
   close(): void;
 }
 
@@ -27,11 +29,14 @@ export function createAccessLogs(): AccessLogs {
       for (const log of accessLogs)
         if (!log.passes || log.passes(stream)) sinkOf(log.to).write(logLine(log, values));
     },
-    close() {
-      for (const file of files.values()) file.end();
-      files.clear();
-    },
+    reopen: end,
+    close: end,
   };
+
+  function end(): void {
+    for (const file of files.values()) file.end();
+    files.clear();
+  }
 
   function sinkOf(to: AccessLog["to"]): Sink {
     if (to.kind === "file") return fileOf(to.path);

@@ -1,6 +1,8 @@
 import type { ConnectionOptions } from "node:tls";
+import { getOrCreate } from "../get-or-create.ts";
 import type { Cluster, Endpoint } from "./cluster-config.ts";
 import { hostPort } from "./http1-connection.ts";
+import { countMembers, createClusterStats, createHostStats, type HostStats } from "./stats/cluster-stats.ts";
 import { type ClusterUse, createUpstreamPool, type UpstreamPool } from "./upstream-pool.ts";
 
 /** Chooses endpoints of a cluster, and hears how they do. */
@@ -24,6 +26,8 @@ export interface ActiveCluster {
   poolOf(endpoint: Endpoint): UpstreamPool;
   /** Addresses (`ip:port`) with their endpoints. */
   findEndpoint(address: string): Endpoint | undefined;
+  /** Brings counters of bytes up to date. */
+  countBytes(): void;
   close(): void;
 }
 
@@ -78,7 +82,8 @@ function activate(
     if (kept && endpoints.has(address)) pools.set(address, pool);
     else pool.close();
   }
-  const use = before?.use ?? { connections: 0, pending: 0, requests: 0, retries: 0 };
+  const use = before?.use ?? newUse(config.statName);
+  countMembers(use.stats, before?.config, config, endpoints.keys());
   return {
     config,
     use,
@@ -89,9 +94,13 @@ function activate(
       const address = addressOf(endpoint);
       const known = pools.get(address);
       if (known) return known;
-      const pool = openPool(config, endpoint, use, tlsOf);
+      const host = getOrCreate(use.stats.hosts, address, createHostStats);
+      const pool = openPool(config, endpoint, use, host, tlsOf);
       pools.set(address, pool);
       return pool;
+    },
+    countBytes() {
+      for (const pool of pools.values()) pool.countBytes();
     },
     close() {
       for (const pool of pools.values()) pool.close();
@@ -100,7 +109,17 @@ function activate(
   };
 }
 
-function openPool(config: Cluster, endpoint: Endpoint, use: ClusterUse, tlsOf: TlsOf): UpstreamPool {
+function newUse(statName: string): ClusterUse {
+  return { connections: 0, pending: 0, requests: 0, retries: 0, stats: createClusterStats(statName) };
+}
+
+function openPool(
+  config: Cluster,
+  endpoint: Endpoint,
+  use: ClusterUse,
+  host: HostStats,
+  tlsOf: TlsOf,
+): UpstreamPool {
   const { connectTimeoutMs, enableTrailers, limits, idleTimeoutMs, maxRequestsPerConnection } = config;
   const { address, port } = endpoint;
   const target = {
@@ -113,7 +132,7 @@ function openPool(config: Cluster, endpoint: Endpoint, use: ClusterUse, tlsOf: T
       return tlsOf(config);
     },
   };
-  return createUpstreamPool({ target, limits, use, idleTimeoutMs, maxRequestsPerConnection });
+  return createUpstreamPool({ target, limits, use, idleTimeoutMs, maxRequestsPerConnection, host });
 }
 
 /** Connections of the one would be as those of the other. */

@@ -10,6 +10,8 @@ export interface ActiveListenersOptions {
   readonly drainMs: number;
   /** Listens at ports beside other threads. */
   readonly sharePorts?: boolean;
+  /** Of a listener; any number if it is left out. */
+  readonly maxConnections?: number | undefined;
   /** Told when plugins that only old connections met may not be needed any more. */
   onUnused(): void;
 }
@@ -24,6 +26,8 @@ export interface ActiveListeners {
   pluginsInUse(): Iterable<WasmFilterConfig>;
   /** No new connections; those that are there end with their requests. Resolves when none is left. */
   close(): Promise<void>;
+  /** As `close`, for these; others go on. */
+  stop(names: Iterable<string>): void;
   /** Ends all connections. */
   destroy(): void;
 }
@@ -42,6 +46,7 @@ export function createActiveListeners({
   drainMs,
   sharePorts,
   onUnused,
+  maxConnections,
 }: ActiveListenersOptions): ActiveListeners {
   const ports = createOpenPorts(sharePorts);
   const served = new Map<string, Served>();
@@ -62,6 +67,14 @@ export function createActiveListeners({
       ports.close();
       await Promise.all([...active.values(), ...retiring].map((each) => each.drain()));
     },
+    stop(names) {
+      for (const name of names) {
+        const known = served.get(name);
+        if (!known) continue;
+        ports.stop(known.at);
+        void known.listener.drain();
+      }
+    },
     destroy() {
       for (const listener of [...active.values(), ...retiring]) listener.destroy();
     },
@@ -77,7 +90,14 @@ export function createActiveListeners({
     }
     if (!at || !listener.bindsToPort) return;
     if (known) retire(name);
-    const begun = serveListener({ port: at.port, chains: plan(listener), world, onChainUnused: onUnused });
+    const begun = serveListener({
+      listener,
+      port: at.port,
+      chains: plan(listener),
+      maxConnections,
+      world,
+      onChainUnused: onUnused,
+    });
     served.set(name, { at, listener: begun });
     active.set(name, begun);
     at.accept = begun.accept;

@@ -1,3 +1,5 @@
+import { BlockList, isIP } from "node:net";
+import type { CidrRange } from "../gen/envoy/config/core/v3/address_pb.ts";
 import { HttpProtocolOptions_HeadersWithUnderscoresAction as Underscores } from "../gen/envoy/config/core/v3/protocol_pb.ts";
 import {
   HttpConnectionManager_CodecType as CodecType,
@@ -72,6 +74,7 @@ export function compileConnection(from: HttpConnectionManager): HttpConnection {
       .filter(({ enabled }) => enabled ?? true)
       .map(({ upgradeType }) => upgradeType.toLowerCase()),
     acceptHttp10: from.httpProtocolOptions?.acceptHttp10 ?? false,
+    http10Host: from.httpProtocolOptions?.defaultHostForHttp10 ?? "",
     enableTrailers: from.httpProtocolOptions?.enableTrailers ?? false,
     proxy100Continue: from.proxy100Continue,
     accessLogs: withinEach("access_log", from.accessLog, compileAccessLog),
@@ -118,11 +121,15 @@ function headersOf(from: HttpConnectionManager) {
     useRemoteAddress: from.useRemoteAddress ?? false,
     xffTrustedHops: from.xffNumTrustedHops,
     skipXffAppend: from.skipXffAppend,
+    internalAddresses: within("internal_address_config", () =>
+      compileAddresses(from.internalAddressConfig?.cidrRanges ?? []),
+    ),
     serverName: from.serverName || "envoy",
     serverHeader: serverHeaders[from.serverHeaderTransformation],
     via: from.via,
     generateRequestId: from.generateRequestId ?? true,
     preserveRequestId: from.preserveExternalRequestId,
+    requestIdInResponse: from.alwaysSetRequestIdInResponse,
     forwardClientCertificate: forwardClientCert[from.forwardClientCertDetails],
     clientCertificateDetails: {
       subject: details?.subject ?? false,
@@ -132,6 +139,18 @@ function headersOf(from: HttpConnectionManager) {
       uri: details?.uri ?? false,
     },
   };
+}
+
+/** Undefined where there are none. */
+function compileAddresses(ranges: readonly CidrRange[]): BlockList | undefined {
+  if (ranges.length === 0) return undefined;
+  const list = new BlockList();
+  withinEach("cidr_ranges", ranges, ({ addressPrefix, prefixLen = 0 }) => {
+    const family = isIP(addressPrefix);
+    if (family === 0) refuse("address_prefix", `malformed IP address: ${addressPrefix}`);
+    list.addSubnet(addressPrefix, prefixLen, family === 6 ? "ipv6" : "ipv4");
+  });
+  return list;
 }
 
 function limitsOf(from: HttpConnectionManager) {

@@ -3,6 +3,7 @@ import type { TransportSocket } from "../gen/envoy/config/core/v3/base_pb.ts";
 import {
   type CertificateValidationContext,
   TlsParameters_TlsProtocol as Protocol,
+  SubjectAltNameMatcher_SanType as SanType,
   type TlsCertificate as TlsCertificateMessage,
 } from "../gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts";
 import type { Secret } from "../gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts";
@@ -23,7 +24,9 @@ import type {
   TlsValidation,
   TlsVersion,
 } from "./gateway-config.ts";
+import type { AlternativeName } from "./peer-certificate.ts";
 import { refuse, within, withinEach } from "./refused-config.ts";
+import { compileStringMatcher } from "./string-match.ts";
 
 const rawBuffer = "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer";
 
@@ -44,6 +47,7 @@ export function compileUpstreamTls(socket: TransportSocket | undefined): Upstrea
   if (!any) return undefined;
   const context = decodeAny(UpstreamTlsContextSchema, any);
   const common = within("common_tls_context", () => compileCommon(context.commonTlsContext));
+  within("common_tls_context", () => refuseInexact(common.validation));
   return { ...common, sni: context.sni };
 }
 
@@ -109,33 +113,59 @@ const noValidation: TlsValidation = {
   secretName: undefined,
   trustedCa: undefined,
   subjectAltNames: [],
+  alternativeNames: [],
+  hashes: [],
+  spkiHashes: [],
+};
+
+const nameTypes: Readonly<Record<SanType, AlternativeName["type"] | undefined>> = {
+  [SanType.SAN_TYPE_UNSPECIFIED]: undefined,
+  [SanType.EMAIL]: "email",
+  [SanType.DNS]: "DNS",
+  [SanType.URI]: "URI",
+  [SanType.IP_ADDRESS]: "IP Address",
+  [SanType.OTHER_NAME]: "other",
 };
 
 function compileValidation(context: CertificateValidationContext): TlsValidation {
-  if (context.verifyCertificateSpki.length > 0) refuse("verify_certificate_spki", "is not supported");
-  if (context.verifyCertificateHash.length > 0) refuse("verify_certificate_hash", "is not supported");
   if (context.crl) refuse("crl", "is not supported");
-  const names = [
-    ...withinEach("match_typed_subject_alt_names", context.matchTypedSubjectAltNames, ({ matcher }) =>
-      exactOf(matcher?.matchPattern),
+  const alternativeNames = [
+    ...withinEach(
+      "match_typed_subject_alt_names",
+      context.matchTypedSubjectAltNames,
+      ({ sanType, matcher }) => {
+        if (!matcher) return refuse("matcher", "is required");
+        return { type: nameTypes[sanType], matches: compileStringMatcher(matcher) };
+      },
     ),
-    ...withinEach("match_subject_alt_names", context.matchSubjectAltNames, ({ matchPattern }) =>
-      exactOf(matchPattern),
-    ),
+    ...withinEach("match_subject_alt_names", context.matchSubjectAltNames, (matcher) => ({
+      type: undefined,
+      matches: compileStringMatcher(matcher),
+    })),
+  ];
+  const patterns = [
+    ...context.matchTypedSubjectAltNames.map(({ matcher }) => matcher?.matchPattern),
+    ...context.matchSubjectAltNames.map(({ matchPattern }) => matchPattern),
   ];
   const { trustedCa } = context;
   return checked({
     ...noValidation,
     trustedCa: trustedCa && within("trusted_ca", () => dataBytes(trustedCa)),
-    subjectAltNames: names,
+    subjectAltNames: patterns.flatMap((pattern) => (pattern?.case === "exact" ? [pattern.value] : [])),
+    alternativeNames,
+    hashes: context.verifyCertificateHash.map((hash) => hash.replaceAll(":", "").toLowerCase()),
+    spkiHashes: context.verifyCertificateSpki,
   });
 }
 
-function exactOf(
-  pattern: { readonly case?: string | undefined; readonly value?: unknown } | undefined,
-): string {
-  if (pattern?.case !== "exact") return refuse("matcher", "only exact names are supported");
-  return String(pattern.value);
+/** What upstreams are not checked by. */
+function refuseInexact(validation: TlsValidation | undefined): void {
+  if (!validation) return;
+  const { subjectAltNames, alternativeNames, hashes, spkiHashes } = validation;
+  if (alternativeNames.length > subjectAltNames.length)
+    refuse("validation_context", "only exact names are supported");
+  if (hashes.length > 0) refuse("validation_context.verify_certificate_hash", "is not supported");
+  if (spkiHashes.length > 0) refuse("validation_context.verify_certificate_spki", "is not supported");
 }
 
 function compileCertificate(certificate: TlsCertificateMessage): TlsCertificate {

@@ -1,7 +1,10 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { resourceJson } from "../xds/envoy-json.ts";
 import type { XdsResource } from "../xds/snapshot.ts";
+import { typeUrls } from "../xds/type-urls.ts";
+import type { Cluster, Endpoint } from "./cluster-config.ts";
 import type { GatewayConfig, Received, ReceivedType, Refused } from "./gateway-config.ts";
+import { referencesOfCluster, referencesOfListener } from "./references.ts";
 
 const admin = "type.googleapis.com/envoy.admin.v3.";
 
@@ -27,14 +30,14 @@ export function configDump(
       { "@type": `${admin}BootstrapConfigDump`, bootstrap, last_updated: startedAt.toISOString() },
       clustersDump(config),
       ecdsDump(received.extensionConfigs),
-      ...(includeEndpoints ? [endpointsDump(received.endpoints)] : []),
+      ...(includeEndpoints ? [endpointsDump(config)] : []),
       listenersDump(config),
       { "@type": `${admin}ScopedRoutesConfigDump` },
       {
         "@type": `${admin}RoutesConfigDump`,
         ...list("dynamic_route_configs", dumps(received.routes, "route_config")),
       },
-      secretsDump(received.secrets),
+      secretsDump(config),
     ],
   };
 }
@@ -71,28 +74,53 @@ function listenersDump({ received: { listeners }, warmingListeners }: GatewayCon
   };
 }
 
-function endpointsDump(endpoints: ReceivedType<unknown>): JsonObject {
+/** As Envoy: the endpoints as clusters have them, and of all clusters. */
+function endpointsDump({ clusters }: GatewayConfig): JsonObject {
+  const entries = [...clusters.values()].map((cluster) => ({ endpoint_config: assignment(cluster) }));
+  return { "@type": `${admin}EndpointsConfigDump`, ...list("dynamic_endpoint_configs", entries) };
+}
+
+function assignment({ assignmentName, endpoints }: Cluster): JsonObject {
   return {
-    "@type": `${admin}EndpointsConfigDump`,
-    ...list(
-      "dynamic_endpoint_configs",
-      // Envoy says no version here.
-      dumps(endpoints, "endpoint_config").map(({ version_info: _, ...entry }) => entry),
-    ),
+    "@type": typeUrls.endpoints,
+    cluster_name: assignmentName,
+    endpoints: endpoints.localities.map(({ region, zone, subZone, priority, endpoints: hosts }) => ({
+      locality: { ...text("region", region), ...text("zone", zone), ...text("sub_zone", subZone) },
+      lb_endpoints: hosts.map(endpointJson),
+      load_balancing_weight: 0,
+      ...(priority > 0 && { priority }),
+    })),
+    policy: { overprovisioning_factor: endpoints.overprovisioningFactor },
   };
+}
+
+function endpointJson({ address, port, hostname, health, weight }: Endpoint): JsonObject {
+  const place: JsonObject =
+    port === 0 ? { pipe: { path: address } } : { socket_address: { address, port_value: port } };
+  return {
+    endpoint: { address: place, health_check_config: {}, ...text("hostname", hostname) },
+    health_status: health.toUpperCase(),
+    load_balancing_weight: weight,
+  };
+}
+
+/** As proto3 JSON: nothing where it is empty. */
+function text(name: string, value: string): JsonObject {
+  return value === "" ? {} : { [name]: value };
 }
 
 function ecdsDump(configs: ReceivedType<unknown>): JsonObject {
   return { "@type": `${admin}EcdsConfigDump`, ...list("ecds_filters", dumps(configs, "ecds_filter")) };
 }
 
-function secretsDump({ accepted }: GatewayConfig["received"]["secrets"]): JsonObject {
+function secretsDump(config: GatewayConfig): JsonObject {
+  const { accepted } = config.received.secrets;
   const entries = [...accepted.values()].map(({ name, version, receivedAt, config }) => ({
     name,
     version_info: version,
     last_updated: receivedAt.toISOString(),
     secret: {
-      "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
+      "@type": typeUrls.secret,
       name,
       ...(config.kind === "certificate"
         ? {
@@ -110,7 +138,22 @@ function secretsDump({ accepted }: GatewayConfig["received"]["secrets"]): JsonOb
           }),
     },
   }));
-  return { "@type": `${admin}SecretsConfigDump`, ...list("dynamic_active_secrets", entries) };
+  return {
+    "@type": `${admin}SecretsConfigDump`,
+    ...list("dynamic_active_secrets", entries),
+    ...list("dynamic_warming_secrets", awaitedSecrets(config)),
+  };
+}
+
+/** Secrets that listeners and clusters wait for. */
+function awaitedSecrets({ received, warmingListeners, warmingClusters }: GatewayConfig): JsonObject[] {
+  const names = new Set([
+    ...[...warmingListeners.values()].flatMap((listener) => [...referencesOfListener(listener).secrets]),
+    ...[...warmingClusters.values()].flatMap((cluster) => [...referencesOfCluster(cluster).secrets]),
+  ]);
+  return [...names]
+    .filter((name) => !received.secrets.accepted.has(name))
+    .map((name) => ({ name, version_info: "uninitialized", secret: { "@type": typeUrls.secret, name } }));
 }
 
 /** `[redacted]` in base64, as Envoy has it. */
@@ -144,7 +187,6 @@ function errorState(refused: Refused | undefined): JsonObject {
       failed_configuration: withType(refused),
       last_update_attempt: refused.refusedAt.toISOString(),
       details: refused.reason,
-      version_info: refused.version,
     },
   };
 }

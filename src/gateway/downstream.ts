@@ -1,14 +1,22 @@
 import type { HeaderMap } from "../proxy-wasm/header-map.ts";
 import type { GatewayReply } from "./local-replies.ts";
+import type { PeerCertificate } from "./peer-certificate.ts";
+import type { ConnectionCount } from "./stats/count-connections.ts";
 
 /** A client's connection: what all its streams have in common. */
 export interface DownstreamConnection {
   readonly id: number;
   readonly localAddress: string;
   readonly localPort: number;
+  /** The client's, as far as the proxies in front of us can be trusted to say it. */
   readonly remoteAddress: string;
+  /** 0 where another has said the address. */
   readonly remotePort: number;
+  /** Of the other end of the connection. */
+  readonly directAddress: string;
+  readonly directPort: number;
   readonly tls: DownstreamTlsState | undefined;
+  readonly count: ConnectionCount;
 }
 
 export interface DownstreamTlsState {
@@ -17,6 +25,10 @@ export interface DownstreamTlsState {
   readonly serverName: string;
   /** The client has shown a certificate that was checked. */
   readonly isMutual: boolean;
+  /** What the client has shown. */
+  certificate(): PeerCertificate | undefined;
+  /** URIs in the certificate that the client was shown. */
+  readonly localUris: readonly string[];
 }
 
 export type DownstreamProtocol = "HTTP/1.0" | "HTTP/1.1" | "HTTP/2";

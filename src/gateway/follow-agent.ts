@@ -27,6 +27,8 @@ export interface FollowAgentOptions {
   readonly fetchTimeoutMs?: number;
   readonly signal: AbortSignal;
   readonly log: Log;
+  /** The stream has had its first answer, or has ended. */
+  readonly onConnected?: (isConnected: boolean) => void;
 }
 
 /** Envoy's `initial_fetch_timeout`. */
@@ -51,9 +53,11 @@ export function followAgent(options: FollowAgentOptions): void {
   const connect = () => {
     const onAnswer = () => {
       failures = 0;
+      options.onConnected?.(true);
       log.info({ target }, "connected to the agent");
     };
     const onEnd = (error: Error | undefined) => {
+      options.onConnected?.(false);
       if (signal.aborted) return;
       if (failures === 0) {
         const reason = error && errorText(error);

@@ -12,6 +12,8 @@ import {
 import { retriesAfterReset, retriesAfterResponse } from "./retries.ts";
 import type { AttemptState } from "./route-effects.ts";
 import type { RetryPolicy } from "./route-table.ts";
+import { countResponse, countRetried, countTime, type HostStats } from "./stats/cluster-stats.ts";
+import { countOutcome } from "./stats/count-upstream.ts";
 import type { UpstreamConnection, UpstreamEvents, UpstreamReset, UpstreamStream } from "./upstream-stream.ts";
 
 /** Who sends a request upstream: the end of a stream's filters, or a plugin's call. */
@@ -63,7 +65,6 @@ export class Forwarding implements UpstreamEvents {
   private bodyBytes = 0;
   private trailers: HeaderMap | undefined;
   private requestEnded = false;
-  private endedAt: number | undefined;
   /** As it was begun: a body that turns out to be empty is one. */
   private endsWithHeaders = false;
   private keepsBody: boolean;
@@ -74,6 +75,10 @@ export class Forwarding implements UpstreamEvents {
   private responseBegan = false;
   private isOver = false;
   private isBlocked = false;
+  private startedMs = 0;
+  private host: HostStats | undefined;
+  /** Where an attempt is under way. */
+  private busyHost: HostStats | undefined;
 
   constructor(owner: ForwardingOwner, options: ForwardingOptions) {
     this.owner = owner;
@@ -94,6 +99,7 @@ export class Forwarding implements UpstreamEvents {
     if (use.requests >= config.limits.maxRequests) {
       this.isOver = true;
       this.attempts = 1;
+      use.stats.counters.upstream_rq_active_overflow++;
       this.owner.onFailure(
         upstreamReset({ reason: "overflow", transport: undefined, beforeSent: true }, false),
       );
@@ -146,23 +152,29 @@ export class Forwarding implements UpstreamEvents {
   onHeaders(headers: HeaderMap, endOfStream: boolean): void {
     clearTimeout(this.tryTimer);
     const status = Number(headers.get(":status"));
-    this.options.cluster.balancer.report(this.endpoint!, status);
-    const { retryPolicy } = this.options;
-    if (retryPolicy && retriesAfterResponse(retryPolicy, status, headers) && this.retry(endOfStream)) return;
+    this.report(status);
+    const { retryPolicy, cluster } = this.options;
+    const isRetriable = retryPolicy !== undefined && retriesAfterResponse(retryPolicy, status, headers);
+    if (isRetriable && this.retry(endOfStream)) {
+      countRetried(cluster.use.stats, status);
+      return;
+    }
+    if (this.attempts > 1 && !isRetriable) cluster.use.stats.counters.upstream_rq_retry_success++;
+    countResponse(cluster.use.stats, status, this.isInternal);
     this.responseBegan = true;
-    if (endOfStream) this.finish();
+    if (endOfStream) this.complete();
     this.owner.onResponseHeaders(headers, endOfStream);
   }
 
   onData(bytes: Uint8Array, endOfStream: boolean): void {
     if (!this.responseBegan || this.isOver) return;
-    if (endOfStream) this.finish();
+    if (endOfStream) this.complete();
     this.owner.onResponseData(bytes, endOfStream);
   }
 
   onTrailers(trailers: HeaderMap): void {
     if (!this.responseBegan || this.isOver) return;
-    this.finish();
+    this.complete();
     this.owner.onResponseTrailers(trailers);
   }
 
@@ -175,14 +187,14 @@ export class Forwarding implements UpstreamEvents {
     this.stream = undefined;
     clearTimeout(this.tryTimer);
     if (!this.responseBegan) {
-      if (reset.reason !== "overflow") this.options.cluster.balancer.report(this.endpoint!, undefined);
+      if (reset.reason !== "overflow") this.report(undefined);
       const { retryPolicy } = this.options;
       if (retryPolicy && retriesAfterReset(retryPolicy, reset) && this.retry(true)) return;
     }
     const isRetry = this.attempts > 1;
     this.finish();
     if (this.responseBegan) this.owner.onCut(reset);
-    else this.owner.onFailure(upstreamReset(reset, isRetry));
+    else this.fail(upstreamReset(reset, isRetry));
   }
 
   private attempt(): void {
@@ -191,7 +203,8 @@ export class Forwarding implements UpstreamEvents {
     const endpoint = this.options.endpoint ?? cluster.balancer.choose(this.tried);
     if (!endpoint) {
       this.finish();
-      this.owner.onFailure(noHealthyUpstream);
+      cluster.use.stats.counters.upstream_cx_none_healthy++;
+      this.fail(noHealthyUpstream);
       return;
     }
     this.endpoint = endpoint;
@@ -199,13 +212,19 @@ export class Forwarding implements UpstreamEvents {
       this.tried ??= new Set();
       this.tried.add(endpoint);
     }
-    const elapsedMs = this.endedAt === undefined ? 0 : performance.now() - this.endedAt;
+    const elapsedMs = this.requestEnded ? performance.now() - this.startedMs : 0;
     onEndpoint?.(this.headers!, endpoint, { attempt: this.attempts, elapsedMs });
     this.armTryTimer();
-    this.callOff = cluster.poolOf(endpoint).request(this, (stream) => this.send(stream));
+    const pool = cluster.poolOf(endpoint);
+    this.host = pool.host;
+    this.callOff = pool.request(this, (stream) => this.send(stream));
   }
 
   private send(stream: UpstreamStream): void {
+    this.options.cluster.use.stats.counters.upstream_rq_total++;
+    this.host!.rq_total++;
+    this.host!.rq_active++;
+    this.busyHost = this.host;
     this.stream = stream;
     const hasBody = !this.endsWithHeaders;
     stream.sendHeaders(this.headers!, !hasBody);
@@ -244,7 +263,7 @@ export class Forwarding implements UpstreamEvents {
 
   private endRequest(): void {
     this.requestEnded = true;
-    this.endedAt = performance.now();
+    this.startedMs = performance.now();
     const { timeoutMs } = this.options;
     if (timeoutMs > 0) this.timer = setTimeout(() => this.expire(requestTimeout), timeoutMs);
   }
@@ -256,7 +275,8 @@ export class Forwarding implements UpstreamEvents {
 
   private tryExpired(): void {
     const policy = this.options.retryPolicy!;
-    this.options.cluster.balancer.report(this.endpoint!, 504);
+    this.options.cluster.use.stats.counters.upstream_rq_per_try_timeout++;
+    this.report(504);
     const isRetriable = policy.on.has("5xx") || policy.on.has("gateway-error") || policy.on.has("reset");
     if (isRetriable && this.retry(false)) return;
     this.expire(perTryTimeout);
@@ -266,19 +286,54 @@ export class Forwarding implements UpstreamEvents {
     if (this.isOver) return;
     this.finish();
     this.abandon();
+    if (reply === requestTimeout) this.countTimeout();
     const { timeoutStatus = reply.status } = this.options;
-    this.owner.onFailure(timeoutStatus === 204 ? { ...reply, status: 204, body: empty } : reply);
+    this.fail(timeoutStatus === 204 ? { ...reply, status: 204, body: empty } : reply);
+  }
+
+  private fail(reply: GatewayReply): void {
+    countResponse(this.options.cluster.use.stats, reply.status, this.isInternal);
+    this.owner.onFailure(reply);
+  }
+
+  private countTimeout(): void {
+    this.options.cluster.use.stats.counters.upstream_rq_timeout++;
+    if (!this.host) return;
+    this.host.rq_timeout++;
+    countOutcome(this.host, undefined);
+  }
+
+  private report(status: number | undefined): void {
+    this.options.cluster.balancer.report(this.endpoint!, status);
+    if (this.host) countOutcome(this.host, status);
+  }
+
+  private get isInternal(): boolean {
+    return this.headers?.get("x-envoy-internal") === "true";
+  }
+
+  /** The response has come whole. */
+  private complete(): void {
+    this.finish();
+    countTime(this.options.cluster.use.stats, performance.now() - this.startedMs, this.isInternal);
   }
 
   /** Tries again if it may. `isSettled`: nothing more comes of the attempt before. */
   private retry(isSettled: boolean): boolean {
     const { retryPolicy, cluster } = this.options;
     const { use, config } = cluster;
-    const isExhausted = this.attempts > retryPolicy!.retries;
-    if (isExhausted && retryPolicy!.retries > 0) this.owner.onRetriesExhausted?.();
-    if (!this.keepsBody || isExhausted || use.retries >= config.limits.maxRetries) return false;
+    const isExhausted = this.attempts > retryPolicy!.retries || use.retries >= config.limits.maxRetries;
+    if (!this.keepsBody || isExhausted) {
+      if (this.attempts > retryPolicy!.retries && retryPolicy!.retries > 0) this.owner.onRetriesExhausted?.();
+      if (this.attempts > retryPolicy!.retries) use.stats.counters.upstream_rq_retry_limit_exceeded++;
+      else if (isExhausted) use.stats.counters.upstream_rq_retry_overflow++;
+      return false;
+    }
+    use.stats.counters.upstream_rq_retry++;
+    use.stats.counters.upstream_rq_retry_backoff_exponential++;
     if (!isSettled) this.abandon();
     this.stream = undefined;
+    this.endAttempt();
     use.retries++;
     const { baseIntervalMs, maxIntervalMs } = retryPolicy!;
     const ceiling = Math.min(baseIntervalMs * (2 ** this.attempts - 1), maxIntervalMs);
@@ -293,6 +348,11 @@ export class Forwarding implements UpstreamEvents {
     return true;
   }
 
+  private endAttempt(): void {
+    if (this.busyHost) this.busyHost.rq_active--;
+    this.busyHost = undefined;
+  }
+
   private abandon(): void {
     this.callOff?.();
     this.stream?.cancel();
@@ -301,6 +361,7 @@ export class Forwarding implements UpstreamEvents {
 
   private finish(): void {
     this.isOver = true;
+    this.endAttempt();
     const { use } = this.options.cluster;
     use.requests--;
     if (this.retryTimer !== undefined) use.retries--;

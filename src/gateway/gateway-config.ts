@@ -1,3 +1,4 @@
+import type { BlockList } from "node:net";
 import type { Composite } from "../gen/envoy/extensions/filters/http/composite/v3/composite_pb.ts";
 import type { Cors } from "../gen/envoy/extensions/filters/http/cors/v3/cors_pb.ts";
 import type { Router } from "../gen/envoy/extensions/filters/http/router/v3/router_pb.ts";
@@ -9,7 +10,9 @@ import type { RateLimit } from "./filters/local-ratelimit.ts";
 import type { RbacTest } from "./filters/rbac.ts";
 import type { Format } from "./format.ts";
 import type { LogTest } from "./log-filter.ts";
+import type { AlternativeName } from "./peer-certificate.ts";
 import type { RouteTable } from "./route-table.ts";
+import type { TextTest } from "./string-match.ts";
 
 /** A resource as it was received, and what was made of it. While it does not change it stays the same object. */
 export interface Received<T> extends XdsResource {
@@ -116,6 +119,18 @@ export interface TlsValidation {
   readonly trustedCa: Uint8Array | undefined;
   /** Exact names of which the peer's certificate must have one; empty for any. */
   readonly subjectAltNames: readonly string[];
+  /** The same, and names that are not exact: of clients. */
+  readonly alternativeNames: readonly AlternativeNameTest[];
+  /** SHA-256 of which the certificate must have one, in lower-case hexadecimal; of its public key, in base64. */
+  readonly hashes: readonly string[];
+  readonly spkiHashes: readonly string[];
+}
+
+/** A name that a certificate may be for. */
+export interface AlternativeNameTest {
+  /** Of any kind if it is left out. */
+  readonly type: AlternativeName["type"] | undefined;
+  readonly matches: TextTest;
 }
 
 export type TlsSecret = TlsCertificate | TlsValidation;
@@ -131,6 +146,8 @@ export interface HttpConnection {
   readonly useRemoteAddress: boolean;
   readonly xffTrustedHops: number;
   readonly skipXffAppend: boolean;
+  /** Clients whose `x-envoy-…` headers are taken; undefined for none. */
+  readonly internalAddresses: BlockList | undefined;
   readonly normalizePath: boolean;
   readonly mergeSlashes: boolean;
   /** What is done with `%2F` and `%5C` in a path. */
@@ -142,6 +159,8 @@ export interface HttpConnection {
   readonly via: string;
   readonly generateRequestId: boolean;
   readonly preserveRequestId: boolean;
+  /** The client is told the request's id. */
+  readonly requestIdInResponse: boolean;
   readonly forwardClientCertificate: "sanitize" | "forward-only" | "append" | "sanitize-set" | "always";
   /** Which parts of the client's certificate are told upstream. */
   readonly clientCertificateDetails: {
@@ -176,6 +195,8 @@ export interface HttpConnection {
   readonly stripPort: "none" | "matching" | "any";
   /** HTTP/1.0 is answered rather than refused with 426. */
   readonly acceptHttp10: boolean;
+  /** Of requests of HTTP/1.0 that name none; empty for none. */
+  readonly http10Host: string;
   /** HTTP/1 has trailers: without, as in Envoy, they are dropped. HTTP/2 always has. */
   readonly enableTrailers: boolean;
   readonly proxy100Continue: boolean;

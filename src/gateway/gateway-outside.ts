@@ -17,14 +17,17 @@ import {
 import { createRedisUpstream, type RedisUpstream } from "../redis/upstream.ts";
 import type { ActiveClusters } from "./active-clusters.ts";
 import { Forwarding } from "./forwarding.ts";
+import { createLastWords } from "./last-words.ts";
 
 export interface GatewayOutsideOptions {
   readonly clusters: ActiveClusters;
   readonly stores: Stores;
   readonly log: Log;
-  readonly logLevel: LogLevel;
+  readonly logLevel: () => LogLevel;
   /** What plugins write; left out, it goes to the log. */
   readonly onPluginLog?: (record: LogRecord) => void;
+  /** A plugin that was serving has lost its Vm. */
+  readonly onPluginTrap?: (plugin: string, reason: string) => void;
   readonly property?: (path: readonly string[]) => PropertyValue | undefined;
   readonly signal: AbortSignal;
 }
@@ -37,8 +40,15 @@ export function createGatewayOutside(options: GatewayOutsideOptions): Outside {
   const { clusters, stores, log, logLevel } = options;
   const redis = createRedisCalls(options);
   const write = options.onPluginLog ?? ((record: LogRecord) => writeRecord(log, record));
+  const words = createLastWords();
+  const note = (record: LogRecord) => {
+    words.note(record);
+    write(record);
+  };
   return {
-    ...createLocalOutside({ stores, logLevel, log: write }),
+    ...createLocalOutside({ stores, log: note }),
+    logLevel,
+    pluginLost: (plugin, reason) => options.onPluginTrap?.(plugin, words.explain(plugin, reason)),
     ...(options.property && { property: options.property }),
     httpCall: (call, done) => callOverCluster(clusters, call, done),
     grpcCall: (call, events) => {

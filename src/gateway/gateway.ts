@@ -27,6 +27,8 @@ import { createPluginRegistry, type PluginRegistry, type WasmFilterConfig } from
 import { createPluginWords, type PluginWords } from "./plugin-words.ts";
 import type { Preparers } from "./prepare-updates.ts";
 import type { ActiveListener, PlannedChain } from "./serve-listener.ts";
+import { createSharedBuckets } from "./shared-buckets.ts";
+import { resetClusterStats } from "./stats/cluster-stats.ts";
 import {
   createFilterMaker,
   planStreams,
@@ -46,15 +48,28 @@ export interface GatewayOptions {
   readonly stores?: Stores;
   readonly balancerOf?: BalancerOf;
   readonly pluginLogLevel?: LogLevel;
+  /** What a listener may have open at a time; more are closed at once. Any number if it is left out. */
+  readonly maxConnections?: number | undefined;
   readonly onPluginLog?: (record: LogRecord) => void;
+  /** A plugin that was serving has lost its Vm: its fail strategy decides from now on. */
+  readonly onPluginTrap?: (plugin: string, reason: string) => void;
   /** How long connections of listeners that are gone may stay; 600 s, as in Envoy, if it is left out. */
   readonly listenerDrainMs?: number;
-  /** Listens at ports beside other threads, whatever the listeners say. */
+  /** Listens at ports beside other threads, whatever the listeners say, and counts with them what routes limit. */
   readonly sharePorts?: boolean;
   /** Beats while guests run. */
   readonly heartbeat?: Heartbeat;
   readonly createPlugins?: (host: PluginHost, words: PluginWords) => PluginRegistry;
 }
+
+/** What somebody may have a gateway do, in all of its threads. Plain data. */
+export type GatewayAction =
+  | { readonly kind: "reset-counters" }
+  /** No new connections at these listeners; those that are there end with their requests. */
+  | { readonly kind: "drain-listeners"; readonly names: readonly string[] }
+  /** Access logs are opened anew. */
+  | { readonly kind: "reopen-logs" }
+  | { readonly kind: "plugin-log-level"; readonly level: LogLevel };
 
 /** A gateway that serves what its configuration says, in however many threads. */
 export interface RunningGateway {
@@ -62,6 +77,12 @@ export interface RunningGateway {
   readonly preparers: Preparers;
   /** The ports of the listeners, by name; a listener that could not be opened is not there. */
   readonly listeners: ReadonlyMap<string, OpenListener>;
+  /** What plugins share, in all threads. */
+  readonly stores: Stores;
+  /** It ends, and takes no more connections. */
+  readonly isDraining: boolean;
+  /** Does something in all threads. */
+  control(action: GatewayAction): Promise<void>;
   /** The configuration that is in effect. */
   readonly config: GatewayConfig | undefined;
   /** What it counts and has open now. */
@@ -86,25 +107,32 @@ const defaultListenerDrainMs = 600_000;
 export function startGateway(options: GatewayOptions): Gateway {
   const { log, signal } = options;
   const stats = createGatewayStats();
+  const stores = options.stores ?? createStores();
+  let pluginLogLevel = options.pluginLogLevel ?? LogLevel.Info;
   const logs = createAccessLogs();
   const clusters = createActiveClusters(options.balancerOf ?? createRoundRobin, (cluster) =>
     upstreamTls(cluster, (latest ?? options.config.value)?.secrets ?? new Map()),
   );
   const outside = createGatewayOutside({
     clusters,
-    stores: options.stores ?? createStores(),
+    stores,
     log,
-    logLevel: options.pluginLogLevel ?? LogLevel.Info,
+    logLevel: () => pluginLogLevel,
     onPluginLog: options.onPluginLog,
+    onPluginTrap: options.onPluginTrap,
     signal,
   });
   const { outside: heard, words } = createPluginWords(outside);
   const { createPlugins = createPluginRegistry, heartbeat, sharePorts } = options;
   const plugins = createPlugins(createPluginHost(heard, { heartbeat }), words);
   const listeners = createActiveListeners({
-    world: createWorld(clusters, stats, logs),
+    world: {
+      ...createWorld(clusters, stats, logs),
+      ...(sharePorts && { buckets: createSharedBuckets(stores) }),
+    },
     drainMs: options.listenerDrainMs ?? defaultListenerDrainMs,
     sharePorts,
+    maxConnections: options.maxConnections,
     onUnused: keepPlugins,
   });
   const preparers = createPreparers(plugins, listeners);
@@ -123,10 +151,18 @@ export function startGateway(options: GatewayOptions): Gateway {
     clusters,
     stats,
     listeners: listeners.all,
+    stores,
+    get isDraining() {
+      return signal.aborted;
+    },
+    async control(action) {
+      carryOut(action);
+    },
     get config() {
       return current;
     },
-    snapshot: async () => takeSnapshot({ stats, clusters, listeners: listeners.all }),
+    snapshot: async () =>
+      takeSnapshot({ stats, clusters, listeners: listeners.all, plugins, config: current }),
     async settled() {
       let seen: Promise<void>;
       do {
@@ -136,6 +172,23 @@ export function startGateway(options: GatewayOptions): Gateway {
     },
     closed,
   };
+
+  function carryOut(action: GatewayAction): void {
+    switch (action.kind) {
+      case "reset-counters":
+        stats.reset();
+        for (const { use } of clusters.all.values()) resetClusterStats(use.stats);
+        return;
+      case "drain-listeners":
+        listeners.stop(action.names);
+        return;
+      case "reopen-logs":
+        logs.reopen();
+        return;
+      case "plugin-log-level":
+        pluginLogLevel = action.level;
+    }
+  }
 
   /** What is ready is in effect when this returns. */
   function take(next: GatewayConfig): void {
@@ -178,6 +231,7 @@ export function startGateway(options: GatewayOptions): Gateway {
     current = next;
     listeners.apply(next, (listener) => plannedChains(listener, next));
     keepPlugins();
+    stats.keep(next);
   }
 
   function keepPlugins(): void {
@@ -224,8 +278,9 @@ function createPreparers(plugins: PluginRegistry, { ports }: ActiveListeners): P
 function createWorld(clusters: ActiveClusters, stats: GatewayStats, logs: AccessLogs): StreamWorld {
   return {
     clusters,
+    stats,
     onStreamEnd(stream) {
-      stats.count(stream);
+      stats.endStream(stream);
       logs.write(stream);
     },
   };

@@ -9,12 +9,12 @@ import type {
   StreamHost,
 } from "../proxy-wasm/index.ts";
 import { type ActiveCluster, type ActiveClusters, addressOf } from "./active-clusters.ts";
-import { forwardedClient } from "./client-address.ts";
 import type { Endpoint } from "./cluster-config.ts";
 import type { Downstream, DownstreamEvents } from "./downstream.ts";
 import { bindFilters, type StreamFilter } from "./filters/native-filter.ts";
 import { Forwarding, type ForwardingOwner } from "./forwarding.ts";
 import type { HttpConnection } from "./gateway-config.ts";
+import type { GatewayStats } from "./gateway-stats.ts";
 import {
   clusterNotFound,
   flagOf,
@@ -35,6 +35,7 @@ import {
 import { filterConfigsOf, filterSwitchOf } from "./route-filters.ts";
 import type { ForwardAction, PerFilterConfig, RouteTable, SelectedRoute } from "./route-table.ts";
 import { selectRoute } from "./select-route.ts";
+import type { SharedBuckets } from "./shared-buckets.ts";
 import { findProperty } from "./stream-properties.ts";
 import { StreamTimers } from "./stream-timers.ts";
 import { valuesOf } from "./stream-values.ts";
@@ -54,15 +55,25 @@ export interface StreamPlan {
   readonly names: StreamNames;
 }
 
+/** For a request that is none: no filter sees it. */
+export function withoutFilters(plan: StreamPlan): StreamPlan {
+  return { ...plan, filters: [], hasNative: false };
+}
+
 /** Where a stream came in. */
 export interface StreamNames {
   readonly listener: string;
+  /** Of the listener, as in names of figures. */
+  readonly address: string;
   readonly filterChain: string;
 }
 
 /** What all streams of a gateway use. */
 export interface StreamWorld {
   readonly clusters: ActiveClusters;
+  /** Where several threads serve. */
+  readonly buckets?: SharedBuckets;
+  readonly stats: GatewayStats;
   /** After a stream's end. */
   onStreamEnd(stream: HttpStream): void;
 }
@@ -90,13 +101,14 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
   downstreamLastMs: number | undefined;
   endMs: number | undefined;
   transportFailure: string | undefined;
+  /** The filters have let the request through. */
+  reachedRouter = false;
   /** What was written to the client. */
   sentHeaders: HeaderMap | undefined;
   readonly sentBytes = { request: 0, response: 0 };
   private readonly world: StreamWorld;
   private readonly valuesFor: ValuesFor = (coming) => valuesOf(this, coming);
   private readonly random = Math.floor(Math.random() * 2 ** 31);
-  private forwardedClient: string | undefined;
   private requestHeaders: HeaderMap | undefined;
   private hasRoute = false;
   private firstRoute: SelectedRoute | undefined;
@@ -113,13 +125,13 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
     const filters = plan.hasNative ? bindFilters(plan.filters, this) : (plan.filters as FilterFactory[]);
     this.chain = new FilterChain(filters, this, { bufferLimitBytes: plan.bufferLimitBytes });
     this.timers = new StreamTimers(this, plan.http);
+    world.stats.startStream(this);
   }
 
   // What the client's side calls:
 
   onHeaders(headers: HeaderMap, endOfStream: boolean): void {
     this.requestHeaders = headers;
-    this.forwardedClient = forwardedClient(headers, this.plan.http);
     if (endOfStream) this.endRequest();
     if (this.plan.hasSwitches) this.firstRoute = this.route();
     if (this.downstream.isUpgrade && !this.allowsUpgrade(headers)) this.reply(upgradeRefused);
@@ -255,11 +267,8 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
     this.chain.responseHeaders(headers, endOfStream);
   }
 
-  /** The client, be it behind proxies: its port is known only if it is connected itself. */
-  get client(): { readonly address: string; readonly port: number } {
-    const { remoteAddress, remotePort } = this.downstream.connection;
-    const { forwardedClient: address } = this;
-    return address === undefined ? { address: remoteAddress, port: remotePort } : { address, port: 0 };
+  get buckets(): SharedBuckets | undefined {
+    return this.world.buckets;
   }
 
   get elapsedMs(): number {
@@ -303,6 +312,7 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
 
   private forward(headers: HeaderMap, endOfStream: boolean): void {
     this.requestHeaders = headers;
+    this.reachedRouter = true;
     const selected = this.route();
     if (!selected) this.reply(routeNotFound);
     else if (selected.action.kind !== "forward")
@@ -346,6 +356,7 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
     const isUpgrade = this.downstream.isUpgrade && status === upgradeStatus;
     const lines = responseLines(headers, this.plan.http, isUpgrade);
     lines.unshift([":status", status]);
+    if (this.plan.http.requestIdInResponse) this.addRequestId(lines);
     this.sentHeaders = new HeaderMap(lines);
     this.downstream.sendHeaders(this.sentHeaders, endOfStream);
     if (endOfStream) this.complete();
@@ -365,6 +376,11 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
     return selected?.action.kind === "forward"
       ? { ...reply, headers: replyHeaders(selected, reply, this.valuesFor) }
       : reply;
+  }
+
+  private addRequestId(lines: HeaderLine[]): void {
+    const id = this.requestHeaders?.get("x-request-id");
+    if (id !== undefined) lines.push(["x-request-id", id]);
   }
 
   private endRequest(): void {

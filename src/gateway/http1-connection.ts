@@ -3,6 +3,7 @@ import { type ConnectionOptions, connect as connectTls, TLSSocket } from "node:t
 import type { HeaderMap } from "../proxy-wasm/header-map.ts";
 import { ProtocolError } from "./header-text.ts";
 import { createResponseParser, type ResponseParser } from "./response-parser.ts";
+import type { EndedConnection, TakenBytes } from "./stats/count-upstream.ts";
 import type {
   ResetReason,
   UpstreamConnection,
@@ -49,6 +50,10 @@ export class Http1Connection implements UpstreamConnection {
   private closed = false;
   private remote = "";
   private local = "";
+  private readonly since = performance.now();
+  private isRemoteEnd = false;
+  private wasBusy = false;
+  private taken: TakenBytes = { received: 0, sent: 0 };
 
   constructor(target: ConnectionTarget, owner: ConnectionOwner) {
     this.owner = owner;
@@ -77,6 +82,24 @@ export class Http1Connection implements UpstreamConnection {
 
   get isBusy(): boolean {
     return this.stream !== undefined;
+  }
+
+  get ageMs(): number {
+    return performance.now() - this.since;
+  }
+
+  /** What is counted of it at its end. */
+  ended(failed: UpstreamReset | undefined): EndedConnection {
+    const { requests, wasBusy, isRemoteEnd: isRemote } = this;
+    return { requests, lengthMs: this.ageMs, wasBusy, isRemote, failed };
+  }
+
+  /** Bytes since the last time that somebody asked. */
+  takeBytes(): TakenBytes {
+    const { bytesRead, bytesWritten } = this.socket;
+    const { received, sent } = this.taken;
+    this.taken = { received: bytesRead, sent: bytesWritten };
+    return { received: bytesRead - received, sent: bytesWritten - sent };
   }
 
   /** Begins a request. The connection must be free. */
@@ -110,7 +133,7 @@ export class Http1Connection implements UpstreamConnection {
       this.owner.onFree(this);
     });
     socket.on("drain", () => this.stream?.events.onDrain?.());
-    socket.on("end", () => this.ended());
+    socket.on("end", () => this.peerEnded());
     socket.on("error", (error: NodeJS.ErrnoException) => this.failed(error));
     socket.on("close", () => this.end("connection termination", undefined));
     return socket;
@@ -126,7 +149,8 @@ export class Http1Connection implements UpstreamConnection {
     return true;
   }
 
-  private ended(): void {
+  private peerEnded(): void {
+    this.isRemoteEnd = true;
     const { stream } = this;
     const { isInChunks } = this.parser;
     if (this.parser.end() && stream && this.parser.isTunnel) stream.dataCame(new Uint8Array(0), true);
@@ -135,6 +159,7 @@ export class Http1Connection implements UpstreamConnection {
   }
 
   private failed(error: NodeJS.ErrnoException): void {
+    this.isRemoteEnd = true;
     if (this.isConnected) this.end("connection termination", undefined);
     else
       this.end(
@@ -151,6 +176,7 @@ export class Http1Connection implements UpstreamConnection {
     this.socket.destroy();
     const { stream } = this;
     this.stream = undefined;
+    this.wasBusy = stream !== undefined;
     const reset = { reason, transport, beforeSent: !this.isConnected };
     this.owner.onClosed(this, this.isConnected ? undefined : reset);
     stream?.wasReset(reset);

@@ -7,7 +7,9 @@ export function normalizePath(target: string): string | undefined {
   const path = query < 0 ? target : target.slice(0, query);
   if (!mayNeed.test(path)) return target;
   if (!path.startsWith("/")) return target;
-  const decoded = decodeUnreserved(path.replaceAll("\\", "/"));
+  // As Envoy: who takes parameters off segments would find one of dots.
+  const plain = path.replaceAll("\\", "/").replace(/\/(\.\.?);[^/]*/g, "/$1");
+  const decoded = decodeUnreserved(plain);
   if (decoded === undefined) return undefined;
   return removeDotSegments(decoded) + (query < 0 ? "" : target.slice(query));
 }

@@ -22,6 +22,8 @@ export interface OpenPorts {
   find(listener: Listener): OpenPort | undefined;
   /** Closes all ports but those of these listeners, and those that somebody wants. Connections stay. */
   keep(listeners: Iterable<Listener>): void;
+  /** Takes no more connections at a port, which stays known as open. */
+  stop(port: OpenPort): void;
   close(): void;
 }
 
@@ -45,6 +47,9 @@ export function createOpenPorts(share = false): OpenPorts {
     },
     find: (listener) => entries.get(keyOf(listener))?.open,
     keep,
+    stop(port) {
+      for (const { open, server } of entries.values()) if (open === port) server.close();
+    },
     close: () => keep([]),
   };
 

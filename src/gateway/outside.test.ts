@@ -24,7 +24,7 @@ test("a plugin's HTTP call goes over a cluster; without one it does not begin", 
     clusters: gateway.clusters,
     stores: createStores(),
     log: silentLog,
-    logLevel: LogLevel.Info,
+    logLevel: () => LogLevel.Info,
     signal: ended.signal,
   });
   const call = (name: string, done: (answer: HttpAnswer | undefined) => void) =>

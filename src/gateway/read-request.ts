@@ -51,7 +51,7 @@ export function readRequest(
   const target = readTarget(url, method, found.authority);
   if ("status" in target) return target;
   if (target.scheme === "https" && !connection.tls) return httpsOnPlaintext;
-  const { authority } = target;
+  const authority = target.authority ?? (httpVersion === "1.0" ? http.http10Host || undefined : undefined);
   if (authority === undefined) return refusedRequest("missing_host_header");
   if (!authorityCharacters.test(authority)) return invalidAuthority;
   const path = acceptPath(target.path, http);

@@ -1,7 +1,9 @@
 import { randomUUID } from "node:crypto";
+import { isIP } from "node:net";
 import { networkInterfaces } from "node:os";
 import type { HeaderLine } from "../proxy-wasm/header-map.ts";
 import { HeaderMap } from "../proxy-wasm/header-map.ts";
+import { certificateHeader, forwardCertificate } from "./client-certificate.ts";
 import type { DownstreamConnection } from "./downstream.ts";
 import type { HttpConnection } from "./gateway-config.ts";
 
@@ -15,8 +17,8 @@ const hopByHop: ReadonlySet<string> = new Set([
   "x-envoy-internal",
 ]);
 
-/** What no client at the edge may say. */
-const atEdgeOnly: ReadonlySet<string> = new Set([
+/** What Envoy takes from no client at the edge. */
+const edgeOnly: ReadonlySet<string> = new Set([
   "x-envoy-decorator-operation",
   "x-envoy-downstream-service-cluster",
   "x-envoy-downstream-service-node",
@@ -24,7 +26,7 @@ const atEdgeOnly: ReadonlySet<string> = new Set([
   "x-envoy-original-path",
 ]);
 
-/** What Envoy takes from its own kind only, and nobody is of it who is not said to be. */
+/** What Envoy takes from clients that it knows as its own only. */
 const internal: ReadonlySet<string> = new Set([
   "x-envoy-expected-rq-timeout-ms",
   "x-envoy-force-trace",
@@ -32,6 +34,7 @@ const internal: ReadonlySet<string> = new Set([
   "x-envoy-ip-tags",
   "x-envoy-max-retries",
   "x-envoy-original-url",
+  "x-envoy-retriable-header-names",
   "x-envoy-retriable-status-codes",
   "x-envoy-retry-grpc-on",
   "x-envoy-retry-on",
@@ -40,6 +43,8 @@ const internal: ReadonlySet<string> = new Set([
   "x-envoy-upstream-rq-timeout-alt-response",
   "x-envoy-upstream-rq-timeout-ms",
 ]);
+
+const externalAddress = "x-envoy-external-address";
 
 export interface ReceivedRequest {
   /** Pseudo-headers and the rest as they came, names lower-case. */
@@ -61,8 +66,11 @@ export function acceptHeaders(
   let proto: string | undefined;
   let requestId: string | undefined;
   let hasScheme = false;
+  let hasCertificate = false;
   let hasExternal = false;
-  const atEdge = http.useRemoteAddress;
+  const { useRemoteAddress, internalAddresses } = http;
+  const isInternal = internalAddresses !== undefined && isInternalRequest(lines, connection, http);
+  const atEdge = useRemoteAddress && !isInternal;
   for (const line of lines) {
     const [name, value] = line;
     if (name === "x-forwarded-for") {
@@ -77,26 +85,27 @@ export function acceptHeaders(
     } else if (name === "te") keepTrailers(kept, value);
     else if (hopByHop.has(name)) {
       if (isUpgrade && (name === "upgrade" || name === "connection")) kept.push(line);
-    } else if (!internal.has(name) && !(atEdge && atEdgeOnly.has(name))) {
+    } else if ((isInternal || !internal.has(name)) && !(atEdge && edgeOnly.has(name))) {
       if (name === ":scheme") hasScheme = true;
-      else if (name === "x-envoy-external-address") hasExternal = true;
+      else if (name === certificateHeader) hasCertificate = true;
+      else if (name === externalAddress) hasExternal = true;
       kept.push(line);
     }
   }
   const own = connection.tls ? "https" : "http";
   const knownProto = proto;
-  if (proto === undefined || (atEdge && http.xffTrustedHops === 0)) proto = own;
+  if (proto === undefined || (useRemoteAddress && http.xffTrustedHops === 0)) proto = own;
   if (!hasScheme) insertScheme(kept, proto === "https" || proto === "http" ? proto : own);
-  const addresses = forwardedLines(forwardedFor, connection, http);
-  if (addresses.forwardedFor !== undefined)
-    setLine(kept, "x-forwarded-for", addresses.forwardedFor, forwardedFor !== undefined);
+  const appended = appendedForwardedFor(forwardedFor, connection, http);
+  if (appended !== undefined) setLine(kept, "x-forwarded-for", appended, forwardedFor !== undefined);
   setLine(kept, "x-forwarded-proto", proto, knownProto !== undefined);
   if (http.via !== "") appendVia(kept, http.via);
-  if (addresses.external !== undefined)
-    setLine(kept, "x-envoy-external-address", addresses.external, hasExternal);
+  if (isInternal) kept.push(["x-envoy-internal", "true"]);
+  if (atEdge) setLine(kept, externalAddress, connection.remoteAddress, hasExternal);
   const mustMake = http.generateRequestId && (requestId === undefined || (atEdge && !http.preserveRequestId));
   if (mustMake) setLine(kept, "x-request-id", randomUUID(), requestId !== undefined);
-  return new HeaderMap(kept);
+  const mayForward = connection.tls !== undefined || hasCertificate;
+  return new HeaderMap(mayForward ? forwardCertificate(kept, connection, http) : kept);
 }
 
 /** Adds a proxy to those that a message has passed. */
@@ -122,22 +131,28 @@ function insertScheme(lines: HeaderLine[], scheme: string): void {
   lines.splice(at, 0, [":scheme", scheme]);
 }
 
-interface Addresses {
-  readonly forwardedFor: string | undefined;
-  readonly external: string | undefined;
+function appendedForwardedFor(
+  forwardedFor: string | undefined,
+  { directAddress }: DownstreamConnection,
+  { useRemoteAddress, skipXffAppend }: HttpConnection,
+): string | undefined {
+  if (!useRemoteAddress || skipXffAppend) return undefined;
+  // As Envoy: a client on this machine is known by the machine's address.
+  const peer = isLoopback(directAddress) ? machineAddress : directAddress;
+  return forwardedFor === undefined ? peer : `${forwardedFor},${peer}`;
 }
 
-function forwardedLines(
-  forwardedFor: string | undefined,
+/** As Envoy: who has come through another proxy is not asked. */
+function isInternalRequest(
+  lines: readonly HeaderLine[],
   { remoteAddress }: DownstreamConnection,
-  { useRemoteAddress, skipXffAppend, xffTrustedHops }: HttpConnection,
-): Addresses {
-  if (!useRemoteAddress) return { forwardedFor, external: undefined };
-  const external = trustedAddress(forwardedFor, remoteAddress, xffTrustedHops);
-  if (skipXffAppend) return { forwardedFor, external };
-  // As Envoy: a client on this machine is known by the machine's address.
-  const peer = isLoopback(remoteAddress) ? machineAddress : remoteAddress;
-  return { forwardedFor: forwardedFor === undefined ? peer : `${forwardedFor},${peer}`, external };
+  { internalAddresses, useRemoteAddress }: HttpConnection,
+): boolean {
+  const family = isIP(remoteAddress);
+  if (family === 0 || !internalAddresses) return false;
+  const said = lines.flatMap(([name, value]) => (name === "x-forwarded-for" ? value.split(",") : []));
+  if (said.length !== (useRemoteAddress ? 0 : 1)) return false;
+  return internalAddresses.check(remoteAddress, family === 6 ? "ipv6" : "ipv4");
 }
 
 /** The first IPv4 address of this machine that others may know. */
@@ -146,10 +161,16 @@ const machineAddress =
     .flatMap((list) => list ?? [])
     .find(({ family, internal: isInternal }) => family === "IPv4" && !isInternal)?.address ?? "127.0.0.1";
 
-/** The address of the client, as far as proxies in front of us can be trusted. */
-export function trustedAddress(forwardedFor: string | undefined, remote: string, hops: number): string {
-  if (hops === 0 || forwardedFor === undefined) return remote;
-  return forwardedFor.split(",").at(-hops)?.trim() || remote;
+/** A connection as a stream sees it: with the address of the client that proxies in front of us have said. */
+export function withTrustedAddress(
+  connection: DownstreamConnection,
+  lines: readonly HeaderLine[],
+  { useRemoteAddress, xffTrustedHops: hops }: HttpConnection,
+): DownstreamConnection {
+  if (useRemoteAddress && hops === 0) return connection;
+  const said = lines.flatMap(([name, value]) => (name === "x-forwarded-for" ? value.split(",") : []));
+  const remoteAddress = said.at(useRemoteAddress ? -hops : -hops - 1)?.trim() ?? "";
+  return isIP(remoteAddress) === 0 ? connection : { ...connection, remoteAddress, remotePort: 0 };
 }
 
 function isLoopback(address: string): boolean {

@@ -4,7 +4,7 @@ import type { Duplex } from "node:stream";
 import { HeaderMap } from "../proxy-wasm/header-map.ts";
 import type { DownstreamConnection } from "./downstream.ts";
 import type { HttpConnection } from "./gateway-config.ts";
-import { HttpStream, type StreamPlan, type StreamWorld } from "./http-stream.ts";
+import { HttpStream, type StreamPlan, type StreamWorld, withoutFilters } from "./http-stream.ts";
 import { Http1Client } from "./http1-client.ts";
 import { Http1Downstream, readLines } from "./http1-downstream.ts";
 import {
@@ -20,7 +20,7 @@ import {
   upgradeRequired,
 } from "./local-replies.ts";
 import { readRequest } from "./read-request.ts";
-import { acceptHeaders } from "./request-headers.ts";
+import { acceptHeaders, withTrustedAddress } from "./request-headers.ts";
 import { serveUpgrade } from "./serve-upgrade.ts";
 import { SocketDownstream } from "./socket-downstream.ts";
 
@@ -40,6 +40,8 @@ export interface Http1Server {
   update(http: HttpConnection): void;
   /** Ends connections that stay without a request for a moment. */
   closeIdle(): void;
+  /** When it has no connections any more, and gets none. */
+  close(): void;
 }
 
 /** Node's own bound for a head to arrive, where the configuration has none. */
@@ -102,6 +104,8 @@ export function serveHttp1(options: Http1Options): Http1Server {
         for (const [socket, { isIdle }] of clients) if (isIdle) socket.destroy();
       }, idleGraceMs).unref();
     },
+    // Ends what looks after slow clients: it never listened.
+    close: () => void server.close(),
   };
 
   function accept(socket: Socket): void {
@@ -126,9 +130,10 @@ function serve(
   options: Http1Options,
 ): void {
   const plan = options.plan();
-  const connection = options.connectionOf(request.socket);
   const { http } = plan;
-  const head = readRequest(request, http, connection);
+  const direct = options.connectionOf(request.socket);
+  const head = readRequest(request, http, direct);
+  const connection = "status" in head ? direct : withTrustedAddress(direct, head.lines, http);
   const downstream = new Http1Downstream(request, response, connection, client, http.enableTrailers);
   if ("status" in head) {
     if (!staysConnected(head) || hasBody(request)) client.setLast();
@@ -153,11 +158,6 @@ function staysConnected({ status }: GatewayReply): boolean {
   return status === 404 || status < 400;
 }
 
-/** No filter sees a request that is none. */
-function withoutFilters(plan: StreamPlan): StreamPlan {
-  return { ...plan, filters: [], hasNative: false };
-}
-
 interface Fault extends NodeJS.ErrnoException {
   readonly reason?: string;
 }
@@ -171,6 +171,8 @@ const replies: Readonly<Record<string, GatewayReply>> = {
   "Invalid characters in url": invalidCharacters,
   "Invalid `Transfer-Encoding` header value": notImplemented,
   "Request has invalid `Transfer-Encoding`": notImplemented,
+  // Since Node 22; before it is a coding like others.
+  "Empty Transfer-Encoding": notImplemented,
   "Invalid HTTP version": upgradeRequired,
 };
 

@@ -2,7 +2,7 @@ import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import { HttpStream } from "./http-stream.ts";
 import { readRequest } from "./read-request.ts";
-import { acceptHeaders } from "./request-headers.ts";
+import { acceptHeaders, withTrustedAddress } from "./request-headers.ts";
 import { type Http1Options, refuse } from "./serve-http1.ts";
 import { SocketDownstream } from "./socket-downstream.ts";
 
@@ -23,12 +23,13 @@ export function serveUpgrade(
     return;
   }
   const plan = options.plan();
-  const connection = options.connectionOf(socket);
-  const read = readRequest(request, plan.http, connection);
+  const direct = options.connectionOf(socket);
+  const read = readRequest(request, plan.http, direct);
   if ("status" in read) {
     refuse(socket, read, options);
     return;
   }
+  const connection = withTrustedAddress(direct, read.lines, plan.http);
   const downstream = new SocketDownstream(socket, connection, plan.http, true);
   const headers = acceptHeaders({ lines: read.lines, isUpgrade: true, connection }, plan.http);
   downstream.start(new HttpStream(options.world, plan, downstream), headers, head);

@@ -18,6 +18,7 @@ import type { PluginRegistry, WasmFilterConfig } from "./plugin-registry.ts";
 import type { RouterOptions } from "./request-policy.ts";
 import { mentionsOf } from "./route-filters.ts";
 import type { RouteTable } from "./route-table.ts";
+import { addressInNames } from "./stats/listener-stats.ts";
 
 /** What stands at a place of the filters; undefined where nothing is known of it yet. */
 export function slotConfig(slot: HttpFilterSlot, config: GatewayConfig): FilterConfig | undefined {
@@ -120,7 +121,11 @@ export function planStreams(
     bufferLimitBytes: listener.bufferLimitBytes,
     table,
     router: routerOptions(http),
-    names: { listener: listener.name, filterChain: chainName },
+    names: {
+      listener: listener.name,
+      address: addressInNames(listener.address, listener.port),
+      filterChain: chainName,
+    },
   };
 }
 

@@ -1,4 +1,5 @@
 import type { PropertyValue } from "../proxy-wasm/index.ts";
+import { dottedName } from "../proxy-wasm/property-names.ts";
 import type { HttpStream } from "./http-stream.ts";
 
 type Reader = (stream: HttpStream) => PropertyValue | undefined;
@@ -8,8 +9,8 @@ const unspecifiedDirection = 0n;
 
 /** Envoy's attributes that no header has. */
 const readers: ReadonlyMap<string, Reader> = new Map<string, Reader>([
-  ["source.address", ({ client }) => join(client.address, client.port)],
-  ["source.port", ({ client }) => integer(client.port)],
+  ["source.address", ({ downstream: { connection: c } }) => join(c.remoteAddress, c.remotePort)],
+  ["source.port", ({ downstream }) => integer(downstream.connection.remotePort)],
   ["destination.address", ({ downstream: { connection: c } }) => join(c.localAddress, c.localPort)],
   ["destination.port", ({ downstream }) => integer(downstream.connection.localPort)],
   ["connection.id", ({ downstream }) => ({ uint: BigInt(downstream.connection.id) })],
@@ -60,7 +61,7 @@ const flagBits: Readonly<Record<string, number>> = {
 
 /** What the gateway knows of a stream by Envoy's names; undefined for what it does not. */
 export function findProperty(path: readonly string[], stream: HttpStream): PropertyValue | undefined {
-  return path.length === 2 ? readers.get(`${path[0]}.${path[1]}`)?.(stream) : undefined;
+  return path.length === 2 ? readers.get(dottedName(path))?.(stream) : undefined;
 }
 
 function join(address: string, port: number): string {

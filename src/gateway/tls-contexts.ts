@@ -5,7 +5,7 @@ import {
   type SecureContextOptions,
 } from "node:tls";
 import type { Cluster } from "./cluster-config.ts";
-import type { DownstreamTls, TlsCertificate, TlsSecret } from "./gateway-config.ts";
+import type { DownstreamTls, TlsCertificate, TlsSecret, TlsValidation } from "./gateway-config.ts";
 
 type Secrets = ReadonlyMap<string, TlsSecret>;
 
@@ -13,6 +13,8 @@ type Secrets = ReadonlyMap<string, TlsSecret>;
 export interface ChainContext {
   readonly context: SecureContext;
   readonly options: SecureContextOptions;
+  /** Whom clients are checked by, with what came by SDS. */
+  readonly validation: TlsValidation | undefined;
 }
 
 /** Undefined while the chain's certificate is not there. */
@@ -23,7 +25,7 @@ function chainContext(tls: DownstreamTls, secrets: Secrets): ChainContext | unde
   );
   if (certificates.length === 0) return undefined;
   const options = contextOptions(tls, certificates, secrets);
-  return { options, context: createSecureContext(options) };
+  return { options, context: createSecureContext(options), validation: validationOf(tls, secrets) };
 }
 
 function contextOptions(
@@ -41,6 +43,20 @@ function contextOptions(
     ...(tls.maxVersion && { maxVersion: tls.maxVersion }),
     ...(tls.cipherSuites.length > 0 && { ciphers: tls.cipherSuites.join(":") }),
     ...(ca && { ca: Buffer.from(ca) }),
+  };
+}
+
+function validationOf({ validation }: DownstreamTls, secrets: Secrets): TlsValidation | undefined {
+  if (validation?.secretName === undefined) return validation;
+  const named = secrets.get(validation.secretName);
+  if (named?.kind !== "validation") return validation;
+  const all = <T>(own: readonly T[], more: readonly T[]) => [...own, ...more];
+  return {
+    ...validation,
+    trustedCa: validation.trustedCa ?? named.trustedCa,
+    alternativeNames: all(validation.alternativeNames, named.alternativeNames),
+    hashes: all(validation.hashes, named.hashes),
+    spkiHashes: all(validation.spkiHashes, named.spkiHashes),
   };
 }
 

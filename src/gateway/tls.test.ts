@@ -121,6 +121,9 @@ test("an upstream with TLS is checked where the cluster says by whom", async (t)
       secretName: undefined,
       trustedCa,
       subjectAltNames,
+      alternativeNames: [],
+      hashes: [],
+      spkiHashes: [],
     };
     const tls: UpstreamTls = {
       sni: "",

@@ -1,5 +1,7 @@
 import type { CircuitLimits } from "./cluster-config.ts";
 import { type ConnectionOwner, type ConnectionTarget, Http1Connection } from "./http1-connection.ts";
+import type { ClusterStats, HostStats } from "./stats/cluster-stats.ts";
+import { countBytes, countClosed, countConnected, countOpened } from "./stats/count-upstream.ts";
 import type { UpstreamEvents, UpstreamReset, UpstreamStream } from "./upstream-stream.ts";
 
 /** What the requests to a cluster use together, of what its circuit breakers limit. */
@@ -8,6 +10,7 @@ export interface ClusterUse {
   pending: number;
   requests: number;
   retries: number;
+  readonly stats: ClusterStats;
 }
 
 export interface PoolOptions {
@@ -18,6 +21,7 @@ export interface PoolOptions {
   readonly idleTimeoutMs: number;
   /** 0 for no limit. */
   readonly maxRequestsPerConnection: number;
+  readonly host: HostStats;
 }
 
 /** The connections to one endpoint. */
@@ -27,6 +31,9 @@ export interface UpstreamPool {
   /** No new requests; connections close with those they have. */
   close(): void;
   readonly connectionCount: number;
+  readonly host: HostStats;
+  /** Brings counters of bytes up to date. */
+  countBytes(): void;
 }
 
 interface Waiting {
@@ -38,7 +45,9 @@ const overflow: UpstreamReset = { reason: "overflow", transport: undefined, befo
 
 /** Keeps HTTP/1 connections to an endpoint: the one that was free last is used first, others are made as they are needed. */
 export function createUpstreamPool(options: PoolOptions): UpstreamPool {
-  const { target, limits, use, maxRequestsPerConnection } = options;
+  const { target, limits, use, maxRequestsPerConnection, host } = options;
+  const { counters } = use.stats;
+  const stats = { cluster: use.stats, host };
   const free: { connection: Http1Connection; since: number }[] = [];
   const all = new Set<Http1Connection>();
   const waiting: Waiting[] = [];
@@ -55,6 +64,10 @@ export function createUpstreamPool(options: PoolOptions): UpstreamPool {
     get connectionCount() {
       return all.size;
     },
+    host,
+    countBytes() {
+      for (const connection of all) countBytes(stats, connection.takeBytes());
+    },
   };
 
   function request(events: UpstreamEvents, onStart: (stream: UpstreamStream) => void): () => void {
@@ -68,13 +81,17 @@ export function createUpstreamPool(options: PoolOptions): UpstreamPool {
 
   function wait(request: Waiting): () => void {
     if (use.pending >= limits.maxPendingRequests) {
+      counters.upstream_rq_pending_overflow++;
       request.events.onReset(overflow);
       return () => {};
     }
     use.pending++;
+    counters.upstream_rq_pending_total++;
     waiting.push(request);
     connectIfNeeded();
-    return () => drop(request);
+    return () => {
+      if (drop(request)) counters.upstream_rq_cancelled++;
+    };
   }
 
   /** As Envoy, an endpoint has one connection whatever the limit. */
@@ -82,8 +99,10 @@ export function createUpstreamPool(options: PoolOptions): UpstreamPool {
     let connecting = 0;
     for (const connection of all) if (!connection.isConnected) connecting++;
     const isRoom = use.connections < limits.maxConnections || all.size === 0;
+    if (!isRoom) counters.upstream_cx_overflow++;
     if (connecting >= waiting.length || !isRoom) return;
     use.connections++;
+    countOpened(stats, "http1");
     all.add(new Http1Connection(target, owner));
   }
 
@@ -96,7 +115,9 @@ export function createUpstreamPool(options: PoolOptions): UpstreamPool {
   }
 
   function onFree(connection: Http1Connection): void {
+    if (connection.requests === 0) countConnected(stats, connection.ageMs);
     const isSpent = maxRequestsPerConnection > 0 && connection.requests >= maxRequestsPerConnection;
+    if (isSpent) counters.upstream_cx_max_requests++;
     const next = isSpent ? undefined : waiting.shift();
     if (next) {
       use.pending--;
@@ -111,10 +132,17 @@ export function createUpstreamPool(options: PoolOptions): UpstreamPool {
   function onClosed(connection: Http1Connection, failed: UpstreamReset | undefined): void {
     all.delete(connection);
     use.connections--;
+    countBytes(stats, connection.takeBytes());
+    countClosed(stats, connection.ended(failed));
     const at = free.findIndex((each) => each.connection === connection);
     if (at >= 0) free.splice(at, 1);
     // As Envoy: whoever waits fails with the connection that did not come about.
-    if (failed) for (const request of [...waiting]) if (drop(request)) request.events.onReset(failed);
+    if (failed)
+      for (const request of [...waiting])
+        if (drop(request)) {
+          counters.upstream_rq_pending_failure_eject++;
+          request.events.onReset(failed);
+        }
     if (waiting.length > 0) connectIfNeeded();
   }
 
@@ -122,7 +150,10 @@ export function createUpstreamPool(options: PoolOptions): UpstreamPool {
     idleTimer = setTimeout(() => {
       idleTimer = undefined;
       const now = performance.now();
-      while (free[0] && now - free[0].since >= options.idleTimeoutMs) free[0].connection.close();
+      while (free[0] && now - free[0].since >= options.idleTimeoutMs) {
+        counters.upstream_cx_idle_timeout++;
+        free[0].connection.close();
+      }
       const [oldest] = free;
       if (oldest) armIdleTimer(Math.max(1, oldest.since + options.idleTimeoutMs - now));
     }, ms);

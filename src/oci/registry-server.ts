@@ -100,6 +100,9 @@ const readOnly: Refusal = {
   headers: { Allow: "GET, HEAD" },
 };
 
+/** Of a blob that is read in one go. */
+const blobChunkBytes = 1 << 20;
+
 /** The parameters `n` and `last` of lists. */
 function pageOf(names: readonly string[], parameters: URLSearchParams): readonly string[] {
   const last = parameters.get("last");
@@ -131,7 +134,7 @@ async function sendBlob(
   if (!blob) return { status: 404, code: "BLOB_UNKNOWN", message: `no blob ${digest}` };
   sendHead(response, "application/octet-stream", blob.size, digest);
   if (method === "HEAD") response.end();
-  else await pipeline(createReadStream(blob.path), response);
+  else await pipeline(createReadStream(blob.path, { highWaterMark: blobChunkBytes }), response);
   return undefined;
 }
 

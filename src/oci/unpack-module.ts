@@ -6,6 +6,8 @@ import { findZstd } from "./zstd.ts";
 
 const gunzip = promisify(zlib.gunzip);
 const moduleName = "plugin.wasm";
+/** Of what is unpacked in one go: each goes through the event loop, and 16 KiB, as zlib has it, are 400 turns for a module of Go. */
+const chunkSize = 1 << 20;
 /** Wrappings within each other; a module in a compressed tar has two. */
 const maxWrappings = 4;
 
@@ -78,7 +80,7 @@ async function decompress(
 ): Promise<Uint8Array> {
   const run = form === "gzip" ? gunzip : findZstd();
   try {
-    return await run(bytes, { maxOutputLength: options.maxBytes });
+    return await run(bytes, { maxOutputLength: options.maxBytes, chunkSize });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE") throw tooLarge(options);
     throw new SystemError("module-invalid", `${options.what}: broken ${form}: ${errorText(error)}`, error);

@@ -1,3 +1,5 @@
+import { findName, findText } from "./names.ts";
+
 /** The limits of proxy-wasm-cpp-host for a map that a guest hands over. */
 const maxBytes = 1024 * 1024;
 const maxPairs = 1024;
@@ -33,6 +35,18 @@ export function serializeMap(pairs: readonly (readonly [string, string])[]): Uin
  * more than 1 MiB, more than 1024 pairs, a missing NUL, bytes that are missing or left over.
  */
 export function deserializeMap(bytes: Uint8Array): [string, string][] | undefined {
+  return readPairs(bytes, findText);
+}
+
+/** Decodes a map of headers: names are lower-case then. */
+export function deserializeHeaders(bytes: Uint8Array): [string, string][] | undefined {
+  return readPairs(bytes, findName);
+}
+
+function readPairs(
+  bytes: Uint8Array,
+  readName: (bytes: Uint8Array, at: number, size: number) => string,
+): [string, string][] | undefined {
   const size = bytes.length;
   // The specification has one zero byte for an empty map; guests and hosts write none.
   if (size === 0 || (size === 1 && bytes[0] === 0)) return [];
@@ -44,11 +58,12 @@ export function deserializeMap(bytes: Uint8Array): [string, string][] | undefine
   const pairs = new Array<[string, string]>(count);
   let at = 0;
   for (let i = 0, lengths = 4; i < count; i++, lengths += 8) {
-    const nameEnd = at + readUint32(bytes, lengths);
+    const nameSize = readUint32(bytes, lengths);
+    const nameEnd = at + nameSize;
     const valueEnd = nameEnd + 1 + readUint32(bytes, lengths + 4);
     // Beyond the end a byte is undefined, and so no NUL.
     if (bytes[textStart + nameEnd] !== 0 || bytes[textStart + valueEnd] !== 0) return undefined;
-    pairs[i] = [text.substring(at, nameEnd), text.substring(nameEnd + 1, valueEnd)];
+    pairs[i] = [readName(bytes, textStart + at, nameSize), text.substring(nameEnd + 1, valueEnd)];
     at = valueEnd + 1;
   }
   return textStart + at === size ? pairs : undefined;

@@ -1,4 +1,4 @@
-import { deserializeMap, serializeMap } from "./header-map-codec.ts";
+import { deserializeHeaders, serializeMap } from "./header-map-codec.ts";
 
 /** One header line. Strings are Latin-1: a character is a byte. */
 export type HeaderLine = readonly [name: string, value: string];
@@ -102,10 +102,11 @@ export class HeaderMap {
     list.length = kept;
   }
 
+  /** Puts lines in the place of all that are there; their names must be lower-case. */
   setLines(lines: Iterable<HeaderLine>): void {
     this.serialized = undefined;
     this.list = [];
-    for (const [name, value] of lines) this.add(name.toLowerCase(), value);
+    for (const [name, value] of lines) this.add(name, value);
   }
 
   /** The map as guests read it; kept until the map changes. */
@@ -125,7 +126,7 @@ export class HeaderMap {
   }
 }
 
-/** The lines of a map as guests write it; none if it is broken, as proxy-wasm-cpp-host takes it. */
+/** The lines of a map as guests write it, names lower-case; none if it is broken, as proxy-wasm-cpp-host takes it. */
 export function readLines(bytes: Uint8Array): HeaderLine[] {
-  return deserializeMap(bytes) ?? [];
+  return deserializeHeaders(bytes) ?? [];
 }

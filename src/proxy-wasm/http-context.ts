@@ -224,12 +224,14 @@ export class HttpContext extends Context implements HttpFilter {
   }
 
   override property(path: readonly string[]): PropertyValue | undefined {
+    const own = super.property(path);
+    if (own !== undefined) return own;
     const view = {
       request: this.readableMap(MapType.RequestHeaders),
       response: this.readableMap(MapType.ResponseHeaders),
       responseTrailers: this.readableMap(MapType.ResponseTrailers),
     };
-    return super.property(path) ?? this.callbacks.property(path, view);
+    return this.callbacks.property(path, view);
   }
 
   override setProperty(path: string, value: Uint8Array): Status {

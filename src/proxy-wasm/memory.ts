@@ -1,5 +1,5 @@
 import { Status } from "./abi.ts";
-import { findName } from "./names.ts";
+import { findName, findText } from "./names.ts";
 import type { WasmMemory } from "./web-assembly.ts";
 
 // Node's own methods behind Buffer's `toString("latin1")` and `write(…, "latin1")`, which cost no check of arguments.
@@ -11,6 +11,8 @@ type Bytes = Buffer & Latin1;
 
 /** Below this, a loop over characters is faster than a call into Node. */
 const loopLength = 32;
+
+const pooledBytes = 1024;
 
 /** Gives room in the guest; 0 if there is none. */
 export type Allocate = (size: number) => number;
@@ -45,6 +47,11 @@ export class GuestMemory {
     return findName(this.fresh(), at >>> 0, size >>> 0);
   }
 
+  /** Bytes as Latin-1, for what guests say again and again. */
+  known(at: number, size: number): string {
+    return findText(this.fresh(), at >>> 0, size >>> 0);
+  }
+
   /** Bytes as Latin-1. */
   text(at: number, size: number): string {
     const start = at >>> 0;
@@ -63,6 +70,8 @@ export class GuestMemory {
 
   /** A copy. */
   copy(at: number, size: number): Uint8Array {
+    // A small one costs no buffer of its own.
+    if (size >>> 0 <= pooledBytes) return Buffer.from(this.view8(at, size));
     return Uint8Array.prototype.slice.call(this.fresh(), at >>> 0, (at >>> 0) + (size >>> 0));
   }
 

@@ -94,6 +94,8 @@ export interface Outside {
   /** What plugins may write to the log, at the least. */
   logLevel(): LogLevel;
   log(record: LogRecord): void;
+  /** A plugin that was serving has lost its Vm. */
+  pluginLost?(plugin: string, reason: string): void;
   /**
    * As Envoy's router, an upstream that cannot be reached answers 503 and one that takes too long 504, with the reason as
    * body. Undefined stands for a call that was given up without any answer.

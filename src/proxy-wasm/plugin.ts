@@ -7,7 +7,7 @@ import type { Outside } from "./outside.ts";
 import { PluginContext, type PluginSettings } from "./plugin-context.ts";
 import { createReloadSchedule } from "./reload-schedule.ts";
 import { createTcpContext, type TcpCallbacks, type TcpContext } from "./tcp-context.ts";
-import type { VmSettings } from "./vm.ts";
+import { describeTrap, type VmSettings } from "./vm.ts";
 import type { VmLease, VmPool } from "./vm-pool.ts";
 
 /** What becomes of streams when the plugin's Vm is lost: a 503, on without the plugin, or a 503 until a new Vm runs. */
@@ -111,6 +111,7 @@ export function startPlugin(spec: PluginSpec, pool: VmPool, outside: Outside): P
     failures++;
     failure = errorText(reason);
     schedule.failed();
+    if (!closed) outside.pluginLost?.(spec.name, describeTrap(reason));
   }
 
   /** A Vm that is lost, or that the plugin does not want any more, is followed by another. */

@@ -44,10 +44,3 @@ function integerOf(value: Exclude<NumberValue, { double: number }>): bigint {
   if ("uint" in value) return value.uint;
   return "timestampNs" in value ? value.timestampNs : value.durationNs;
 }
-
-/** The parts of a property's path: text between NULs. One NUL at the end is no further part, as in Envoy. */
-export function splitPropertyPath(bytes: Uint8Array): string[] {
-  const path = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
-  if (path === "") return [];
-  return (path.endsWith("\0") ? path.slice(0, -1) : path).split("\0");
-}

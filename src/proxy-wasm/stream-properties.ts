@@ -1,6 +1,6 @@
 import type { FilterChain } from "./filter-chain.ts";
 import type { HeaderMap } from "./header-map.ts";
-import { canonicalPath } from "./property-names.ts";
+import { canonicalPath, dottedName, parentPath } from "./property-names.ts";
 import type { PropertyValue } from "./property-values.ts";
 import type { Direction } from "./stream-host.ts";
 
@@ -32,12 +32,13 @@ function findKnown(
 ): PropertyValue | undefined {
   const value = chain.host.property(path) ?? fromHeaders(path, view, chain);
   if (value !== undefined || path.length < 2) return value;
-  const parent = chain.host.property(path.slice(0, -1));
+  const parent = chain.host.property(parentPath(path));
   return parent === undefined ? undefined : itemOf(parent, path.at(-1)!);
 }
 
 /** What plugins have set, as `name` or as `filter_state.wasm.name`. As in Envoy a name is one part. */
 function findState(path: readonly string[], { state }: FilterChain): PropertyValue | undefined {
+  if (state.size === 0) return undefined;
   if (path.length === 1) return state.get(`wasm.${path[0]}`);
   const isState = path[0] === "filter_state" || path[0] === "upstream_filter_state";
   return isState && path.length === 2 ? state.get(path[1]!) : undefined;
@@ -91,7 +92,7 @@ function fromHeaders(
   view: PropertyView,
   chain: FilterChain,
 ): PropertyValue | undefined {
-  if (path.length === 2) return readers.get(`${path[0]}.${path[1]}`)?.(view, chain);
+  if (path.length === 2) return readers.get(dottedName(path))?.(view, chain);
   return path.length === 3 ? valuesOf(mapNamed(path, view), path[2]!.toLowerCase()) : undefined;
 }
 

@@ -28,7 +28,7 @@ import { HttpProtocolOptionsSchema } from "../gen/envoy/extensions/upstreams/htt
 import type { XdsResource } from "./snapshot.ts";
 
 /** The messages that an `Any` of ours can hold. */
-const registry = createRegistry(
+export const envoyTypes = createRegistry(
   file_google_protobuf_struct,
   file_google_protobuf_wrappers,
   ClusterSchema,
@@ -60,12 +60,14 @@ export function envoyJson<D extends DescMessage>(
   message: MessageShape<D>,
   protoNames = false,
 ): JsonValue {
-  return typesFirst(toJson(schema, message, { registry, useProtoFieldName: protoNames }) as JsonValue);
+  return typesFirst(
+    toJson(schema, message, { registry: envoyTypes, useProtoFieldName: protoNames }) as JsonValue,
+  );
 }
 
 /** A resource of a snapshot as proto3 JSON. */
 export function resourceJson({ typeUrl, value }: XdsResource, protoNames = false): JsonValue {
-  const schema = registry.getMessage(typeUrl.slice(typeUrl.indexOf("/") + 1));
+  const schema = envoyTypes.getMessage(typeUrl.slice(typeUrl.indexOf("/") + 1));
   if (!schema) return { "@type": typeUrl, value: Buffer.from(value).toString("base64") };
   return envoyJson(schema, fromBinary(schema, value), protoNames);
 }

@@ -29,7 +29,7 @@ export async function startLoad(
   openBefore = 0,
 ): Promise<Load> {
   const { wrk } = await requirePeers();
-  // What an earlier test has closed may still be open at Envoy.
+  // What an earlier test has closed may still be open at the gateway.
   const before = await until("the other connections are gone", async () => {
     const now = await downstream(adminPort, trafficPort);
     return now.active === openBefore ? now : undefined;
@@ -65,15 +65,15 @@ function readReport(text: string): LoadReport {
 
 /** Connections of clients at the listener of a port. */
 export interface Downstream {
-  /** Since Envoy started. */
+  /** Since the gateway started. */
   readonly total: number;
   readonly destroyed: number;
   readonly active: number;
 }
 
-/** What Envoy has counted of the connections at the listener of a port. */
+/** What the gateway has counted of the connections at the listener of a port. */
 export async function downstream(adminPort: number, port: number): Promise<Downstream> {
-  const prefix = `http.outbound_127.0.0.1_${port}.downstream_cx_`;
+  const prefix = `listener.127.0.0.1_${port}.downstream_cx_`;
   const stats = await envoyStats(adminPort, `^${prefix.replaceAll(".", "\\.")}(total|destroy|active)$`);
   const of = (name: string) => stats[`${prefix}${name}`] ?? Number.NaN;
   return { total: of("total"), destroyed: of("destroy"), active: of("active") };

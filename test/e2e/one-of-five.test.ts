@@ -129,14 +129,17 @@ onEachGateway((gateway) => {
   test("a plugin that traps in a request: it is passed by, the others do not notice, and an edit brings it back", async () => {
     const others = steady.filter((name) => name !== "three");
     const trapAndHeal = async () => {
-      assert.equal((await ask({ "x-trap": "x-three" })).status, 503);
+      // The embedded gateway lets pass the very request in which a plugin traps that fails open.
+      assert.equal((await ask({ "x-trap": "x-three" })).status, gateway === "envoy" ? 503 : 200);
       const trap = await until(
         "the trap is shown",
         async () => (await moduleStatus(files.offset, "three"))?.lastTrap,
       );
       assert.match(
         trap.reason,
-        /proxy_on_request_headers failed: .*unreachable; plugin failed: trapped in a request/,
+        gateway === "envoy"
+          ? /proxy_on_request_headers failed: .*unreachable; plugin failed: trapped in a request/
+          : /unreachable.*; plugin failed: trapped in a request/,
       );
       assert(!isMarked(await ask(), "three"));
       const status = await until("discovery knows", async () => {
@@ -150,7 +153,7 @@ onEachGateway((gateway) => {
       await heal("three", { config: { edited: true } });
     };
     // Also where a plugin fails open, Envoy fails the streams that its VM was in when it trapped: one of each connection.
-    await whileServing(others, trapAndHeal, steadyConnections);
+    await whileServing(others, trapAndHeal, gateway === "envoy" ? steadyConnections : 0);
     await whileServing(steady, async () => assertWorks("three"));
   });
 

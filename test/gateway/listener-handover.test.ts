@@ -14,6 +14,7 @@ import {
   certificateResource,
   clusterResource,
   listenerResource,
+  wasmJson,
 } from "../peers/ads-resources.ts";
 import { followWithGateway, type Resources, startAdsServer } from "../peers/ads-server.ts";
 import { makeCertificate } from "../peers/certificate.ts";
@@ -25,6 +26,7 @@ import { until } from "../peers/until.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "handover-"));
 after(() => rmSync(directory, { recursive: true }));
+const transformer = join(import.meta.dirname, "../../build/plugins/transformer.wasm");
 const certificates = {
   one: makeCertificate(directory, "one"),
   two: makeCertificate(directory, "two"),
@@ -129,6 +131,26 @@ test("a listener that is removed ends its connections with their responses", asy
   await stream.receives("still there;");
   stream.close();
   await askPlain(other);
+});
+
+test("a connection of a listener that is gone ends on the plugins that it had; then they end too", async (t) => {
+  const [port, next] = [await freePort(), await freePort()];
+  const marked = (at: number, value: string) => {
+    const respRules = [{ operate: "add", headers: [{ key: "x-mark", value }] }];
+    const filter = wasmJson("mark", { file: transformer, configuration: JSON.stringify({ respRules }) });
+    return listenerResource("l", at, { filters: [filter] });
+  };
+  const { server, gateway } = await start(t, { listener: [marked(port, "old")] });
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  t.after(() => agent.destroy());
+  assert.equal((await get(port, "/", "a.com", agent)).headers["x-mark"], "old");
+  server.set({ listener: [marked(next, "new")] });
+  await until("it has moved", () => gateway.listeners.get("l")?.port === next);
+  assert.equal((await get(next, "/", "a.com")).headers["x-mark"], "new");
+  assert.equal(gateway.plugins.size, 2);
+  const last = await get(port, "/", "a.com", agent);
+  assert.deepEqual([last.status, last.headers["x-mark"], last.headers.connection], [200, "old", "close"]);
+  await until("the old plugin has ended", () => gateway.plugins.size === 1);
 });
 
 interface TlsAnswer {

@@ -25,7 +25,8 @@ export interface NotingUpstream {
 const own =
   /^(x-request-id|x-forwarded-for|x-envoy-external-address|x-envoy-expected-rq-timeout-ms|x-forwarded-proto)$/;
 
-export async function startNotingUpstream(): Promise<NotingUpstream> {
+/** `hidden` are the names of headers that are not noted. */
+export async function startNotingUpstream(hidden = own): Promise<NotingUpstream> {
   let noted: string[] = [];
   const server: Server = createServer({ maxHeaderSize: 256 * 1024 }, async (request, response) => {
     const body: Buffer[] = [];
@@ -37,7 +38,7 @@ export async function startNotingUpstream(): Promise<NotingUpstream> {
     }
     const { rawHeaders: raw, rawTrailers: trailers } = request;
     const lines = raw.flatMap((name, i) =>
-      i % 2 === 0 && !own.test(name.toLowerCase()) ? [`${name}: ${brief(raw[i + 1]!)}`] : [],
+      i % 2 === 0 && !hidden.test(name.toLowerCase()) ? [`${name}: ${brief(raw[i + 1]!)}`] : [],
     );
     const ends = trailers.flatMap((name, i) => (i % 2 === 0 ? [`${name}: ${brief(trailers[i + 1]!)}`] : []));
     noted.push(
@@ -49,6 +50,7 @@ export async function startNotingUpstream(): Promise<NotingUpstream> {
         ...ends,
       ].join("|"),
     );
+    if (request.url === "/server") response.setHeader("server", "upstream");
     response.end("ok");
   });
   server.maxHeadersCount = 0;
@@ -73,7 +75,7 @@ export async function startNotingUpstream(): Promise<NotingUpstream> {
 }
 
 function brief(text: string): string {
-  return text.length > 100 ? `${text.slice(0, 10)}… ${text.length}` : text;
+  return text.length > 2000 ? `${text.slice(0, 10)}… ${text.length}` : text;
 }
 
 const probe = "GET /probe HTTP/1.1\r\nHost: probe\r\n\r\n";

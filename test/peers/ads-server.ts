@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { create } from "@bufbuild/protobuf";
+import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { startEnvoy } from "../../src/agent/start-envoy.ts";
 import { emptyConfig } from "../../src/gateway/apply-response.ts";
 import { followAgent } from "../../src/gateway/follow-agent.ts";
@@ -11,7 +12,7 @@ import type { GatewayConfig } from "../../src/gateway/gateway-config.ts";
 import { NodeSchema } from "../../src/gen/envoy/config/core/v3/base_pb.ts";
 import { silentLog } from "../../src/log.ts";
 import { createWatchable } from "../../src/watchable.ts";
-import { listenXds } from "../../src/xds/listen.ts";
+import { grpcOptions } from "../../src/xds/ads.ts";
 import { createXdsServer } from "../../src/xds/server.ts";
 import {
   createSnapshot,
@@ -31,6 +32,7 @@ export type Resources = Partial<Record<Kind, readonly SnapshotResource[]>>;
 
 /** A real server of ADS in the place of an agent, for one gateway. */
 export interface AdsServer {
+  /** 0 on a unix socket. */
   readonly port: number;
   /** Changes the resources of some types. */
   set(changes: Resources): void;
@@ -38,14 +40,27 @@ export interface AdsServer {
   refused(kind: Kind): ReadonlyMap<string, string>;
   /** Resolves when the gateway has answered for all resources of the types that it asks for. */
   answered(): Promise<void>;
+  close(): void;
 }
 
+/** Starts a server that ends with the test. */
 export async function startAdsServer(context: TestContext, first: Resources): Promise<AdsServer> {
+  const server = await openAdsServer("127.0.0.1:0", first);
+  context.after(() => server.close());
+  return server;
+}
+
+/** Starts a server at an address as gRPC writes it. */
+export async function openAdsServer(address: string, first: Resources): Promise<AdsServer> {
   const snapshot = createWatchable<Snapshot>();
-  const ended = new AbortController();
   const server = createXdsServer({ snapshotFor: () => snapshot, log: silentLog });
-  const port = await listenXds(server, "127.0.0.1", 0, ended.signal);
-  context.after(() => ended.abort());
+  const rpc = new Server(grpcOptions);
+  rpc.addService(server.definition, server.implementation);
+  const port = await new Promise<number>((resolve, reject) => {
+    rpc.bindAsync(address, ServerCredentials.createInsecure(), (error, bound) =>
+      error ? reject(error) : resolve(bound),
+    );
+  });
   let resources: Resources = {};
   const set = (changes: Resources) => {
     resources = { ...resources, ...changes };
@@ -64,12 +79,14 @@ export async function startAdsServer(context: TestContext, first: Resources): Pr
     async answered() {
       await until("all is answered", () => {
         const all = subscriptions();
-        const isAnswered = all.every(({ pending, nonceSent, nonceAcked, rejected }) =>
-          rejected.size > 0 ? pending.size === 0 : nonceSent === nonceAcked,
+        const isAnswered = all.every(
+          ({ typeUrl, synced, pending }) =>
+            pending.size === 0 && (!synced || synced === snapshot.value?.get(typeUrl)),
         );
         return all.length > 0 && isAnswered;
       });
     },
+    close: () => rpc.forceShutdown(),
   };
 }
 

@@ -10,8 +10,8 @@ export function onEachGateway(tests: (gateway: GatewayKind) => void): void {
   for (const gateway of gateways) suite(`gateway: ${gateway}`, () => tests(gateway));
 }
 
-/** What `up` needs to run a gateway, in one thread. */
+/** What `up` needs to run a gateway, in one thread unless the environment says another number. */
 export async function gatewayFlags(gateway: GatewayKind): Promise<readonly string[]> {
-  const flags = ["--gateway", gateway, "--concurrency", "1"];
+  const flags = ["--gateway", gateway, "--concurrency", process.env.WASMLINE_CONCURRENCY ?? "1"];
   return gateway === "envoy" ? [...flags, "--envoy-path", (await requirePeers()).envoy] : flags;
 }

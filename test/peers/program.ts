@@ -23,9 +23,9 @@ export function startWasmline(args: readonly string[], env: NodeJS.ProcessEnv = 
   return startProgram(process.execPath, [...nodeArguments(), wasmlineProgram, ...args], env);
 }
 
-/** WASMLINE_TEST_NODE_ARGS holds arguments for Node, such as `--cpu-prof --cpu-prof-dir=DIR` to profile what a benchmark runs. */
+/** A warning says where it comes from. WASMLINE_TEST_NODE_ARGS holds more arguments for Node, such as `--cpu-prof --cpu-prof-dir=DIR` to profile what a benchmark runs. */
 function nodeArguments(): string[] {
-  return process.env.WASMLINE_TEST_NODE_ARGS?.split(" ") ?? [];
+  return ["--trace-warnings", ...(process.env.WASMLINE_TEST_NODE_ARGS?.split(" ") ?? [])];
 }
 
 export function startProgram(command: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Program {
@@ -40,8 +40,12 @@ export function startProgram(command: string, args: readonly string[], env: Node
   process.once("exit", killOnExit);
   const ended = once(child, "close").then(([status]) => {
     process.off("exit", killOnExit);
+    const leak = /^.*MaxListenersExceededWarning.*(?:\n +at .*)*/m.exec(text.stderr)?.[0];
+    if (leak) throw new Error(`${command} ${args.join(" ")} leaks listeners: ${leak}`);
     return status as number | null;
   });
+  // Who never asks for the end has nothing to say about it.
+  ended.catch(() => {});
   return {
     pid: child.pid ?? -1,
     stdout: () => text.stdout,

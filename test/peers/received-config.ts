@@ -8,6 +8,7 @@ import { ClusterLoadAssignmentSchema } from "../../src/gen/envoy/config/endpoint
 import { ListenerSchema } from "../../src/gen/envoy/config/listener/v3/listener_pb.ts";
 import { RouteConfigurationSchema } from "../../src/gen/envoy/config/route/v3/route_pb.ts";
 import { FilterChainConfigSchema } from "../../src/gen/envoy/extensions/filters/http/filter_chain/v3/filter_chain_pb.ts";
+import { LocalRateLimitSchema } from "../../src/gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.ts";
 import { RouterSchema } from "../../src/gen/envoy/extensions/filters/http/router/v3/router_pb.ts";
 import { WasmSchema } from "../../src/gen/envoy/extensions/filters/http/wasm/v3/wasm_pb.ts";
 import { HttpConnectionManagerSchema } from "../../src/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
@@ -24,10 +25,12 @@ const schemas = {
 const registry = createRegistry(
   FilterChainConfigSchema,
   HttpConnectionManagerSchema,
+  LocalRateLimitSchema,
   RouterSchema,
   StringValueSchema,
   WasmSchema,
 );
+const rateLimitTypeUrl = `type.googleapis.com/${LocalRateLimitSchema.typeName}`;
 const extension = (name: string) => `type.googleapis.com/envoy.extensions.filters.${name}`;
 
 /** A resource as it comes from the agent, from Envoy's JSON. */
@@ -69,7 +72,10 @@ export function slotListener(port: number, slots: readonly string[], routes?: Js
     http_filters: [
       ...slots.map((name) => ({
         name,
-        config_discovery: { config_source: { ads: {} }, type_urls: [wasmTypeUrl, filterChainTypeUrl] },
+        config_discovery: {
+          config_source: { ads: {} },
+          type_urls: [wasmTypeUrl, filterChainTypeUrl, rateLimitTypeUrl],
+        },
       })),
       { name: "router", typed_config: { "@type": extension("http.router.v3.Router") } },
     ],
@@ -93,6 +99,19 @@ export function pluginResource(name: string, code: string | Uint8Array, configur
     typed_config: {
       "@type": extension("http.wasm.v3.Wasm"),
       config: { name, configuration: value, vm_config: { vm_id: "test", code: { local } } },
+    },
+  });
+}
+
+/** A limit as ECDS gives it: so many requests an hour. */
+export function rateLimitResource(name: string, maxTokens: number): XdsResource {
+  return receivedResource("extensionConfig", name, {
+    typed_config: {
+      "@type": rateLimitTypeUrl,
+      stat_prefix: name,
+      token_bucket: { max_tokens: maxTokens, fill_interval: "3600s" },
+      filter_enabled: { default_value: { numerator: 100 } },
+      filter_enforced: { default_value: { numerator: 100 } },
     },
   });
 }

@@ -28,7 +28,7 @@ const roleFlags: Readonly<Record<Role, readonly string[]>> = {
   core: ["--port-offset"],
   discovery: ["--port-offset"],
   agent: ["--port-offset", "--data-dir", "--envoy-path", "--concurrency", "--registry-mirror"],
-  gateway: ["--port-offset", "--data-dir"],
+  gateway: ["--port-offset", "--data-dir", "--concurrency"],
 };
 
 /** Runs the chapter's resources with a program for each role; what is given is added to the agent's flags. */

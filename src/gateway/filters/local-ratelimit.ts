@@ -1,6 +1,5 @@
 import type { HeaderValueOption } from "../../gen/envoy/config/core/v3/base_pb.ts";
 import type { LocalRateLimit } from "../../gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.ts";
-import { getOrCreate } from "../../get-or-create.ts";
 import { HeaderMap } from "../../proxy-wasm/header-map.ts";
 import { HeadersAction } from "../../proxy-wasm/index.ts";
 import { durationMs } from "../duration.ts";
@@ -9,29 +8,21 @@ import type { HttpStream } from "../http-stream.ts";
 import { gatewayReply } from "../local-replies.ts";
 import { refuse } from "../refused-config.ts";
 import type { HeaderEdits } from "../route-table.ts";
+import type { TokenLimit } from "../shared-buckets.ts";
 import { valuesOf } from "../stream-values.ts";
 import type { NativeFilter } from "./native-filter.ts";
 import { passThrough } from "./pass-through.ts";
 import { isDrawn } from "./percent.ts";
+import { type Spent, takeToken } from "./token-bucket.ts";
 
-/** A token bucket with what is done when it is empty. */
+/** A token bucket's size, with what is done when it is empty. */
 export interface RateLimit {
   readonly from: LocalRateLimit;
   readonly status: number;
-  readonly bucket: Bucket;
+  readonly tokens: TokenLimit;
   readonly response: HeaderEdits;
   readonly request: HeaderEdits;
 }
-
-interface Bucket {
-  readonly maxTokens: number;
-  readonly tokensPerMs: number;
-  tokens: number;
-  filledAt: number;
-}
-
-/** As in Envoy a connection has one bucket, made by the first configuration that wants it to have one. */
-const ofConnections = new WeakMap<object, Bucket>();
 
 const tooMany = 429;
 const resourceExhausted = 8;
@@ -48,12 +39,7 @@ export function compileRateLimit(from: LocalRateLimit): RateLimit | undefined {
   return {
     from,
     status: code >= 400 ? code : tooMany,
-    bucket: {
-      maxTokens,
-      tokensPerMs: tokensPerFill / Math.max(1, durationMs(fillInterval, 1000)),
-      tokens: maxTokens,
-      filledAt: performance.now(),
-    },
+    tokens: { maxTokens, tokensPerFill, fillMs: Math.max(1, durationMs(fillInterval, 1000)) },
     response: editsOf(from.responseHeadersToAdd),
     request: editsOf(from.requestHeadersToAddWhenNotEnforced),
   };
@@ -68,8 +54,8 @@ function editsOf(options: readonly HeaderValueOption[]): HeaderEdits {
 export function createLocalRateLimitFilter(name: string, own: RateLimit | undefined): NativeFilter {
   return {
     createFor(stream) {
-      let limit: RateLimit | undefined;
-      let bucket: Bucket | undefined;
+      let spent: Spent | undefined;
+      let showsLimits = false;
       let isRefused = false;
       return {
         ...passThrough,
@@ -77,13 +63,14 @@ export function createLocalRateLimitFilter(name: string, own: RateLimit | undefi
           if (direction === "response") {
             // As Envoy: behind the reply, which does not show it.
             if (isRefused) stream.flags.push("RL");
-            if (limit && bucket && limit.from.enableXRatelimitHeaders) addLimits(headers, bucket);
+            if (spent && showsLimits) addLimits(headers, spent);
             return HeadersAction.Continue;
           }
-          limit = limitFor(stream, name, own);
+          const limit = limitFor(stream, name, own);
           if (!limit) return HeadersAction.Continue;
-          bucket = bucketOf(limit, stream);
-          if (takeToken(bucket)) return HeadersAction.Continue;
+          showsLimits = limit.from.enableXRatelimitHeaders > 0;
+          spent = takeToken(stream, name, limit);
+          if (spent.isTaken) return HeadersAction.Continue;
           if (!isDrawn(limit.from.filterEnforced?.defaultValue)) {
             applyHeaderEdits(headers, limit.request, valuesOf(stream));
             return HeadersAction.Continue;
@@ -110,30 +97,11 @@ function limitFor(stream: HttpStream, name: string, own: RateLimit | undefined):
   return limit && isDrawn(limit.from.filterEnabled?.defaultValue) ? limit : undefined;
 }
 
-function bucketOf({ bucket, from }: RateLimit, { downstream: { connection } }: HttpStream): Bucket {
-  if (!from.localRateLimitPerDownstreamConnection) return bucket;
-  return getOrCreate(ofConnections, connection, () => ({
-    ...bucket,
-    tokens: bucket.maxTokens,
-    filledAt: performance.now(),
-  }));
-}
-
-/** As Envoy's bucket: it fills all the time, by parts of tokens. */
-function takeToken(bucket: Bucket): boolean {
-  const { maxTokens, tokensPerMs } = bucket;
-  const now = performance.now();
-  bucket.tokens = Math.min(maxTokens, bucket.tokens + (now - bucket.filledAt) * tokensPerMs);
-  bucket.filledAt = now;
-  if (bucket.tokens < 1) return false;
-  bucket.tokens--;
-  return true;
-}
-
 /** How much there is, and in how many seconds there is one more. */
-function addLimits(headers: HeaderMap, { maxTokens, tokensPerMs, tokens }: Bucket): void {
-  const missing = Math.max(0, 1 - tokens);
+function addLimits(headers: HeaderMap, { tokens, limit }: Spent): void {
+  const { maxTokens, tokensPerFill, fillMs } = limit;
+  const seconds = (Math.max(0, 1 - tokens) * fillMs) / tokensPerFill / 1000;
   headers.add("x-ratelimit-limit", String(maxTokens));
   headers.add("x-ratelimit-remaining", String(Math.floor(tokens)));
-  headers.add("x-ratelimit-reset", String(Math.ceil(missing / tokensPerMs / 1000 - roundingSeconds)));
+  headers.add("x-ratelimit-reset", String(Math.ceil(seconds - roundingSeconds)));
 }

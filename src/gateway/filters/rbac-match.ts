@@ -66,12 +66,12 @@ export function compilePrincipal({ identifier: by }: Principal): StreamTest {
       return ({ downstream }) => downstream.connection.tls?.isMutual ?? false;
     case "remoteIp": {
       const test = within("remote_ip", () => compileRange(by.value));
-      return ({ client }) => test(client.address);
+      return ({ downstream }) => test(downstream.connection.remoteAddress);
     }
     case "sourceIp":
     case "directRemoteIp": {
       const test = within("direct_remote_ip", () => compileRange(by.value));
-      return ({ downstream }) => test(downstream.connection.remoteAddress);
+      return ({ downstream }) => test(downstream.connection.directAddress);
     }
     default:
       return refuse("", `${by.case ?? "an empty identifier"} is not supported`);

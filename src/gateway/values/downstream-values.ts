@@ -3,7 +3,7 @@ import { hostname } from "node:os";
 import { hostPort } from "../http1-connection.ts";
 import type { Reader, Readers } from "./reader.ts";
 
-const directAddress: Reader = ({ downstream: { connection } }) => connection.remoteAddress;
+const directAddress: Reader = ({ downstream: { connection } }) => connection.directAddress;
 const localAddress: Reader = ({ downstream: { connection: c } }) => hostPort(c.localAddress, c.localPort);
 const machine = hostname();
 
@@ -15,13 +15,13 @@ export const downstreamValues: Readers = {
   UNIQUE_ID: () => randomUUID(),
   REQUESTED_SERVER_NAME: ({ downstream }) => downstream.connection.tls?.serverName || undefined,
   DOWNSTREAM_TLS_VERSION: ({ downstream }) => downstream.connection.tls?.version,
-  DOWNSTREAM_REMOTE_ADDRESS: ({ client }) => hostPort(client.address, client.port),
-  DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT: ({ client }) => client.address,
-  DOWNSTREAM_REMOTE_PORT: ({ client }) => client.port,
+  DOWNSTREAM_REMOTE_ADDRESS: ({ downstream: { connection: c } }) => hostPort(c.remoteAddress, c.remotePort),
+  DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT: ({ downstream }) => downstream.connection.remoteAddress,
+  DOWNSTREAM_REMOTE_PORT: ({ downstream }) => downstream.connection.remotePort,
   DOWNSTREAM_DIRECT_REMOTE_ADDRESS: ({ downstream: { connection: c } }) =>
-    hostPort(c.remoteAddress, c.remotePort),
+    hostPort(c.directAddress, c.directPort),
   DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT: directAddress,
-  DOWNSTREAM_DIRECT_REMOTE_PORT: ({ downstream }) => downstream.connection.remotePort,
+  DOWNSTREAM_DIRECT_REMOTE_PORT: ({ downstream }) => downstream.connection.directPort,
   DOWNSTREAM_LOCAL_ADDRESS: localAddress,
   DOWNSTREAM_DIRECT_LOCAL_ADDRESS: localAddress,
   DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT: ({ downstream }) => downstream.connection.localAddress,

@@ -6,7 +6,13 @@ import { Worker } from "node:worker_threads";
 import { runUpstream } from "../../../test/peers/gateway.ts";
 import { guestModule } from "../../../test/peers/guest-module.ts";
 import { freePort } from "../../../test/peers/ports.ts";
-import { pluginResource, receive, slotListener, staticCluster } from "../../../test/peers/received-config.ts";
+import {
+  pluginResource,
+  rateLimitResource,
+  receive,
+  slotListener,
+  staticCluster,
+} from "../../../test/peers/received-config.ts";
 import { get } from "../../../test/peers/request.ts";
 import { until } from "../../../test/peers/until.ts";
 import { type Log, silentLog } from "../../log.ts";
@@ -15,6 +21,7 @@ import { createWatchable } from "../../watchable.ts";
 import { emptyConfig } from "../apply-response.ts";
 import { canSharePorts } from "../concurrency.ts";
 import type { GatewayConfig } from "../gateway-config.ts";
+import type { StatsSnapshot } from "../stats/stats-snapshot.ts";
 import { type GatewayWorkersOptions, startGatewayWorkers } from "./gateway-workers.ts";
 import type { WorkerScript } from "./worker-thread.ts";
 
@@ -93,6 +100,10 @@ async function openConnections(t: TestContext, port: number, count: number): Pro
   return sockets;
 }
 
+function counterOf(stats: StatsSnapshot, prefix: string, name: string) {
+  return stats.find((scope) => scope.prefix === prefix)?.counters[name];
+}
+
 async function ask(socket: Socket, path: string): Promise<string> {
   socket.write(`GET ${path} HTTP/1.1\r\nhost: a.com\r\n\r\n`);
   const [bytes] = (await once(socket, "data")) as [Buffer];
@@ -111,9 +122,14 @@ test("all workers serve the same port, and an edit is in effect in all on the sa
   config.set(receive(config.value!, "extensionConfig", [plugin("two")]));
   await gateway.settled();
   for (const socket of sockets) assert.ok((await ask(socket, "/")).endsWith("two"));
-  const { counters, listeners } = await gateway.snapshot();
+  const { stats, listeners } = await gateway.snapshot();
   assert.deepEqual(listeners.test, { port, connectionCount: manyConnections });
-  assert.equal(counters["http.test.downstream_rq_2xx"], 2 * manyConnections + 1);
+  assert.equal(counterOf(stats, "http.test.", "downstream_rq_2xx"), 2 * manyConnections + 1);
+  await gateway.control({ kind: "reset-counters" });
+  const { stats: after } = await gateway.snapshot();
+  assert.equal(counterOf(after, "http.test.", "downstream_rq_2xx"), undefined);
+  const [http] = after.filter(({ prefix }) => prefix === "http.test.");
+  assert.equal(http?.gauges.downstream_cx_active, manyConnections);
 });
 
 /** Ends a worker in a way, and sees that the other's connections go on and that another takes its place. */
@@ -136,8 +152,8 @@ async function replaceOne(
   assert.ok(alive.length < manyConnections);
   for (const socket of alive) assert.match(await ask(socket, "/"), /^HTTP\/1.1 200/);
   await openConnections(t, port, manyConnections);
-  const { counters, listeners } = await gateway.snapshot();
-  assert.equal(counters["wasmline.workers_replaced"], 1);
+  const { stats, listeners } = await gateway.snapshot();
+  assert.equal(counterOf(stats, "wasmline.", "workers_replaced"), 1);
   assert.equal(listeners.test?.connectionCount, alive.length + manyConnections);
   return line;
 }
@@ -152,13 +168,13 @@ test("a guest that does not return is named, and its worker replaced", async (t)
   const loops = guestModule({ callbacks: { on_request_body: ["loop"] } });
   const configOf = (port: number) =>
     receive(base(upstream.port, ["p"])(port), "extensionConfig", [pluginResource("p", loops)]);
-  const line = await replaceOne(t, configOf, { stuckMs: 400 }, async ({ port }) => {
+  const line = await replaceOne(t, configOf, { stuckMs: 1000 }, async ({ port }) => {
     const socket = connect(port, "127.0.0.1");
     socket.write("POST / HTTP/1.1\r\nhost: a.com\r\ncontent-length: 1\r\n\r\nx");
     socket.on("error", () => {});
     await once(socket, "close");
   });
-  assert.match(line, /did not return to its event loop within 400 ms while plugin p ran/);
+  assert.match(line, /did not return to its event loop within 1000 ms while plugin p ran/);
 });
 
 test("a worker without memory is replaced", async (t) => {
@@ -181,7 +197,7 @@ test("a worker with an error that nobody caught is replaced", async (t) => {
 test("a plugin that does not start is refused before a configuration has it, and costs no connection", async (t) => {
   const upstream = await runUpstream(t, (_, response) => response.end("ok"));
   const { gateway, port, workers, trials, config } = await runWorkers(t, base(upstream.port, ["p"]), {
-    stuckMs: 400,
+    stuckMs: 1000,
   });
   const configWith = (code: Uint8Array) =>
     receive(config.value!, "extensionConfig", [pluginResource("p", code)]);
@@ -195,7 +211,7 @@ test("a plugin that does not start is refused before a configuration has it, and
     /Unable to create Wasm plugin p: .*broken Wasm module/,
   );
   const hangs = guestModule({ callbacks: { on_configure: ["loop"] } });
-  await assert.rejects(start(hangs), /did not return to its event loop within 400 ms while plugin p ran/);
+  await assert.rejects(start(hangs), /did not return to its event loop within 1000 ms while plugin p ran/);
   await until("plugins can be tried again", () => trials.length === 2);
   const good = guestModule({ callbacks: { on_request_headers: [{ give: 0 }] } });
   await start(good);
@@ -237,6 +253,19 @@ test("a plugin's data, queues and metrics are the same in all workers", async (t
     return metric && "value" in metric && metric.value === BigInt(1001 * manyConnections);
   });
   assert.equal(Buffer.from(stores.sharedData("test").get("last")!.value).toString(), "there");
+});
+
+test("what a token bucket lets pass is counted over all workers", async (t) => {
+  const upstream = await runUpstream(t, (_, response) => response.end("ok"));
+  const configOf = (port: number) =>
+    receive(base(upstream.port, ["limit"])(port), "extensionConfig", [rateLimitResource("limit", 7)]);
+  const { port } = await runWorkers(t, configOf);
+  const sockets = await openConnections(t, port, manyConnections);
+  // Each has asked once already.
+  for (const socket of sockets) assert.match(await ask(socket, "/"), /^HTTP\/1.1 429/);
+  const { port: other } = await runWorkers(t, configOf);
+  const answers = await Promise.all(Array.from({ length: manyConnections }, () => get(other, "/", "a.com")));
+  assert.equal(answers.filter(({ status }) => status === 200).length, 7);
 });
 
 test("at the end each worker's requests are answered, no connection is accepted, and all are gone", async (t) => {

@@ -10,17 +10,13 @@ import {
 } from "../../proxy-wasm/index.ts";
 import type { Watchable } from "../../watchable.ts";
 import { type ConfigUpdate, emptyConfig } from "../apply-response.ts";
-import type { RunningGateway } from "../gateway.ts";
+import { emptySnapshot } from "../empty-snapshot.ts";
+import type { GatewayAction, RunningGateway } from "../gateway.ts";
 import type { GatewayConfig } from "../gateway-config.ts";
-import {
-  countedOnly,
-  emptySnapshot,
-  type GatewaySnapshot,
-  mergeSnapshots,
-  type OpenListener,
-} from "../gateway-snapshot.ts";
+import { countedOnly, type GatewaySnapshot, mergeSnapshots, type OpenListener } from "../gateway-snapshot.ts";
 import { createModuleFiles, type ModuleSource } from "../module-files.ts";
 import type { WasmFilterConfig } from "../plugin-registry.ts";
+import { plainScope } from "../stats/stat-scope.ts";
 import { wasmConfigs } from "../stream-plans.ts";
 import { createReplay, updatesBetween } from "./config-updates.ts";
 import type { MainMessage, Preparation, WorkerMessage } from "./messages.ts";
@@ -43,8 +39,12 @@ export interface GatewayWorkersOptions {
   readonly signal: AbortSignal;
   readonly concurrency: number;
   readonly drainMs?: number;
+  /** What a listener may have open at a time, shared among the workers; any number if it is left out. */
+  readonly maxConnections?: number | undefined;
   readonly stores?: Stores;
   readonly pluginLogLevel?: LogLevel;
+  /** A plugin that was serving has lost its Vm, in one of the workers or in each. */
+  readonly onPluginTrap?: (plugin: string, reason: string) => void;
   /** How long a worker may go without a turn of its event loop before it is replaced; 10 s. */
   readonly stuckMs?: number;
   /** What the JavaScript of a worker may take before the worker is replaced; 1024 MiB. */
@@ -59,14 +59,15 @@ const defaultHeapMb = 1024;
 const endMs = 2000;
 const answerMs = 1000;
 /** What a worker has counted since is lost with it. */
-const pollMs = 2000;
+const pollMs = 10_000;
 
 /**
  * Starts a gateway whose traffic is served by threads that share its ports, beside one in which plugins are tried. Each is
  * replaced when it ends; the connections of the others go on.
  */
 export function startGatewayWorkers(options: GatewayWorkersOptions): RunningGateway {
-  const { config, log, signal, concurrency, drainMs = defaultDrainMs } = options;
+  const { config, log, signal, concurrency, drainMs = defaultDrainMs, maxConnections } = options;
+  const share = maxConnections === undefined ? undefined : Math.ceil(maxConnections / concurrency);
   const stores = options.stores ?? createStores();
   const modules = createModuleFiles(createPluginHost(createLocalOutside({ stores })));
   const replay = createReplay();
@@ -74,6 +75,7 @@ export function startGatewayWorkers(options: GatewayWorkersOptions): RunningGate
   let sent = emptyConfig;
   let lost = emptySnapshot;
   let lastClaim = 0;
+  let { pluginLogLevel } = options;
   const trials = createWorkerSlots({
     count: 1,
     log,
@@ -92,6 +94,11 @@ export function startGatewayWorkers(options: GatewayWorkersOptions): RunningGate
     get listeners() {
       return openInAll(workers.all());
     },
+    stores,
+    get isDraining() {
+      return signal.aborted;
+    },
+    control,
     snapshot: async () => mergeSnapshots([...(await askAll()), lost]),
     settled,
     closed: new Promise(closeAfterSignal),
@@ -105,33 +112,41 @@ export function startGatewayWorkers(options: GatewayWorkersOptions): RunningGate
     if (updates.length > 0) for (const thread of workers.all()) apply(thread, updates);
   }
 
+  async function control(action: GatewayAction): Promise<void> {
+    if (action.kind === "reset-counters") lost = emptySnapshot;
+    if (action.kind === "plugin-log-level") pluginLogLevel = action.level;
+    const request = { kind: "control", action } as const;
+    await Promise.all(workers.all().map((thread) => thread.request(request).catch(unlessEnded)));
+  }
+
   function apply(thread: WorkerThread, updates: readonly ConfigUpdate[]): void {
     const applied = thread.request({ kind: "apply", updates }).catch(() => {});
     applying.set(thread, Promise.all([applying.get(thread), applied]));
   }
 
   function startWorker(index: number): WorkerThread {
-    const thread = startThread("worker", index);
+    const thread = startThread("worker", index, index);
     apply(thread, replay.updates());
     return thread;
   }
 
-  function startThread(script: WorkerScript, worker: number | string): WorkerThread {
-    const { stuckMs = defaultStuckMs, maxHeapMb = defaultHeapMb, startWorker, pluginLogLevel } = options;
+  function startThread(script: WorkerScript, worker: number | string, number = 0): WorkerThread {
+    const { stuckMs = defaultStuckMs, maxHeapMb = defaultHeapMb, startWorker } = options;
     return startWorkerThread({
       script,
-      start: { stores: stores.share(), drainMs, pluginLogLevel },
+      start: { stores: stores.share(), drainMs, maxConnections: share, pluginLogLevel, worker: number },
       log: log.child({ worker }),
       stuckMs,
       maxHeapMb,
+      onPluginTrap: options.onPluginTrap,
       startWorker,
       compile: (message) => compileFor(modules, message),
     });
   }
 
   function onEnd(thread: WorkerThread): void {
-    const counters = { "wasmline.workers_replaced": 1 };
-    lost = mergeSnapshots([lost, countedOnly(thread.latest), { ...emptySnapshot, counters }]);
+    const replaced = plainScope("wasmline.", { counters: { workers_replaced: 1 } });
+    lost = mergeSnapshots([lost, countedOnly(thread.latest), { ...emptySnapshot, stats: [replaced] }]);
   }
 
   async function prepare(what: Preparation, wanted: AbortSignal): Promise<void> {
@@ -178,9 +193,8 @@ export function startGatewayWorkers(options: GatewayWorkersOptions): RunningGate
 
 /** The listeners that every worker has said to have open. */
 function openInAll(threads: readonly WorkerThread[]): ReadonlyMap<string, OpenListener> {
-  const all = threads.map(({ latest }) => latest.listeners);
-  const { listeners } = mergeSnapshots(threads.map(({ latest }) => latest));
-  return new Map(Object.entries(listeners).filter(([name]) => all.every((open) => open[name])));
+  const [first, ...others] = threads.map(({ listeners }) => listeners);
+  return new Map(Object.entries(first ?? {}).filter(([name]) => others.every((open) => open[name])));
 }
 
 /** The next worker in its place starts the plugin by itself. */

@@ -1,6 +1,7 @@
 import type { Log } from "../../log.ts";
-import type { PluginModule, PluginOptions, SharedStoresToken } from "../../proxy-wasm/index.ts";
+import type { LogLevel, PluginModule, PluginOptions, SharedStoresToken } from "../../proxy-wasm/index.ts";
 import type { ConfigUpdate } from "../apply-response.ts";
+import type { GatewayAction } from "../gateway.ts";
 import type { Listener } from "../gateway-config.ts";
 import type { GatewaySnapshot } from "../gateway-snapshot.ts";
 
@@ -10,11 +11,15 @@ export interface WorkerStart {
   /** Shows the main thread that the worker's event loop turns, and which plugin runs. */
   readonly beat: SharedArrayBuffer;
   readonly beatMs: number;
-  readonly pluginLogLevel: number | undefined;
+  readonly pluginLogLevel: LogLevel | undefined;
   readonly drainMs: number | undefined;
+  /** Of each listener, in this worker. */
+  readonly maxConnections: number | undefined;
+  /** Its number among the workers. */
+  readonly worker: number;
 }
 
-/** What the main thread asks for. Each answer is a snapshot. */
+/** What the main thread asks for. */
 export type WorkerRequest =
   /** The answer comes when all of it is in effect. */
   | { readonly kind: "apply"; readonly updates: readonly ConfigUpdate[] }
@@ -22,6 +27,7 @@ export type WorkerRequest =
   | { readonly kind: "prepare"; readonly claim: number; readonly what: Preparation }
   /** Sees, in the thread for trials, that a plugin starts. */
   | { readonly kind: "check"; readonly plugin: PluginOptions }
+  | { readonly kind: "control"; readonly action: GatewayAction }
   | { readonly kind: "snapshot" };
 
 export type Preparation =
@@ -39,15 +45,18 @@ export type MainMessage =
   | { readonly kind: "stop" };
 
 export type WorkerMessage =
-  | { readonly kind: "answer"; readonly id: number; readonly snapshot: GatewaySnapshot }
+  | { readonly kind: "answer"; readonly id: number }
   | { readonly kind: "failure"; readonly id: number; readonly error: WireError }
   /** The main thread compiles modules, once for all. `config` is the encoded `PluginConfig`. */
   | { readonly kind: "compile"; readonly id: number; readonly name: string; readonly config: Uint8Array }
   | { readonly kind: "log"; readonly level: LogMethod; readonly fields: object; readonly message: string }
+  | { readonly kind: "trap"; readonly plugin: string; readonly reason: string }
   /** The plugin that a number in the beat stands for. */
   | { readonly kind: "plugin"; readonly id: number; readonly name: string }
-  /** What it has counted, before it ends. */
-  | { readonly kind: "last"; readonly snapshot: GatewaySnapshot };
+  /** What it has open, after a change. */
+  | { readonly kind: "open"; readonly listeners: GatewaySnapshot["listeners"] }
+  /** What it has counted: before the answer, or before it ends. */
+  | { readonly kind: "counted"; readonly snapshot: GatewaySnapshot };
 
 export type LogMethod = Exclude<keyof Log, "child">;
 

@@ -5,7 +5,6 @@ import {
   createPluginHost,
   type PluginOptions,
 } from "../../proxy-wasm/index.ts";
-import { emptySnapshot } from "../gateway-snapshot.ts";
 import { createPluginWords } from "../plugin-words.ts";
 import { startBeat } from "./beat.ts";
 import type { MainMessage, WorkerMessage, WorkerStart } from "./messages.ts";
@@ -31,7 +30,7 @@ parentPort!.on("message", (message: MainMessage) => {
 function answer(id: number, plugin: PluginOptions): void {
   try {
     words.during(() => host.check(plugin));
-    post({ kind: "answer", id, snapshot: emptySnapshot });
+    post({ kind: "answer", id });
   } catch (error) {
     post({ kind: "failure", id, error: toWire(error) });
   }

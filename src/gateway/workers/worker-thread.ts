@@ -1,7 +1,8 @@
 import { Worker } from "node:worker_threads";
 import type { Log } from "../../log.ts";
 import { errorText, SystemError } from "../../system-error.ts";
-import { emptySnapshot, type GatewaySnapshot } from "../gateway-snapshot.ts";
+import { emptySnapshot } from "../empty-snapshot.ts";
+import type { GatewaySnapshot } from "../gateway-snapshot.ts";
 import { createBeatMemory, runningIn, watchBeat } from "./beat.ts";
 import type { MainMessage, WorkerMessage, WorkerRequest, WorkerStart } from "./messages.ts";
 import { fromWire } from "./wire-error.ts";
@@ -9,11 +10,13 @@ import { fromWire } from "./wire-error.ts";
 /** A worker, as the main thread has it. */
 export interface WorkerThread {
   /** @throws SystemError what the worker says; WorkerEnded when it ended before it said anything */
-  request(request: WorkerRequest): Promise<GatewaySnapshot>;
+  request(request: WorkerRequest): Promise<void>;
   /** What was got ready for this claim may go. */
   release(claim: number): void;
-  /** What it said last. */
+  /** What it had counted and open when it was asked last. */
   readonly latest: GatewaySnapshot;
+  /** What it has open. */
+  readonly listeners: GatewaySnapshot["listeners"];
   /** Why it ended: empty after `stop`. */
   readonly ended: Promise<string>;
   /** Ends it when its connections have, or when `limitMs` is over. */
@@ -33,6 +36,7 @@ export interface WorkerThreadOptions {
   readonly maxHeapMb: number;
   /** Gives a module, for all workers the same. */
   compile(message: Extract<WorkerMessage, { kind: "compile" }>): Promise<MainMessage>;
+  readonly onPluginTrap?: (plugin: string, reason: string) => void;
   readonly startWorker?: StartWorker;
 }
 
@@ -51,7 +55,7 @@ export class WorkerEnded extends SystemError {
 }
 
 interface Waiting {
-  resolve(snapshot: GatewaySnapshot): void;
+  resolve(): void;
   reject(error: Error): void;
 }
 
@@ -66,6 +70,7 @@ export function startWorkerThread(options: WorkerThreadOptions): WorkerThread {
   const waiting = new Map<number, Waiting>();
   const plugins = new Map<number, string>();
   let latest = emptySnapshot;
+  let { listeners } = emptySnapshot;
   let lastId = 0;
   let reason = "it ended by itself";
   let plugin: string | undefined;
@@ -100,6 +105,9 @@ export function startWorkerThread(options: WorkerThreadOptions): WorkerThread {
     get latest() {
       return latest;
     },
+    get listeners() {
+      return listeners;
+    },
     ended,
     stop(limitMs) {
       reason = "";
@@ -110,10 +118,9 @@ export function startWorkerThread(options: WorkerThreadOptions): WorkerThread {
   };
 
   function hear(message: WorkerMessage): void {
-    if ("snapshot" in message) latest = message.snapshot;
     switch (message.kind) {
       case "answer":
-        take(message.id)?.resolve(message.snapshot);
+        take(message.id)?.resolve();
         break;
       case "failure":
         take(message.id)?.reject(fromWire(message.error));
@@ -123,6 +130,15 @@ export function startWorkerThread(options: WorkerThreadOptions): WorkerThread {
         break;
       case "log":
         log[message.level](message.fields, message.message);
+        break;
+      case "open":
+        listeners = message.listeners;
+        break;
+      case "counted":
+        latest = message.snapshot;
+        break;
+      case "trap":
+        options.onPluginTrap?.(message.plugin, message.reason);
         break;
       case "plugin":
         plugins.set(message.id, message.name);

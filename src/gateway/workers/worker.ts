@@ -6,8 +6,9 @@ import { createWatchable } from "../../watchable.ts";
 import { emptyConfig } from "../apply-response.ts";
 import { startGateway } from "../gateway.ts";
 import type { GatewayConfig } from "../gateway-config.ts";
-import { takeSnapshot } from "../gateway-snapshot.ts";
+import { openListeners, takeSnapshot } from "../gateway-snapshot.ts";
 import { createPluginRegistry } from "../plugin-registry.ts";
+import { withoutZeros } from "../stats/stats-snapshot.ts";
 import { startBeat } from "./beat.ts";
 import { applyUpdates } from "./config-updates.ts";
 import { createMainModules } from "./main-modules.ts";
@@ -29,10 +30,12 @@ const claims = new Map<number, AbortController>();
 const gateway = startGateway({
   config,
   log: createPostedLog(post),
+  onPluginTrap: (plugin, reason) => post({ kind: "trap", plugin, reason }),
   signal: ended.signal,
   drainMs: start.drainMs,
+  maxConnections: start.maxConnections,
   stores: attachStores(start.stores),
-  pluginLogLevel: start.pluginLogLevel as never,
+  pluginLogLevel: start.pluginLogLevel,
   sharePorts: true,
   heartbeat: beat.guests,
   createPlugins: (host, words) => bySameContent(createPluginRegistry(host, words, modules)),
@@ -54,8 +57,9 @@ port.on("message", (message: MainMessage) => {
       return ended.abort();
   }
 });
+
 void gateway.closed.then(() => {
-  post({ kind: "last", snapshot: takeSnapshot(gateway) });
+  postCounted();
   beat.stop();
   port.close();
 });
@@ -63,7 +67,7 @@ void gateway.closed.then(() => {
 async function answer(id: number, request: WorkerRequest): Promise<void> {
   try {
     await carryOut(request);
-    post({ kind: "answer", id, snapshot: takeSnapshot(gateway) });
+    post({ kind: "answer", id });
   } catch (error) {
     post({ kind: "failure", id, error: toWire(error) });
   }
@@ -73,11 +77,20 @@ async function carryOut(request: WorkerRequest): Promise<void> {
   if (request.kind === "apply") {
     config.set(applyUpdates(config.value ?? emptyConfig, request.updates));
     await gateway.settled();
-  } else if (request.kind === "prepare") {
+    post({ kind: "open", listeners: openListeners(gateway.listeners) });
+  } else if (request.kind === "snapshot") postCounted();
+  else if (request.kind === "control") await gateway.control(request.action);
+  else if (request.kind === "prepare") {
     const claim = new AbortController();
     claims.set(request.claim, claim);
     await prepare(request.what, claim.signal);
   }
+}
+
+function postCounted(): void {
+  const all = takeSnapshot(gateway, start.worker);
+  // Often, and from each worker: without what needs no telling.
+  post({ kind: "counted", snapshot: { ...all, stats: withoutZeros(all.stats) } });
 }
 
 async function prepare(what: Preparation, signal: AbortSignal): Promise<void> {

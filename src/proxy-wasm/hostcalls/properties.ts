@@ -1,5 +1,6 @@
 import { Status } from "../abi.ts";
-import { encodeProperty, type PropertyValue, splitPropertyPath } from "../property-values.ts";
+import { splitPropertyPath } from "../property-names.ts";
+import { encodeProperty, type PropertyValue } from "../property-values.ts";
 import type { Vm } from "../vm.ts";
 
 /** What has properties and is none itself: it is there, but cannot be encoded. */
@@ -28,7 +29,7 @@ export function propertyFunctions(vm: Vm) {
       const { memory } = vm;
       if (!memory.has(pathAt, pathSize)) return Status.InvalidMemoryAccess;
       if (pathSize >>> 0 > maxPathBytes) return Status.NotFound;
-      const path = splitPropertyPath(memory.view8(pathAt, pathSize));
+      const path = splitPropertyPath(memory.known(pathAt, pathSize));
       const value = path.length === 0 ? undefined : vm.context.property(path);
       if (value === undefined) return isStructure(path) ? Status.SerializationFailure : Status.NotFound;
       if (typeof value === "string") return memory.giveText(value, valueAt, sizeAt);
@@ -38,8 +39,11 @@ export function propertyFunctions(vm: Vm) {
       const { memory } = vm;
       if (!memory.has(pathAt, pathSize) || !memory.has(valueAt, valueSize)) return Status.InvalidMemoryAccess;
       if (pathSize >>> 0 > maxPathBytes) return Status.BadArgument;
-      const path = splitPropertyPath(memory.view8(pathAt, pathSize)).join("\0");
-      return vm.context.setProperty(path, memory.copy(valueAt, valueSize));
+      const path = memory.known(pathAt, pathSize);
+      return vm.context.setProperty(
+        path.endsWith("\0") ? path.slice(0, -1) : path,
+        memory.copy(valueAt, valueSize),
+      );
     },
   };
 }

@@ -22,6 +22,9 @@ export const go: Language = {
     const header = join(root, "bench/guests/go-header");
     guests.push({ name: "go-rules", sources: [rules], from: rules });
     guests.push({ name: "go-header", sources: [header], from: header, onDemand: true });
+    const plugins = join(root, "bench/guests/go-plugins");
+    for (const name of await foldersIn(plugins))
+      guests.push({ name: `go-${name}`, sources: [plugins], from: join(plugins, name), onDemand: true });
     return guests.map((guest) => ({ ...guest, toolchain: version }));
   },
   async build(guests) {

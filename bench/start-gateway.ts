@@ -1,0 +1,73 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { requirePeers } from "../test/peers/peers.ts";
+import { freePort } from "../test/peers/ports.ts";
+import { startProgram } from "../test/peers/program.ts";
+import { get } from "../test/peers/request.ts";
+import { type EnvoyPlugin, staticEnvoy } from "../test/peers/static-envoy.ts";
+import { until } from "../test/peers/until.ts";
+
+/** A gateway as a process of its own. */
+export interface BenchGateway {
+  readonly pid: number;
+  readonly port: number;
+  stop(): Promise<void>;
+}
+
+/** Starts Envoy with one worker, or the embedded gateway, in front of an upstream. */
+export async function startBenchGateway(
+  kind: "envoy" | "embedded",
+  upstreamPort: number,
+  plugins: readonly EnvoyPlugin[],
+): Promise<BenchGateway> {
+  const started = kind === "envoy" ? startEnvoy(upstreamPort, plugins) : startEmbedded(upstreamPort, plugins);
+  const gateway = await started;
+  await until("the gateway answers", async () => (await get(gateway.port)).status !== 503, 120_000);
+  return gateway;
+}
+
+async function startEnvoy(upstreamPort: number, plugins: readonly EnvoyPlugin[]): Promise<BenchGateway> {
+  const { envoy } = await requirePeers();
+  const directory = await mkdtemp(join(tmpdir(), "wasmline-"));
+  const [file, port] = [join(directory, "envoy.json"), await freePort()];
+  await writeFile(file, staticEnvoy({ port, upstreamPort, plugins }));
+  const program = startProgram(envoy, [
+    "-c",
+    file,
+    "--concurrency",
+    "1",
+    "--use-dynamic-base-id",
+    "-l",
+    "critical",
+  ]);
+  return {
+    pid: program.pid,
+    port,
+    async stop() {
+      await program.stop();
+      await rm(directory, { recursive: true });
+    },
+  };
+}
+
+async function startEmbedded(upstreamPort: number, plugins: readonly EnvoyPlugin[]): Promise<BenchGateway> {
+  const script = fileURLToPath(new URL("run-gateway.ts", import.meta.url));
+  const modules = plugins.flatMap(({ file, configuration }) => [file, configuration]);
+  const program = startProgram(process.execPath, [
+    "--import",
+    "tsx",
+    script,
+    String(upstreamPort),
+    ...modules,
+  ]);
+  const [port] = (await program.waitFor("stdout", /^\d+$/m)).map(Number) as [number];
+  return {
+    pid: program.pid,
+    port,
+    async stop() {
+      await program.stop();
+    },
+  };
+}
