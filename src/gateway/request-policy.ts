@@ -21,7 +21,7 @@ export interface RequestPolicy {
 const prefix = "x-envoy-";
 /** Said to this gateway, and not passed on. */
 const consumed: ReadonlySet<string> = new Set(
-  `hedge-on-per-try-timeout is-timeout-retry max-retries retriable-header-names retriable-status-codes retry-grpc-on retry-on
+  `hedge-on-per-try-timeout max-retries retriable-header-names retriable-status-codes retry-grpc-on retry-on
   upstream-alt-stat-name upstream-rq-per-try-timeout-ms upstream-rq-timeout-alt-response upstream-rq-timeout-ms`
     .split(/\s+/)
     .map((name) => prefix + name),
