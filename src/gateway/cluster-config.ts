@@ -12,16 +12,22 @@ export interface Cluster {
   readonly lbPolicy: "round_robin" | "least_request" | "random" | "ring_hash" | "maglev" | "cluster_provided";
   /** Of least request: how many are compared. */
   readonly choiceCount: number;
+  /** Localities get shares by their weights: `locality_weighted_lb_config`. */
+  readonly localityWeighted: boolean;
   /** Of the panic threshold: percent of hosts that must be healthy, or all are used. 0 for never all. */
   readonly panicThreshold: number;
   readonly connectTimeoutMs: number;
-  readonly protocol: "http1" | "http2" | "downstream";
+  /** `auto`: what TLS agrees on; `downstream`: what the client's request came over. */
+  readonly protocol: "http1" | "http2" | "auto" | "downstream";
   /** Of a connection to an endpoint without streams; 0 for no limit. */
   readonly idleTimeoutMs: number;
   /** 0 for no limit. */
   readonly maxRequestsPerConnection: number;
   /** HTTP/1 has trailers: without, as in Envoy, they are dropped. */
   readonly enableTrailers: boolean;
+  /** Of a connection; 0 for no limit. */
+  readonly maxConnectionDurationMs: number;
+  /** HTTP/2: of one connection. */
   readonly maxConcurrentStreams: number;
   readonly limits: CircuitLimits;
   /** Those for requests of priority HIGH. */
@@ -66,6 +72,8 @@ export interface CircuitLimits {
   readonly maxPendingRequests: number;
   readonly maxRequests: number;
   readonly maxRetries: number;
+  /** In place of `maxRetries`: percent of the requests that are under way, and how many may be in any case. */
+  readonly retryBudget: { readonly percent: number; readonly minConcurrency: number } | undefined;
 }
 
 /** Passive ejection. Times in milliseconds; percentages of hosts or of requests. */
@@ -75,6 +83,7 @@ export interface OutlierDetection {
   readonly consecutiveGatewayFailure: number;
   readonly enforcingConsecutiveGatewayFailure: number;
   readonly consecutiveLocalOriginFailure: number;
+  readonly enforcingConsecutiveLocalOriginFailure: number;
   readonly splitLocalOrigin: boolean;
   readonly intervalMs: number;
   readonly baseEjectionMs: number;
@@ -86,6 +95,8 @@ export interface OutlierDetection {
 
 export interface UpstreamTls {
   readonly sni: string;
+  /** The request's host in place of `sni`. */
+  readonly autoSni?: boolean;
   readonly alpn: readonly string[];
   readonly certificateNames: readonly string[];
   readonly certificates: readonly TlsCertificate[];

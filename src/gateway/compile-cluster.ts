@@ -24,7 +24,6 @@ export function compileCluster(cluster: ClusterMessage): Cluster {
   if (name === "") refuse("name", "value length must be at least 1 characters");
   const discovery = discoveryOf(cluster);
   const options = protocolOptions(cluster);
-  const http2 = http2Of(options);
   const common = options?.commonHttpProtocolOptions ?? cluster.commonHttpProtocolOptions;
   const panic = cluster.commonLbConfig?.healthyPanicThreshold?.value;
   const least = cluster.lbConfig.case === "leastRequestLbConfig" ? cluster.lbConfig.value : undefined;
@@ -37,21 +36,18 @@ export function compileCluster(cluster: ClusterMessage): Cluster {
     lbPolicy: lbPolicyOf(cluster),
     choiceCount: least?.choiceCount ?? 2,
     panicThreshold: panic ?? 50,
+    localityWeighted: cluster.commonLbConfig?.localityConfigSpecifier.case === "localityWeightedLbConfig",
     connectTimeoutMs: durationMs(cluster.connectTimeout, 5000),
-    protocol:
-      options?.upstreamProtocolOptions.case === "useDownstreamProtocolConfig"
-        ? "downstream"
-        : http2 || cluster.http2ProtocolOptions
-          ? "http2"
-          : "http1",
+    protocol: protocolOf(cluster, options),
     idleTimeoutMs: durationMs(common?.idleTimeout, 3_600_000),
     enableTrailers: hasTrailers(cluster, options),
     maxRequestsPerConnection: common?.maxRequestsPerConnection ?? cluster.maxRequestsPerConnection ?? 0,
-    maxConcurrentStreams: (http2 ?? cluster.http2ProtocolOptions)?.maxConcurrentStreams ?? 1024,
+    maxConnectionDurationMs: durationMs(common?.maxConnectionDuration, 0),
+    maxConcurrentStreams: (http2Of(options) ?? cluster.http2ProtocolOptions)?.maxConcurrentStreams ?? 1024,
     limits: limitsOf(cluster.circuitBreakers, RoutingPriority.DEFAULT),
     highPriorityLimits: limitsOf(cluster.circuitBreakers, RoutingPriority.HIGH),
     outlierDetection: cluster.outlierDetection && compileOutlierDetection(cluster.outlierDetection),
-    tls: within("transport_socket", () => compileUpstreamTls(cluster.transportSocket)),
+    tls: within("transport_socket", () => compileTls(cluster, options)),
     dnsRefreshMs: durationMs(cluster.dnsRefreshRate, 5000),
     respectDnsTtl: cluster.respectDnsTtl,
     dnsFamily: dnsFamilies[cluster.dnsLookupFamily],
@@ -106,17 +102,38 @@ function protocolOptions({ typedExtensionProtocolOptions }: ClusterMessage): Htt
   return any && within("typed_extension_protocol_options", () => decodeAny(HttpProtocolOptionsSchema, any));
 }
 
+function protocolOf(cluster: ClusterMessage, options: HttpProtocolOptions | undefined): Cluster["protocol"] {
+  const by = options?.upstreamProtocolOptions;
+  if (by?.case === "useDownstreamProtocolConfig") return "downstream";
+  if (by?.case === "autoConfig") {
+    if (cluster.transportSocket?.configType.value) return "auto";
+    return refuse(
+      "auto_config",
+      `ALPN configured for cluster ${cluster.name} which has a non-ALPN transport socket`,
+    );
+  }
+  if (by?.case === "explicitHttpConfig" && by.value.protocolConfig.case === "http3ProtocolOptions")
+    refuse("http3_protocol_options", "is not supported");
+  return http2Of(options) || cluster.http2ProtocolOptions ? "http2" : "http1";
+}
+
 function http2Of(options: HttpProtocolOptions | undefined) {
   const by = options?.upstreamProtocolOptions;
-  if (by?.case !== "explicitHttpConfig") return undefined;
-  const { protocolConfig } = by.value;
-  if (protocolConfig.case === "http3ProtocolOptions") refuse("http3_protocol_options", "is not supported");
-  return protocolConfig.case === "http2ProtocolOptions" ? protocolConfig.value : undefined;
+  if (by?.case === "explicitHttpConfig")
+    return by.value.protocolConfig.case === "http2ProtocolOptions"
+      ? by.value.protocolConfig.value
+      : undefined;
+  return by?.case === undefined ? undefined : by.value.http2ProtocolOptions;
+}
+
+function compileTls({ transportSocket }: ClusterMessage, options: HttpProtocolOptions | undefined) {
+  const tls = compileUpstreamTls(transportSocket);
+  return tls && { ...tls, autoSni: options?.upstreamHttpProtocolOptions?.autoSni ?? false };
 }
 
 function hasTrailers(cluster: ClusterMessage, options: HttpProtocolOptions | undefined): boolean {
   const by = options?.upstreamProtocolOptions;
-  if (by?.case === "useDownstreamProtocolConfig")
+  if (by?.case === "useDownstreamProtocolConfig" || by?.case === "autoConfig")
     return by.value.httpProtocolOptions?.enableTrailers ?? false;
   if (by?.case !== "explicitHttpConfig") return cluster.httpProtocolOptions?.enableTrailers ?? false;
   const { protocolConfig } = by.value;
@@ -125,11 +142,16 @@ function hasTrailers(cluster: ClusterMessage, options: HttpProtocolOptions | und
 
 function limitsOf(breakers: CircuitBreakers | undefined, priority: RoutingPriority): CircuitLimits {
   const limits = breakers?.thresholds.find((threshold) => threshold.priority === priority);
+  const budget = limits?.retryBudget;
   return {
     maxConnections: limits?.maxConnections ?? 1024,
     maxPendingRequests: limits?.maxPendingRequests ?? 1024,
     maxRequests: limits?.maxRequests ?? 1024,
     maxRetries: limits?.maxRetries ?? 3,
+    retryBudget: budget && {
+      percent: budget.budgetPercent?.value ?? 20,
+      minConcurrency: budget.minRetryConcurrency ?? 3,
+    },
   };
 }
 
@@ -142,6 +164,7 @@ function compileOutlierDetection(from: OutlierMessage): OutlierDetection {
     consecutiveGatewayFailure: from.consecutiveGatewayFailure ?? 5,
     enforcingConsecutiveGatewayFailure: from.enforcingConsecutiveGatewayFailure ?? 0,
     consecutiveLocalOriginFailure: from.consecutiveLocalOriginFailure ?? 5,
+    enforcingConsecutiveLocalOriginFailure: from.enforcingConsecutiveLocalOriginFailure ?? 100,
     splitLocalOrigin: from.splitExternalLocalOriginErrors,
     intervalMs: durationMs(from.interval, 10_000),
     baseEjectionMs,

@@ -1,15 +1,24 @@
 import type { HeaderMap } from "../proxy-wasm/header-map.ts";
-import { type ActiveCluster, addressOf } from "./active-clusters.ts";
+import type { ActiveCluster, PoolDemand } from "./active-cluster.ts";
 import type { Endpoint } from "./cluster-config.ts";
+import { addressOf } from "./endpoint-address.ts";
+import { KeptBody } from "./kept-body.ts";
 import {
+  cutBy,
   type GatewayReply,
-  http2Unsupported,
   noHealthyUpstream,
-  perTryTimeout,
-  requestTimeout,
+  type StreamCut,
+  timedOut,
   upstreamReset,
 } from "./local-replies.ts";
-import { retriesAfterReset, retriesAfterResponse } from "./retries.ts";
+import { statusOfOutcome } from "./request-outcome.ts";
+import {
+  backOffMs,
+  findRetryLimit,
+  retriesAfterReset,
+  retriesAfterResponse,
+  retriesAfterTimeout,
+} from "./retries.ts";
 import type { AttemptState } from "./route-effects.ts";
 import type { RetryPolicy } from "./route-table.ts";
 import { countResponse, countRetried, countTime, type HostStats } from "./stats/cluster-stats.ts";
@@ -19,35 +28,35 @@ import type { UpstreamConnection, UpstreamEvents, UpstreamReset, UpstreamStream 
 /** Who sends a request upstream: the end of a stream's filters, or a plugin's call. */
 export interface ForwardingOwner {
   onInformational?(headers: HeaderMap): void;
-  /** The policy would have it tried again, and it has been so often enough. */
-  onRetriesExhausted?(): void;
   onResponseHeaders(headers: HeaderMap, endOfStream: boolean): void;
   onResponseData(bytes: Uint8Array, endOfStream: boolean): void;
   onResponseTrailers(trailers: HeaderMap): void;
   /** No response comes; this is what to say. */
   onFailure(reply: GatewayReply): void;
   /** The rest of the response does not come. */
-  onCut(reset: UpstreamReset): void;
+  onCut(cut: StreamCut): void;
   /** The request's body may not come faster (true), or may again. */
   onRequestBlocked(blocked: boolean): void;
+  /** Envoy's response flag of what happened besides: `URX`, `UO`. */
+  onFlag?(flag: string): void;
 }
 
 export interface ForwardingOptions {
   readonly cluster: ActiveCluster;
-  /** Milliseconds from the end of the request; 0 for no limit. */
+  /** Milliseconds from the end of the request, for all attempts; 0 for no limit. */
   readonly timeoutMs: number;
   /** What a timeout is answered with: 504 if it is left out. */
   readonly timeoutStatus?: 504 | 204;
   readonly retryPolicy: RetryPolicy | undefined;
   /** What of a body may be kept to send it again. */
   readonly bufferLimitBytes: number;
-  /** Only this one. */
+  /** What kind of connection the request needs. */
+  readonly demand?: PoolDemand | undefined;
+  /** This one, while it is well. */
   readonly endpoint?: Endpoint | undefined;
   /** Changes the headers for an endpoint before they are sent to it. */
   readonly onEndpoint?: ((headers: HeaderMap, endpoint: Endpoint, state: AttemptState) => void) | undefined;
 }
-
-const empty = new Uint8Array(0);
 
 /** A request on its way to a cluster, with its attempts. */
 export class Forwarding implements UpstreamEvents {
@@ -57,25 +66,23 @@ export class Forwarding implements UpstreamEvents {
   attempts = 0;
   private readonly owner: ForwardingOwner;
   private readonly options: ForwardingOptions;
+  private readonly body: KeptBody;
   private headers: HeaderMap | undefined;
   private stream: UpstreamStream | undefined;
   private callOff: (() => void) | undefined;
-  /** What has come of the request and is to be sent still, or again. */
-  private body: Uint8Array[] = [];
-  private bodyBytes = 0;
-  private trailers: HeaderMap | undefined;
-  private requestEnded = false;
-  /** As it was begun: a body that turns out to be empty is one. */
-  private endsWithHeaders = false;
-  private keepsBody: boolean;
   private tried: Set<Endpoint> | undefined;
   private timer: NodeJS.Timeout | undefined;
   private tryTimer: NodeJS.Timeout | undefined;
+  private idleTimer: NodeJS.Timeout | undefined;
   private retryTimer: NodeJS.Timeout | undefined;
+  private endedAt: number | undefined;
+  /** Something follows the headers, be it empty. */
+  private hasBody = false;
   private responseBegan = false;
   private isOver = false;
   private isBlocked = false;
-  private startedMs = 0;
+  /** This attempt is one of the retries that the cluster's limit counts. */
+  private isRetry = false;
   private host: HostStats | undefined;
   /** Where an attempt is under way. */
   private busyHost: HostStats | undefined;
@@ -83,49 +90,33 @@ export class Forwarding implements UpstreamEvents {
   constructor(owner: ForwardingOwner, options: ForwardingOptions) {
     this.owner = owner;
     this.options = options;
-    this.keepsBody = options.retryPolicy !== undefined;
+    this.body = new KeptBody(options.retryPolicy !== undefined, options.bufferLimitBytes);
   }
 
   // What the owner calls:
 
   start(headers: HeaderMap, endOfStream: boolean): void {
-    const { use, config } = this.options.cluster;
     this.headers = headers;
-    if (config.protocol === "http2") {
-      this.isOver = true;
-      this.owner.onFailure(http2Unsupported);
-      return;
-    }
-    if (use.requests >= config.limits.maxRequests) {
-      this.isOver = true;
-      this.attempts = 1;
-      use.stats.counters.upstream_rq_active_overflow++;
-      this.owner.onFailure(
-        upstreamReset({ reason: "overflow", transport: undefined, beforeSent: true }, false),
-      );
-      return;
-    }
-    use.requests++;
-    this.endsWithHeaders = endOfStream;
-    if (endOfStream) this.endRequest();
+    this.hasBody = !endOfStream;
+    if (endOfStream) this.endRequest(undefined);
     this.attempt();
   }
 
   data(bytes: Uint8Array, endOfStream: boolean): void {
     if (this.isOver) return;
-    const { keepsBody } = this;
-    if (keepsBody) this.keep(bytes);
-    if (endOfStream) this.endRequest();
-    if (!this.stream) {
-      if (!keepsBody) this.keep(bytes);
-      if (this.bodyBytes > this.options.bufferLimitBytes) this.setBlocked(true);
-    } else if (!this.stream.sendData(bytes, endOfStream)) this.setBlocked(true);
+    const { stream } = this;
+    this.body.add(bytes, endOfStream, stream !== undefined);
+    if (endOfStream) this.requestEnded();
+    this.idleTimer?.refresh();
+    const isRoom = stream
+      ? stream.sendData(bytes, endOfStream)
+      : this.body.bytes <= this.options.bufferLimitBytes;
+    if (!isRoom) this.setBlocked(true);
   }
 
   sendTrailers(trailers: HeaderMap): void {
     if (this.isOver) return;
-    this.trailers = trailers;
-    this.endRequest();
+    this.endRequest(trailers);
     this.stream?.sendTrailers(trailers);
   }
 
@@ -146,21 +137,25 @@ export class Forwarding implements UpstreamEvents {
   }
 
   onInformational(headers: HeaderMap): void {
-    this.owner.onInformational?.(headers);
+    if (!this.isOver) this.owner.onInformational?.(headers);
   }
 
   onHeaders(headers: HeaderMap, endOfStream: boolean): void {
     clearTimeout(this.tryTimer);
+    this.idleTimer?.refresh();
+    this.endRetry();
     const status = Number(headers.get(":status"));
-    this.report(status);
+    const outcome = statusOfOutcome(this.headers!, status, headers);
+    if (outcome !== undefined) this.report(outcome);
     const { retryPolicy, cluster } = this.options;
+    const { stats } = cluster.use;
     const isRetriable = retryPolicy !== undefined && retriesAfterResponse(retryPolicy, status, headers);
     if (isRetriable && this.retry(endOfStream)) {
-      countRetried(cluster.use.stats, status);
+      countRetried(stats, status);
       return;
     }
-    if (this.attempts > 1 && !isRetriable) cluster.use.stats.counters.upstream_rq_retry_success++;
-    countResponse(cluster.use.stats, status, this.isInternal);
+    if (this.attempts > 1 && !isRetriable) stats.counters.upstream_rq_retry_success++;
+    countResponse(stats, status, this.isInternal);
     this.responseBegan = true;
     if (endOfStream) this.complete();
     this.owner.onResponseHeaders(headers, endOfStream);
@@ -168,12 +163,15 @@ export class Forwarding implements UpstreamEvents {
 
   onData(bytes: Uint8Array, endOfStream: boolean): void {
     if (!this.responseBegan || this.isOver) return;
+    this.idleTimer?.refresh();
     if (endOfStream) this.complete();
     this.owner.onResponseData(bytes, endOfStream);
   }
 
   onTrailers(trailers: HeaderMap): void {
     if (!this.responseBegan || this.isOver) return;
+    const outcome = statusOfOutcome(this.headers!, undefined, trailers);
+    if (outcome !== undefined) this.report(outcome);
     this.complete();
     this.owner.onResponseTrailers(trailers);
   }
@@ -185,22 +183,31 @@ export class Forwarding implements UpstreamEvents {
   onReset(reset: UpstreamReset): void {
     if (this.isOver) return;
     this.stream = undefined;
-    clearTimeout(this.tryTimer);
-    if (!this.responseBegan) {
-      if (reset.reason !== "overflow") this.report(undefined);
-      const { retryPolicy } = this.options;
-      if (retryPolicy && retriesAfterReset(retryPolicy, reset) && this.retry(true)) return;
+    this.clearTryTimers();
+    this.endRetry();
+    if (reset.reason !== "overflow") this.report(undefined);
+    // As Envoy: a request that nothing was done for went to nobody.
+    else this.endpoint = undefined;
+    if (this.responseBegan) {
+      this.finish();
+      this.owner.onCut(cutBy(reset));
+      return;
     }
-    const isRetry = this.attempts > 1;
+    const { retryPolicy } = this.options;
+    if (retryPolicy && retriesAfterReset(retryPolicy, reset) && this.retry(true)) return;
     this.finish();
-    if (this.responseBegan) this.owner.onCut(reset);
-    else this.fail(upstreamReset(reset, isRetry));
+    this.fail(upstreamReset(reset, this.attempts > 1));
   }
 
   private attempt(): void {
-    const { cluster, onEndpoint, retryPolicy } = this.options;
+    const { cluster, onEndpoint, retryPolicy, demand } = this.options;
+    if (cluster.resolving) {
+      // Names of a cluster that has just come: nobody knows yet whether there are endpoints.
+      void cluster.resolving.then(() => this.isOver || this.attempt());
+      return;
+    }
     this.attempts++;
-    const endpoint = this.options.endpoint ?? cluster.balancer.choose(this.tried);
+    const endpoint = this.wantedEndpoint() ?? cluster.balancer.choose(this.tried);
     if (!endpoint) {
       this.finish();
       cluster.use.stats.counters.upstream_cx_none_healthy++;
@@ -212,47 +219,28 @@ export class Forwarding implements UpstreamEvents {
       this.tried ??= new Set();
       this.tried.add(endpoint);
     }
-    const elapsedMs = this.requestEnded ? performance.now() - this.startedMs : 0;
+    const elapsedMs = this.endedAt === undefined ? 0 : performance.now() - this.endedAt;
     onEndpoint?.(this.headers!, endpoint, { attempt: this.attempts, elapsedMs });
-    this.armTryTimer();
-    const pool = cluster.poolOf(endpoint);
+    const pool = cluster.poolOf(endpoint, demand);
     this.host = pool.host;
     this.callOff = pool.request(this, (stream) => this.send(stream));
   }
 
+  private wantedEndpoint(): Endpoint | undefined {
+    const { endpoint } = this.options;
+    return endpoint && (endpoint.health === "healthy" || endpoint.health === "degraded")
+      ? endpoint
+      : undefined;
+  }
+
   private send(stream: UpstreamStream): void {
-    this.options.cluster.use.stats.counters.upstream_rq_total++;
-    this.host!.rq_total++;
-    this.host!.rq_active++;
-    this.busyHost = this.host;
     this.stream = stream;
-    const hasBody = !this.endsWithHeaders;
-    stream.sendHeaders(this.headers!, !hasBody);
-    if (!hasBody) return;
-    const { body, trailers } = this;
-    const endsWithBody = this.requestEnded && !trailers;
-    let isRoom = true;
-    for (const [i, part] of body.entries())
-      isRoom = stream.sendData(part, endsWithBody && i === body.length - 1);
-    if (endsWithBody && body.length === 0) stream.sendData(empty, true);
-    if (trailers) stream.sendTrailers(trailers);
-    if (!this.keepsBody) this.forgetBody();
-    if (isRoom) this.setBlocked(false);
-  }
-
-  private keep(bytes: Uint8Array): void {
-    this.body.push(bytes);
-    this.bodyBytes += bytes.length;
-    const isTooMuch = this.keepsBody && this.bodyBytes > this.options.bufferLimitBytes;
-    if (!isTooMuch) return;
-    // As Envoy: a request that is too large to be kept is not tried again.
-    this.keepsBody = false;
-    if (this.stream) this.forgetBody();
-  }
-
-  private forgetBody(): void {
-    this.body = [];
-    this.bodyBytes = 0;
+    this.countAttempt();
+    const { body } = this;
+    if (body.ended) this.armTryTimer();
+    this.armIdleTimer();
+    stream.sendHeaders(this.headers!, !this.hasBody);
+    if (this.hasBody && body.sendTo(stream)) this.setBlocked(false);
   }
 
   private setBlocked(blocked: boolean): void {
@@ -261,34 +249,59 @@ export class Forwarding implements UpstreamEvents {
     this.owner.onRequestBlocked(blocked);
   }
 
-  private endRequest(): void {
-    this.requestEnded = true;
-    this.startedMs = performance.now();
+  private endRequest(trailers: HeaderMap | undefined): void {
+    this.body.end(trailers);
+    this.requestEnded();
+  }
+
+  /** The times that a response may take begin with the end of the request. */
+  private requestEnded(): void {
+    this.endedAt = performance.now();
     const { timeoutMs } = this.options;
-    if (timeoutMs > 0) this.timer = setTimeout(() => this.expire(requestTimeout), timeoutMs);
+    if (timeoutMs > 0) this.timer = setTimeout(() => this.expire("response_timeout"), timeoutMs);
+    if (this.stream) this.armTryTimer();
   }
 
   private armTryTimer(): void {
     const ms = this.options.retryPolicy?.perTryTimeoutMs ?? 0;
-    if (ms > 0) this.tryTimer = setTimeout(() => this.tryExpired(), ms);
+    if (ms > 0 && !this.responseBegan)
+      this.tryTimer = setTimeout(() => this.tryExpired("upstream_per_try_timeout"), ms);
   }
 
-  private tryExpired(): void {
-    const policy = this.options.retryPolicy!;
-    this.options.cluster.use.stats.counters.upstream_rq_per_try_timeout++;
+  private armIdleTimer(): void {
+    const ms = this.options.retryPolicy?.perTryIdleTimeoutMs ?? 0;
+    if (ms > 0) this.idleTimer = setTimeout(() => this.tryExpired("upstream_per_try_idle_timeout"), ms);
+  }
+
+  private clearTryTimers(): void {
+    clearTimeout(this.tryTimer);
+    clearTimeout(this.idleTimer);
+  }
+
+  private tryExpired(details: string): void {
+    const { retryPolicy } = this.options;
+    const { counters } = this.options.cluster.use.stats;
+    if (details === "upstream_per_try_timeout") counters.upstream_rq_per_try_timeout++;
+    else counters.upstream_rq_per_try_idle_timeout++;
     this.report(504);
-    const isRetriable = policy.on.has("5xx") || policy.on.has("gateway-error") || policy.on.has("reset");
-    if (isRetriable && this.retry(false)) return;
-    this.expire(perTryTimeout);
+    this.endRetry();
+    if (!this.responseBegan && retryPolicy && retriesAfterTimeout(retryPolicy) && this.retry(false)) return;
+    this.giveUp(details);
   }
 
-  private expire(reply: GatewayReply): void {
-    if (this.isOver) return;
+  private expire(details: string): void {
+    this.options.cluster.use.stats.counters.upstream_rq_timeout++;
+    if (this.host) this.host.rq_timeout++;
+    if (this.stream && !this.responseBegan) this.report(504);
+    this.giveUp(details);
+  }
+
+  private giveUp(details: string): void {
+    const reply = timedOut(this.options.timeoutStatus ?? 504, details);
     this.finish();
     this.abandon();
-    if (reply === requestTimeout) this.countTimeout();
-    const { timeoutStatus = reply.status } = this.options;
-    this.fail(timeoutStatus === 204 ? { ...reply, status: 204, body: empty } : reply);
+    if (this.responseBegan) this.owner.onCut({ flag: reply.flag, details: reply.details });
+    else this.fail(reply);
   }
 
   private fail(reply: GatewayReply): void {
@@ -296,16 +309,16 @@ export class Forwarding implements UpstreamEvents {
     this.owner.onFailure(reply);
   }
 
-  private countTimeout(): void {
-    this.options.cluster.use.stats.counters.upstream_rq_timeout++;
-    if (!this.host) return;
-    this.host.rq_timeout++;
-    countOutcome(this.host, undefined);
+  private countAttempt(): void {
+    this.options.cluster.use.stats.counters.upstream_rq_total++;
+    this.host!.rq_total++;
+    this.host!.rq_active++;
+    this.busyHost = this.host;
   }
 
-  private report(status: number | undefined): void {
-    this.options.cluster.balancer.report(this.endpoint!, status);
-    if (this.host) countOutcome(this.host, status);
+  private endAttempt(): void {
+    if (this.busyHost) this.busyHost.rq_active--;
+    this.busyHost = undefined;
   }
 
   private get isInternal(): boolean {
@@ -315,42 +328,46 @@ export class Forwarding implements UpstreamEvents {
   /** The response has come whole. */
   private complete(): void {
     this.finish();
-    countTime(this.options.cluster.use.stats, performance.now() - this.startedMs, this.isInternal);
+    const ms = this.endedAt === undefined ? 0 : performance.now() - this.endedAt;
+    countTime(this.options.cluster.use.stats, ms, this.isInternal);
   }
 
   /** Tries again if it may. `isSettled`: nothing more comes of the attempt before. */
   private retry(isSettled: boolean): boolean {
-    const { retryPolicy, cluster } = this.options;
-    const { use, config } = cluster;
-    const isExhausted = this.attempts > retryPolicy!.retries || use.retries >= config.limits.maxRetries;
-    if (!this.keepsBody || isExhausted) {
-      if (this.attempts > retryPolicy!.retries && retryPolicy!.retries > 0) this.owner.onRetriesExhausted?.();
-      if (this.attempts > retryPolicy!.retries) use.stats.counters.upstream_rq_retry_limit_exceeded++;
-      else if (isExhausted) use.stats.counters.upstream_rq_retry_overflow++;
+    const { cluster, demand } = this.options;
+    const policy = this.options.retryPolicy!;
+    if (!this.body.isRepeatable) return false;
+    const { use, limits } = cluster.circuit(demand?.priority);
+    const limit = findRetryLimit(policy, this.attempts, limits, use);
+    const { counters } = use.stats;
+    if (limit !== undefined) {
+      if (limit === "URX") counters.upstream_rq_retry_limit_exceeded++;
+      else counters.upstream_rq_retry_overflow++;
+      this.owner.onFlag?.(limit);
       return false;
     }
-    use.stats.counters.upstream_rq_retry++;
-    use.stats.counters.upstream_rq_retry_backoff_exponential++;
+    counters.upstream_rq_retry++;
+    counters.upstream_rq_retry_backoff_exponential++;
+    this.endAttempt();
+    this.clearTryTimers();
     if (!isSettled) this.abandon();
     this.stream = undefined;
-    this.endAttempt();
     use.retries++;
-    const { baseIntervalMs, maxIntervalMs } = retryPolicy!;
-    const ceiling = Math.min(baseIntervalMs * (2 ** this.attempts - 1), maxIntervalMs);
-    this.retryTimer = setTimeout(
-      () => {
-        this.retryTimer = undefined;
-        use.retries--;
-        this.attempt();
-      },
-      Math.floor(Math.random() * Math.max(1, ceiling)),
-    );
+    this.isRetry = true;
+    this.retryTimer = setTimeout(() => this.attempt(), backOffMs(policy, this.attempts));
     return true;
   }
 
-  private endAttempt(): void {
-    if (this.busyHost) this.busyHost.rq_active--;
-    this.busyHost = undefined;
+  private endRetry(): void {
+    if (!this.isRetry) return;
+    this.isRetry = false;
+    const { cluster, demand } = this.options;
+    cluster.circuit(demand?.priority).use.retries--;
+  }
+
+  private report(status: number | undefined): void {
+    this.options.cluster.balancer.report(this.endpoint!, status);
+    if (this.host) countOutcome(this.host, status);
   }
 
   private abandon(): void {
@@ -362,12 +379,10 @@ export class Forwarding implements UpstreamEvents {
   private finish(): void {
     this.isOver = true;
     this.endAttempt();
-    const { use } = this.options.cluster;
-    use.requests--;
-    if (this.retryTimer !== undefined) use.retries--;
+    this.endRetry();
     clearTimeout(this.timer);
-    clearTimeout(this.tryTimer);
     clearTimeout(this.retryTimer);
+    this.clearTryTimers();
   }
 
   /** `ip:port` of the endpoint. */

@@ -1,13 +1,9 @@
 import { lookup } from "node:dns/promises";
 import { connect } from "node:net";
 import type { Log } from "../log.ts";
-import { HeaderMap } from "../proxy-wasm/header-map.ts";
 import {
   type Cancel,
   createLocalOutside,
-  type GrpcCall,
-  type HttpAnswer,
-  type HttpCall,
   LogLevel,
   type LogRecord,
   type Outside,
@@ -16,7 +12,8 @@ import {
 } from "../proxy-wasm/index.ts";
 import { createRedisUpstream, type RedisUpstream } from "../redis/upstream.ts";
 import type { ActiveClusters } from "./active-clusters.ts";
-import { Forwarding } from "./forwarding.ts";
+import { callGrpc, streamGrpc } from "./grpc-calls.ts";
+import { callHttp } from "./http-calls.ts";
 import { createLastWords } from "./last-words.ts";
 
 export interface GatewayOutsideOptions {
@@ -31,9 +28,6 @@ export interface GatewayOutsideOptions {
   readonly property?: (path: readonly string[]) => PropertyValue | undefined;
   readonly signal: AbortSignal;
 }
-
-/** What a plugin's call may answer, in bytes. */
-const maxAnswerBytes = 64 * 1024 * 1024;
 
 /** What plugins reach beyond their streams: the gateway's clusters. */
 export function createGatewayOutside(options: GatewayOutsideOptions): Outside {
@@ -50,94 +44,12 @@ export function createGatewayOutside(options: GatewayOutsideOptions): Outside {
     logLevel,
     pluginLost: (plugin, reason) => options.onPluginTrap?.(plugin, words.explain(plugin, reason)),
     ...(options.property && { property: options.property }),
-    httpCall: (call, done) => callOverCluster(clusters, call, done),
-    grpcCall: (call, events) => {
-      const cluster = clusters.find(clusterName(call));
-      if (!cluster) return "unknown-upstream";
-      const timer = setImmediate(() => events.close(grpcUnimplemented, "gRPC calls are not there yet"));
-      return () => clearImmediate(timer);
-    },
+    httpCall: (call, done) => callHttp(clusters, call, done),
+    grpcCall: (call, events) => callGrpc(clusters, call, events),
+    grpcStream: (method, events) => streamGrpc(clusters, method, events),
     ...redis,
     resolveDns: (name, done) => resolve(name, done),
   };
-}
-
-const grpcUnimplemented = 12;
-
-function clusterName({ upstream }: GrpcCall): string {
-  return Buffer.from(upstream).toString("latin1");
-}
-
-function callOverCluster(
-  clusters: ActiveClusters,
-  call: HttpCall,
-  done: (answer: HttpAnswer | undefined) => void,
-): Cancel | "unknown-upstream" {
-  const cluster = clusters.find(call.upstream);
-  if (!cluster) return "unknown-upstream";
-  const parts: Uint8Array[] = [];
-  let size = 0;
-  let headers: HeaderMap | undefined;
-  let open = true;
-  const finish = (answer: HttpAnswer | undefined) => {
-    if (!open) return;
-    open = false;
-    done(answer);
-  };
-  const complete = (trailers: HeaderMap | undefined) =>
-    finish({ headers: headers!.lines, body: Buffer.concat(parts), trailers: trailers?.lines ?? [] });
-  const forwarding = new Forwarding(
-    {
-      onResponseHeaders(received, end) {
-        headers = received;
-        if (end) complete(undefined);
-      },
-      onResponseData(bytes, end) {
-        size += bytes.length;
-        parts.push(bytes);
-        if (end) complete(undefined);
-        else if (size > maxAnswerBytes) {
-          forwarding.cancel();
-          finish(undefined);
-        }
-      },
-      onResponseTrailers: complete,
-      onFailure: (reply) =>
-        finish({ headers: [[":status", String(reply.status)]], body: reply.body, trailers: [] }),
-      onCut: () => finish(undefined),
-      onRequestBlocked() {},
-    },
-    { cluster, timeoutMs: 0, retryPolicy: undefined, bufferLimitBytes: maxAnswerBytes },
-  );
-  const timer =
-    call.timeoutMs === undefined
-      ? undefined
-      : setTimeout(() => {
-          forwarding.cancel();
-          finish(undefined);
-        }, call.timeoutMs);
-  // Nothing calls back before this function has returned.
-  const start = setImmediate(() => send(forwarding, call));
-  return () => {
-    open = false;
-    clearTimeout(timer);
-    clearImmediate(start);
-    forwarding.cancel();
-  };
-}
-
-function send(forwarding: Forwarding, { headers, body, trailers, timeoutMs }: HttpCall): void {
-  const hasTrailers = trailers.length > 0;
-  const sent = new HeaderMap([...headers]);
-  if (sent.get("content-length") === undefined && body.length > 0)
-    sent.add("content-length", String(body.length));
-  // As Envoy: what it asks itself is internal, and told how long it waits.
-  sent.replace("x-envoy-internal", "true");
-  if (timeoutMs !== undefined && timeoutMs > 0)
-    sent.replace("x-envoy-expected-rq-timeout-ms", String(timeoutMs));
-  forwarding.start(sent, body.length === 0 && !hasTrailers);
-  if (body.length > 0) forwarding.data(body, !hasTrailers);
-  if (hasTrailers) forwarding.sendTrailers(new HeaderMap([...trailers]));
 }
 
 const maxRedisConnections = 4;

@@ -1,5 +1,5 @@
-import { addressOf } from "./active-clusters.ts";
 import { emptySnapshot } from "./empty-snapshot.ts";
+import { addressOf } from "./endpoint-address.ts";
 import type { Gateway } from "./gateway.ts";
 import type { GatewayConfig } from "./gateway-config.ts";
 import { clusterScopes } from "./stats/cluster-scopes.ts";
@@ -64,11 +64,13 @@ export function openListeners(listeners: ReadonlyMap<string, OpenListener>): Gat
 }
 
 function hostsOf(clusters: Gateway["clusters"]): GatewaySnapshot["hosts"] {
-  const all = [...clusters.all].map(([name, { config, use }]) => {
+  const all = [...clusters.all].map(([name, { config, use, balancer }]) => {
     const endpoints = config.endpoints.localities.flatMap((locality) => locality.endpoints);
     const known = endpoints.flatMap((endpoint) => {
       const figures = use.stats.hosts.get(addressOf(endpoint));
-      return figures ? [[addressOf(endpoint), { ...figures, isEjected: false }] as const] : [];
+      return figures
+        ? [[addressOf(endpoint), { ...figures, isEjected: balancer.isEjected(endpoint) }] as const]
+        : [];
     });
     return [name, Object.fromEntries(known)] as const;
   });

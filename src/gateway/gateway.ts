@@ -11,12 +11,7 @@ import {
 import { errorText, SystemError } from "../system-error.ts";
 import type { Watchable } from "../watchable.ts";
 import { type AccessLogs, createAccessLogs } from "./access-log.ts";
-import {
-  type ActiveClusters,
-  type BalancerOf,
-  createActiveClusters,
-  createRoundRobin,
-} from "./active-clusters.ts";
+import { type ActiveClusters, createActiveClusters } from "./active-clusters.ts";
 import { type ActiveListeners, boundListeners, createActiveListeners } from "./active-listeners.ts";
 import type { GatewayConfig, Listener } from "./gateway-config.ts";
 import { createGatewayOutside } from "./gateway-outside.ts";
@@ -37,7 +32,8 @@ import {
   wasmOf,
   wasmOfConnection,
 } from "./stream-plans.ts";
-import { createContextCache, upstreamTls } from "./tls-contexts.ts";
+import { createContextCache } from "./tls-contexts.ts";
+import { createUpstreamTls } from "./upstream-tls.ts";
 
 export interface GatewayOptions {
   readonly config: Watchable<GatewayConfig>;
@@ -46,7 +42,6 @@ export interface GatewayOptions {
   readonly signal: AbortSignal;
   readonly drainMs?: number;
   readonly stores?: Stores;
-  readonly balancerOf?: BalancerOf;
   readonly pluginLogLevel?: LogLevel;
   /** What a listener may have open at a time; more are closed at once. Any number if it is left out. */
   readonly maxConnections?: number | undefined;
@@ -110,8 +105,9 @@ export function startGateway(options: GatewayOptions): Gateway {
   const stores = options.stores ?? createStores();
   let pluginLogLevel = options.pluginLogLevel ?? LogLevel.Info;
   const logs = createAccessLogs();
-  const clusters = createActiveClusters(options.balancerOf ?? createRoundRobin, (cluster) =>
-    upstreamTls(cluster, (latest ?? options.config.value)?.secrets ?? new Map()),
+  const upstreamTls = createUpstreamTls();
+  const clusters = createActiveClusters((cluster, protocols, serverName) =>
+    upstreamTls(cluster, (latest ?? options.config.value)?.secrets ?? new Map(), protocols, serverName),
   );
   const outside = createGatewayOutside({
     clusters,

@@ -8,18 +8,20 @@ import type {
   PropertyValue,
   StreamHost,
 } from "../proxy-wasm/index.ts";
-import { type ActiveCluster, type ActiveClusters, addressOf } from "./active-clusters.ts";
+import type { ActiveCluster, PoolDemand } from "./active-cluster.ts";
+import type { ActiveClusters } from "./active-clusters.ts";
 import type { Endpoint } from "./cluster-config.ts";
 import type { Downstream, DownstreamEvents } from "./downstream.ts";
+import { addressOf } from "./endpoint-address.ts";
 import { bindFilters, type StreamFilter } from "./filters/native-filter.ts";
 import { Forwarding, type ForwardingOwner } from "./forwarding.ts";
 import type { HttpConnection } from "./gateway-config.ts";
 import type { GatewayStats } from "./gateway-stats.ts";
 import {
   clusterNotFound,
-  flagOf,
   type GatewayReply,
   routeNotFound,
+  type StreamCut,
   upgradeRefused,
 } from "./local-replies.ts";
 import { type RouterOptions, takeRequestPolicy } from "./request-policy.ts";
@@ -39,7 +41,6 @@ import type { SharedBuckets } from "./shared-buckets.ts";
 import { findProperty } from "./stream-properties.ts";
 import { StreamTimers } from "./stream-timers.ts";
 import { valuesOf } from "./stream-values.ts";
-import type { UpstreamReset } from "./upstream-stream.ts";
 
 /** What a stream runs by: as it was when the stream began. */
 export interface StreamPlan {
@@ -222,8 +223,7 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
   // What the way upstream calls:
 
   onInformational(headers: HeaderMap): void {
-    if (this.plan.http.proxy100Continue || headers.get(":status") !== "100")
-      this.downstream.sendInformational(headers);
+    if (this.plan.http.proxy100Continue) this.downstream.sendInformational(headers);
   }
 
   onResponseData(bytes: Uint8Array, endOfStream: boolean): void {
@@ -236,18 +236,18 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
     this.chain.responseTrailers(trailers);
   }
 
-  onRetriesExhausted(): void {
-    this.flags.push("URX");
-  }
-
   onFailure(reply: GatewayReply): void {
     this.transportFailure = reply.transport;
     this.replyForUpstream(reply);
   }
 
-  onCut(reset: UpstreamReset): void {
-    this.flags.push(flagOf(reset));
-    this.chain.reset(`upstream_reset_after_response_started{${reset.reason.replace(/ /g, "_")}}`);
+  onCut({ flag, details }: StreamCut): void {
+    this.flags.push(flag);
+    this.chain.reset(details);
+  }
+
+  onFlag(flag: string): void {
+    this.flags.push(flag);
   }
 
   onRequestBlocked(blocked: boolean): void {
@@ -338,6 +338,7 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
       timeoutStatus: policy.timeoutStatus,
       retryPolicy: policy.retryPolicy,
       bufferLimitBytes: this.plan.bufferLimitBytes,
+      demand: demandOf(cluster, action, this.downstream, headers),
       endpoint: this.forcedEndpoint,
       onEndpoint: (sent, endpoint, attempt) => editForEndpoint(edits, sent, endpoint, attempt),
     });
@@ -416,6 +417,19 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
     this.chain.end();
     this.world.onStreamEnd(this);
   }
+}
+
+/** Undefined: any connection to the cluster will do. */
+function demandOf(
+  { config }: ActiveCluster,
+  { priority }: ForwardAction,
+  { protocol }: Downstream,
+  headers: HeaderMap,
+): PoolDemand | undefined {
+  const autoSni = config.tls?.autoSni ?? false;
+  if (priority === "default" && !autoSni && config.protocol !== "downstream") return undefined;
+  const serverName = autoSni ? headers.get(":authority")?.replace(/:\d+$/, "") : undefined;
+  return { priority, serverName, protocol: protocol === "HTTP/2" ? "http2" : "http1" };
 }
 
 /** Higress: the endpoints of a cluster, each with what is known of it. */

@@ -1,192 +1,121 @@
-import { connect as connectTcp, type Socket } from "node:net";
-import { type ConnectionOptions, connect as connectTls, TLSSocket } from "node:tls";
+import type { Socket } from "node:net";
+import { TLSSocket } from "node:tls";
 import type { HeaderMap } from "../proxy-wasm/header-map.ts";
+import { hostPort } from "./endpoint-address.ts";
 import { ProtocolError } from "./header-text.ts";
 import { createResponseParser, type ResponseParser } from "./response-parser.ts";
-import type { EndedConnection, TakenBytes } from "./stats/count-upstream.ts";
+import type { UpstreamSocket } from "./upstream-socket.ts";
 import type {
+  CodecOwner,
   ResetReason,
+  UpstreamCodec,
   UpstreamConnection,
   UpstreamEvents,
   UpstreamReset,
   UpstreamStream,
 } from "./upstream-stream.ts";
 
-export interface ConnectionTarget {
-  /** An IP address; of a pipe, its path. */
-  readonly address: string;
-  /** 0 with a pipe. */
-  readonly port: number;
-  readonly connectTimeoutMs: number;
-  /** Trailers pass; otherwise they are dropped. */
-  readonly enableTrailers: boolean;
-  /** Undefined: plaintext. */
-  readonly tls: ConnectionOptions | undefined;
-}
-
-/** What happens to a connection, besides its requests. */
-export interface ConnectionOwner {
-  /** Connected, or free again. */
-  onFree(connection: Http1Connection): void;
-  /** Once. `failed`: it never was connected. */
-  onClosed(connection: Http1Connection, failed: UpstreamReset | undefined): void;
-}
-
-/** Sockets read into a buffer of their own: parts of it are copied only if they are passed on. */
-const readBytes = 64 * 1024;
 const none = new Uint8Array(0);
 const bodiless: ReadonlySet<string> = new Set(["GET", "HEAD", "DELETE", "TRACE", "CONNECT"]);
 
-/** A connection to an endpoint, with at most one request on it. */
-export class Http1Connection implements UpstreamConnection {
-  requests = 0;
-  isConnected = false;
+/** HTTP/1 on a connected socket, with at most one request on it. */
+export class Http1Connection implements UpstreamConnection, UpstreamCodec {
+  readonly protocol = "http1";
+  readonly remoteAddress: string;
+  readonly localAddress: string;
+  readonly hasTrailers: boolean;
   private readonly socket: Socket;
   private readonly parser: ResponseParser;
-  private readonly owner: ConnectionOwner;
+  private readonly owner: CodecOwner;
   private stream: Http1Stream | undefined;
-  readonly hasTrailers: boolean;
-  private connectTimer: NodeJS.Timeout | undefined;
   private closed = false;
-  private remote = "";
-  private local = "";
-  private readonly since = performance.now();
+  private draining = false;
   private isRemoteEnd = false;
-  private wasBusy = false;
-  private taken: TakenBytes = { received: 0, sent: 0 };
 
-  constructor(target: ConnectionTarget, owner: ConnectionOwner) {
+  constructor(opened: UpstreamSocket, owner: CodecOwner, enableTrailers: boolean) {
     this.owner = owner;
-    this.hasTrailers = target.enableTrailers;
-    this.remote = target.port === 0 ? target.address : hostPort(target.address, target.port);
+    this.hasTrailers = enableTrailers;
+    this.remoteAddress = opened.remoteAddress;
+    // While it is known: logs ask for it when the connection may be gone.
+    const { localAddress, localPort } = opened.socket;
+    this.localAddress = localAddress === undefined ? "" : hostPort(localAddress, localPort!);
     this.parser = createResponseParser({
       onInformational: (headers) => this.stream?.events.onInformational?.(headers),
       onHeaders: (headers, end) => this.stream?.headersCame(headers, end),
       onData: (bytes, end) => this.stream?.dataCame(bytes, end),
       onTrailers: (trailers) => this.stream?.trailersCame(trailers),
     });
-    this.socket = this.open(target);
-  }
-
-  get remoteAddress(): string {
-    return this.remote;
-  }
-
-  get localAddress(): string {
-    return this.local;
+    this.socket = opened.socket;
+    this.listen(opened);
   }
 
   get tlsVersion(): string | undefined {
     return this.socket instanceof TLSSocket ? (this.socket.getProtocol() ?? undefined) : undefined;
   }
 
-  get isBusy(): boolean {
-    return this.stream !== undefined;
-  }
-
-  get ageMs(): number {
-    return performance.now() - this.since;
-  }
-
-  /** What is counted of it at its end. */
-  ended(failed: UpstreamReset | undefined): EndedConnection {
-    const { requests, wasBusy, isRemoteEnd: isRemote } = this;
-    return { requests, lengthMs: this.ageMs, wasBusy, isRemote, failed };
-  }
-
-  /** Bytes since the last time that somebody asked. */
-  takeBytes(): TakenBytes {
-    const { bytesRead, bytesWritten } = this.socket;
-    const { received, sent } = this.taken;
-    this.taken = { received: bytesRead, sent: bytesWritten };
-    return { received: bytesRead - received, sent: bytesWritten - sent };
+  get room(): number {
+    return this.stream || this.closed || this.draining ? 0 : 1;
   }
 
   /** Begins a request. The connection must be free. */
   begin(events: UpstreamEvents): UpstreamStream {
-    this.requests++;
     this.stream = new Http1Stream(this, events);
     events.onReady?.(this);
     return this.stream;
   }
 
-  close(): void {
-    this.end("local reset", undefined);
+  drain(): void {
+    this.draining = true;
+    if (!this.stream) this.end("local reset", undefined);
   }
 
-  private open({ address, port, connectTimeoutMs, tls }: ConnectionTarget): Socket {
-    const onread = {
-      buffer: Buffer.allocUnsafeSlow(readBytes),
-      callback: (length: number, buffer: Uint8Array) => this.receive(buffer.subarray(0, length)),
-    };
-    const place = port === 0 ? { path: address } : { host: address, port };
-    const socket = tls
-      ? connectTls({ ...tls, ...place, ...{ onread } } as ConnectionOptions)
-      : connectTcp({ ...place, onread, noDelay: true, keepAlive: false });
-    if (tls) socket.setNoDelay(true);
-    this.connectTimer = setTimeout(() => this.end("connection timeout", undefined), connectTimeoutMs);
-    socket.once(tls ? "secureConnect" : "connect", () => {
-      clearTimeout(this.connectTimer);
-      this.isConnected = true;
-      const { localAddress, localPort } = socket;
-      if (localAddress !== undefined) this.local = hostPort(localAddress, localPort!);
-      this.owner.onFree(this);
-    });
+  private listen(opened: UpstreamSocket): void {
+    const { socket } = opened;
+    const receive = (bytes: Uint8Array) => this.receive(bytes);
+    if (opened.reusesBuffer) opened.reader = receive;
+    else socket.on("data", receive);
     socket.on("drain", () => this.stream?.events.onDrain?.());
-    socket.on("end", () => this.peerEnded());
-    socket.on("error", (error: NodeJS.ErrnoException) => this.failed(error));
+    socket.on("end", () => this.ended());
+    socket.on("error", () => {
+      this.isRemoteEnd = true;
+      this.end("connection termination", undefined);
+    });
     socket.on("close", () => this.end("connection termination", undefined));
-    return socket;
   }
 
-  private receive(bytes: Uint8Array): boolean {
+  private receive(bytes: Uint8Array): void {
     try {
       this.parser.push(bytes);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       this.end("protocol error", undefined);
     }
-    return true;
   }
 
-  private peerEnded(): void {
+  private ended(): void {
     this.isRemoteEnd = true;
-    const { stream } = this;
-    const { isInChunks } = this.parser;
-    if (this.parser.end() && stream && this.parser.isTunnel) stream.dataCame(new Uint8Array(0), true);
-    // As Envoy: a chunked body without its end is a fault of the protocol.
-    this.end(isInChunks ? "protocol error" : "connection termination", undefined);
-  }
-
-  private failed(error: NodeJS.ErrnoException): void {
-    this.isRemoteEnd = true;
-    if (this.isConnected) this.end("connection termination", undefined);
-    else
-      this.end(
-        "remote connection failure",
-        `delayed connect error: ${connectErrors[error.code ?? ""] ?? error.code}`,
-      );
+    const { stream, parser } = this;
+    if (parser.end() && stream && parser.isTunnel) stream.dataCame(none, true);
+    this.end(parser.isWithin ? "protocol error" : "connection termination", undefined);
   }
 
   /** Ends the connection, and the request on it. */
   end(reason: ResetReason, transport: string | undefined): void {
     if (this.closed) return;
     this.closed = true;
-    clearTimeout(this.connectTimer);
     this.socket.destroy();
     const { stream } = this;
     this.stream = undefined;
-    this.wasBusy = stream !== undefined;
-    const reset = { reason, transport, beforeSent: !this.isConnected };
-    this.owner.onClosed(this, this.isConnected ? undefined : reset);
-    stream?.wasReset(reset);
+    if (stream) this.owner.onStreamEnd();
+    this.owner.onClosed({ isRemote: this.isRemoteEnd, wasBusy: stream !== undefined });
+    stream?.wasReset({ reason, transport, beforeSent: false });
   }
 
   // What the request on it calls:
 
   sendHead(headers: HeaderMap, endOfStream: boolean): boolean {
-    const { text, method, isChunked } = encodeRequestHead(headers, endOfStream);
-    this.parser.expect(method);
+    const { text, method, isChunked, isUpgrade } = encodeRequestHead(headers, endOfStream);
+    this.parser.expect(method, isUpgrade);
     this.socket.write(text, "latin1");
     return isChunked;
   }
@@ -225,28 +154,20 @@ export class Http1Connection implements UpstreamConnection {
 
   /** The response is over: with the request, or before it. */
   release(isRequestSent: boolean): void {
-    this.stream = undefined;
     if (this.closed) return;
-    if (isRequestSent && this.parser.isIdle && this.parser.keepsAlive) this.owner.onFree(this);
-    else this.end("local reset", undefined);
+    this.stream = undefined;
+    // A connection that is not kept must be closed first: nobody may find room on it.
+    const isKept = isRequestSent && !this.draining && this.parser.isIdle && this.parser.keepsAlive;
+    this.closed = !isKept;
+    if (!isKept) this.socket.destroy();
+    else if (this.socket.isPaused()) this.socket.resume();
+    this.owner.onStreamEnd();
+    if (!isKept) this.owner.onClosed({ isRemote: this.isRemoteEnd, wasBusy: false });
   }
 
   get isTunnel(): boolean {
     return this.parser.isTunnel;
   }
-}
-
-/** The words for what Node has codes for. */
-const connectErrors: Readonly<Record<string, string>> = {
-  ECONNREFUSED: "Connection refused",
-  ECONNRESET: "Connection reset by peer",
-  EHOSTUNREACH: "No route to host",
-  ENETUNREACH: "Network is unreachable",
-  ENOENT: "No such file or directory",
-};
-
-export function hostPort(address: string, port: number): string {
-  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 /** A request on a connection. */
@@ -332,6 +253,7 @@ interface RequestHead {
   readonly text: string;
   readonly method: string;
   readonly isChunked: boolean;
+  readonly isUpgrade: boolean;
 }
 
 /** A request's head as Envoy writes it: `:authority` as host, and how long the body is where nobody said that. */
@@ -355,7 +277,7 @@ export function encodeRequestHead(headers: HeaderMap, endOfStream: boolean): Req
   const isChunked = !endOfStream && !hasLength && !isUpgrade;
   if (isChunked) text += "transfer-encoding: chunked\r\n";
   else if (endOfStream && !hasLength && !bodiless.has(method)) text += "content-length: 0\r\n";
-  return { text: `${method} ${path} HTTP/1.1\r\n${text}\r\n`, method, isChunked };
+  return { text: `${method} ${path} HTTP/1.1\r\n${text}\r\n`, method, isChunked, isUpgrade };
 }
 
 const colon = 0x3a;

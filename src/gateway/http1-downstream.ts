@@ -7,6 +7,8 @@ import { statusText } from "./status-text.ts";
 
 const none = new Uint8Array(0);
 const smallBytes = 4096;
+/** How long a client may take to read the last of a response that was cut. */
+const flushMs = 1000;
 // Behind `toString("latin1")`: it works on any Uint8Array.
 const { latin1Slice } = Buffer.prototype as unknown as {
   latin1Slice(this: Uint8Array, start: number, end: number): string;
@@ -22,6 +24,8 @@ export class Http1Downstream implements Downstream {
   private readonly client: Http1Client;
   private readonly hasTrailers: boolean;
   private waitsForDrain = false;
+  /** What comes of the body in this turn leaves with the head. */
+  private headWaits = false;
   private events: DownstreamEvents | undefined;
   private requestEnded = false;
 
@@ -108,6 +112,17 @@ export class Http1Downstream implements Downstream {
     response.writeHead(status, statusText(status), flat);
     if (endOfStream) response.end();
     else if (!hasBody) response.flushHeaders();
+    else {
+      this.headWaits = true;
+      process.nextTick(flushHead, this);
+    }
+  }
+
+  /** Of a response whose body takes its time. */
+  flushHead(): void {
+    if (!this.headWaits) return;
+    this.headWaits = false;
+    if (!this.response.destroyed) this.response.flushHeaders();
   }
 
   /**
@@ -133,7 +148,9 @@ export class Http1Downstream implements Downstream {
       this.end(bytes);
       return true;
     }
-    if (bytes.length === 0 || response.write(bytes)) return true;
+    if (bytes.length === 0) return true;
+    this.headWaits = false;
+    if (response.write(bytes)) return true;
     if (!this.waitsForDrain) {
       this.waitsForDrain = true;
       response.once("drain", () => {
@@ -146,6 +163,7 @@ export class Http1Downstream implements Downstream {
 
   private end(bytes: Uint8Array): void {
     const { response } = this;
+    this.headWaits = false;
     if (bytes.length === 0) response.end();
     // As text it leaves in one write with the head.
     else if (bytes.length <= smallBytes) response.end(latin1Slice.call(bytes, 0, bytes.length), "latin1");
@@ -153,20 +171,35 @@ export class Http1Downstream implements Downstream {
   }
 
   sendTrailers(trailers: HeaderMap): void {
+    this.headWaits = false;
     if (this.hasTrailers)
       this.response.addTrailers(trailers.lines.map(([name, value]) => [name, value] as [string, string]));
     this.response.end();
   }
 
+  /** What was written still leaves, if the client reads it, as in Envoy. */
   reset(): void {
-    this.response.destroy();
-    this.request.destroy();
+    const { response } = this;
+    const { socket } = response;
+    if (!socket || !response.headersSent) {
+      response.destroy();
+      this.request.destroy();
+      return;
+    }
+    response.flushHeaders();
+    const timer = setTimeout(() => socket.destroy(), flushMs);
+    socket.once("close", () => clearTimeout(timer));
+    socket.destroySoon();
   }
 
   setPaused(paused: boolean): void {
     if (paused) this.request.pause();
     else this.request.resume();
   }
+}
+
+function flushHead(downstream: Http1Downstream): void {
+  downstream.flushHead();
 }
 
 const lowerCase = new Map<string, string>();

@@ -16,10 +16,8 @@ async function runSession(
   upstreamPort: number,
   http: GatewayParts["http"] = {},
 ): Promise<ClientHttp2Session> {
-  const config = gatewayConfig({
-    clusters: [cluster("up", [upstreamPort], { enableTrailers: true })],
-    http: http ?? {},
-  });
+  const up = cluster("up", [upstreamPort], { enableTrailers: true });
+  const config = gatewayConfig({ clusters: [up], http: http ?? {} });
   const { port } = await runGateway(t, config);
   const session = connect(`http://127.0.0.1:${port}`);
   t.after(() => session.destroy());

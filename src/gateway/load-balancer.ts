@@ -1,11 +1,13 @@
 import type { Cluster, Endpoint } from "./cluster-config.ts";
+import { addressOf } from "./endpoint-address.ts";
+import { groupHosts, type HostGroup, type Turn, type WeightedGroups } from "./host-groups.ts";
 import { createHostStates, type HostState } from "./outlier-detection.ts";
 
 /** Chooses endpoints of a cluster, and hears how they do. */
 export interface Balancer {
   /** The endpoint for a request, rather none of those that were tried; undefined if there is none. */
   choose(tried: ReadonlySet<Endpoint> | undefined): Endpoint | undefined;
-  /** How a chosen endpoint's request went: its status, or undefined where there was no response. Once for each choice. */
+  /** How an endpoint's request went: its status, or undefined where there was no response. */
   report(endpoint: Endpoint, status: number | undefined): void;
 }
 
@@ -14,7 +16,7 @@ export interface BalancerOptions {
   readonly now?: () => number;
   /** From 0 up to 1. */
   readonly random?: () => number;
-  /** Requests at work at an endpoint; unless given, what was chosen and is not reported of yet. */
+  /** Requests at work at an endpoint. */
   readonly activeAt?: (endpoint: Endpoint) => number;
 }
 
@@ -22,133 +24,126 @@ export interface BalancerOptions {
 export interface ClusterBalancer extends Balancer {
   /** By address and port. */
   readonly hosts: ReadonlyMap<string, HostState>;
+  readonly turns: ReadonlyMap<string, Turn>;
+  /** Left out for a while, since requests to it failed. */
+  isEjected(endpoint: Endpoint): boolean;
 }
 
 /**
- * Balances as Envoy does: weighted round robin, or the less busy of two; the first priority that has hosts; all of its
- * hosts when too few of them are well (panic). What is known about hosts that stay is taken over from `before`.
+ * Balances as Envoy does: weighted round robin, or the less busy of two; among priorities and localities by their shares;
+ * all hosts of a priority when too few of them are well (panic). What is known about hosts that stay is taken over from
+ * `before`.
  */
 export function createBalancer(
   cluster: Cluster,
   before?: ClusterBalancer,
-  { now = () => performance.now(), random = Math.random, activeAt }: BalancerOptions = {},
+  { now = () => performance.now(), random = Math.random, activeAt = () => 0 }: BalancerOptions = {},
 ): ClusterBalancer {
   const hosts = createHostStates(cluster, before?.hosts);
-  const byEndpoint = new Map([...hosts.values()].map((host) => [host.endpoint, host]));
+  const turns = new Map(before?.turns);
   const choose = choosers[cluster.lbPolicy] ?? roundRobin;
-  const activeOf = (host: HostState) => (activeAt ? activeAt(host.endpoint) : host.active);
-  let usable: readonly HostState[] = [];
+  const options: Choice = {
+    activeOf: ({ endpoint }) => activeAt(endpoint),
+    random,
+    count: cluster.choiceCount,
+  };
+  let groups: readonly WeightedGroups[] = [];
   /** From when on somebody may be usable again. */
-  let usableUntil = Number.NEGATIVE_INFINITY;
+  let validUntil = Number.NEGATIVE_INFINITY;
   const refresh = (time: number) => {
-    usable = usableHosts(cluster, hosts.byPriority, time);
-    usableUntil = Number.POSITIVE_INFINITY;
+    groups = groupHosts(cluster, hosts.byPriority, turns, time);
+    validUntil = Number.POSITIVE_INFINITY;
     for (const { ejectedUntil } of hosts.values())
-      if (ejectedUntil > time) usableUntil = Math.min(usableUntil, ejectedUntil);
+      if (ejectedUntil > time) validUntil = Math.min(validUntil, ejectedUntil);
   };
   return {
     hosts: hosts.byAddress,
+    turns,
     choose(tried) {
-      if (usableUntil !== Number.POSITIVE_INFINITY) {
+      if (validUntil !== Number.POSITIVE_INFINITY) {
         const time = now();
-        if (time >= usableUntil) refresh(time);
+        if (time >= validUntil) refresh(time);
       }
-      const untried = tried ? usable.filter(({ endpoint }) => !tried.has(endpoint)) : usable;
-      const host = choose(untried.length > 0 ? untried : usable, activeOf, random, cluster.choiceCount);
-      if (!host) return undefined;
-      host.active++;
-      return host.endpoint;
+      const group = chooseGroup(groups, random);
+      return group && choose(tried ? without(group, tried) : group, options)?.endpoint;
     },
     report(endpoint, status) {
-      const host = byEndpoint.get(endpoint);
+      const host = cluster.outlierDetection && hosts.byAddress.get(addressOf(endpoint));
       if (!host) return;
-      host.active = Math.max(0, host.active - 1);
-      if (!cluster.outlierDetection) return;
       const { ejections } = host;
       hosts.observe(host, status, now(), random);
-      if (host.ejections !== ejections) usableUntil = Number.NEGATIVE_INFINITY;
+      if (host.ejections !== ejections) validUntil = Number.NEGATIVE_INFINITY;
     },
+    isEjected: (endpoint) => (hosts.byAddress.get(addressOf(endpoint))?.ejectedUntil ?? 0) > now(),
   };
 }
 
-/** The hosts of the first priority that has any in use; those that are well, or all of them in panic. */
-function usableHosts(
-  { panicThreshold }: Cluster,
-  byPriority: readonly (readonly HostState[])[],
-  now: number,
-): readonly HostState[] {
-  let fallback: readonly HostState[] = [];
-  for (const hosts of byPriority) {
-    const well = hosts.filter((host) => isWell(host, now));
-    if (well.length > 0 && well.length * 100 >= panicThreshold * hosts.length) return preferHealthy(well);
-    if (fallback.length === 0 && panicThreshold > 0) fallback = hosts;
+function chooseGroup(all: readonly WeightedGroups[], random: () => number): HostGroup | undefined {
+  let [chosen] = all;
+  if (all.length > 1) {
+    let left = random() * 100;
+    chosen = all.find(({ share }) => {
+      left -= share;
+      return left < 0;
+    });
   }
-  return fallback;
+  const groups = chosen?.groups ?? [];
+  return groups.length < 2 ? groups[0] : takeTurns(groups, ({ weight }) => weight);
 }
 
-function isWell({ endpoint, ejectedUntil }: HostState, now: number): boolean {
-  return ejectedUntil <= now && (endpoint.health === "healthy" || endpoint.health === "degraded");
+function without(group: HostGroup, tried: ReadonlySet<Endpoint>): HostGroup {
+  const hosts = group.hosts.filter(({ endpoint }) => !tried.has(endpoint));
+  return hosts.length > 0 ? { ...group, hosts } : group;
 }
 
-/** Degraded ones only where there is no other. */
-function preferHealthy(hosts: readonly HostState[]): readonly HostState[] {
-  const healthy = hosts.filter(({ endpoint }) => endpoint.health === "healthy");
-  return healthy.length > 0 ? healthy : hosts;
+interface Choice {
+  activeOf(host: HostState): number;
+  random(): number;
+  /** Of least request: how many are compared. */
+  readonly count: number;
 }
 
-type Choose = (
-  hosts: readonly HostState[],
-  activeOf: (host: HostState) => number,
-  random: () => number,
-  choices: number,
-) => HostState | undefined;
+type Choose = (group: HostGroup, choice: Choice) => HostState | undefined;
 
 const choosers: Readonly<Partial<Record<Cluster["lbPolicy"], Choose>>> = {
   round_robin: roundRobin,
   least_request: leastRequest,
-  random: (hosts, _activeOf, random) => hosts[Math.floor(random() * hosts.length)],
+  random: ({ hosts }, { random }) => hosts[Math.floor(random() * hosts.length)],
 };
 
-/** Smooth weighted round robin: of n requests a host gets its share, spread evenly. */
-function roundRobin(hosts: readonly HostState[]): HostState | undefined {
-  let total = 0;
-  let best: HostState | undefined;
-  for (const host of hosts) {
-    total += host.weight;
-    host.credit += host.weight;
-    if (!best || host.credit > best.credit) best = host;
-  }
-  if (best) best.credit -= total;
-  return best;
+function roundRobin({ hosts, isEven, turn }: HostGroup, { random }: Choice): HostState | undefined {
+  if (!isEven) return takeTurns(hosts, ({ weight }) => weight);
+  // As Envoy: many gateways that have just started do not all begin with the same host.
+  turn.at = turn.at < 0 ? Math.floor(random() * hosts.length) : (turn.at + 1) % hosts.length;
+  return hosts[turn.at];
 }
 
 /** The least busy of some hosts; with weights, round robin by the weight that is left beside the requests at work. */
 function leastRequest(
-  hosts: readonly HostState[],
-  activeOf: (host: HostState) => number,
-  random: () => number,
-  choices: number,
+  { hosts, isEven }: HostGroup,
+  { activeOf, random, count }: Choice,
 ): HostState | undefined {
-  if (hosts.some(({ weight }) => weight !== hosts[0]!.weight)) return weightedLeastRequest(hosts, activeOf);
+  if (!isEven) return takeTurns(hosts, (host) => host.weight / (activeOf(host) + 1));
   let best: HostState | undefined;
-  for (let i = 0; i < choices; i++) {
+  for (let i = 0; i < count; i++) {
     const host = hosts[Math.floor(random() * hosts.length)];
     if (!best || (host && activeOf(host) < activeOf(best))) best = host;
   }
   return best;
 }
 
-function weightedLeastRequest(
-  hosts: readonly HostState[],
-  activeOf: (host: HostState) => number,
-): HostState | undefined {
+/** Smooth weighted round robin: of n choices each gets its share, spread evenly. */
+function takeTurns<T extends { credit: number }>(
+  all: readonly T[],
+  weightOf: (each: T) => number,
+): T | undefined {
   let total = 0;
-  let best: HostState | undefined;
-  for (const host of hosts) {
-    const weight = host.weight / (activeOf(host) + 1);
+  let best: T | undefined;
+  for (const each of all) {
+    const weight = weightOf(each);
     total += weight;
-    host.credit += weight;
-    if (!best || host.credit > best.credit) best = host;
+    each.credit += weight;
+    if (!best || each.credit > best.credit) best = each;
   }
   if (best) best.credit -= total;
   return best;

@@ -46,16 +46,12 @@ export function refusedRequest(details: string): GatewayReply {
 
 export const routeNotFound = gatewayReply(404, "", "route_not_found", "NR");
 export const noHealthyUpstream = gatewayReply(503, "no healthy upstream", "no_healthy_upstream", "UH");
-/** Better than HTTP/1 to an upstream that may not speak it. */
-export const http2Unsupported = gatewayReply(
-  503,
-  "the cluster wants HTTP/2, which this gateway does not speak to upstreams yet",
-  "http2_upstream_unsupported",
-  "UF",
-);
-export const requestTimeout = gatewayReply(504, "upstream request timeout", "response_timeout", "UT");
-export const perTryTimeout = gatewayReply(504, "upstream request timeout", "upstream_per_try_timeout", "UT");
 export const upgradeRefused = gatewayReply(403, "", "upgrade_failed");
+
+/** What a client gets when an upstream takes too long: for a whole request, or for one attempt. */
+export function timedOut(status: 504 | 204, details: string): GatewayReply {
+  return gatewayReply(status, status === 504 ? "upstream request timeout" : "", details, "UT");
+}
 
 export function clusterNotFound(status: number): GatewayReply {
   return gatewayReply(status, "", "cluster_not_found", "NC");
@@ -76,7 +72,7 @@ const flags: Readonly<Record<UpstreamReset["reason"], string>> = {
 export function upstreamReset(reset: UpstreamReset, isRetry: boolean): GatewayReply {
   const { reason, transport } = reset;
   const retried = isRetry ? "retried and the latest " : "";
-  // What the transport said is for logs, and not for clients.
+  // As Envoy 1.40: what the transport said is for the log and not for clients.
   const body = `upstream connect error or disconnect/reset before headers. ${retried}reset reason: ${reason}`;
   const cause = transport === undefined ? reason : `${reason}|${transport}`;
   const details = `upstream_reset_before_response_started{${cause.replace(/ /g, "_")}}`;
@@ -85,7 +81,15 @@ export function upstreamReset(reset: UpstreamReset, isRetry: boolean): GatewayRe
   return { ...gatewayReply(status, body, details, flags[reason], headers), transport };
 }
 
-/** The flag of a stream that ended within a response. */
-export function flagOf(reset: UpstreamReset): string {
-  return flags[reset.reason];
+/** Why a stream ended within a response. */
+export interface StreamCut {
+  /** Envoy's response flag. */
+  readonly flag: string;
+  readonly details: string;
+}
+
+/** How a response that an upstream did not finish is named. */
+export function cutBy({ reason }: UpstreamReset): StreamCut {
+  const details = `upstream_reset_after_response_started{${reason.replace(/ /g, "_")}}`;
+  return { flag: flags[reason], details };
 }

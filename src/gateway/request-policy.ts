@@ -77,6 +77,7 @@ const noRetries: RetryPolicy = {
   on: new Set(),
   statusCodes: new Set(),
   matchesHeaders: () => false,
+  matchesRequest: () => true,
   retries: 1,
   perTryTimeoutMs: 0,
   perTryIdleTimeoutMs: 0,

@@ -16,6 +16,8 @@ export interface ResolveHostsOptions {
   readonly signal: AbortSignal;
   /** Gets the cluster with its addresses, whenever they change. */
   readonly onChange: (cluster: Cluster) => void;
+  /** All names have been asked for, whatever came of it; each time. */
+  readonly onAnswer?: () => void;
   readonly resolve?: ResolveName;
 }
 
@@ -30,10 +32,11 @@ export function resolveHosts({
   cluster,
   signal,
   onChange,
+  onAnswer,
   resolve = resolveName,
 }: ResolveHostsOptions): void {
   const known = new Map<string, readonly string[]>();
-  let last = "";
+  let last = "[]";
   let timer: NodeJS.Timeout | undefined;
   signal.addEventListener("abort", () => clearTimeout(timer), { once: true });
   const refresh = async () => {
@@ -51,6 +54,7 @@ export function resolveHosts({
     const now = JSON.stringify([...known].sort());
     if (now !== last) onChange({ ...cluster, endpoints: withAddresses(cluster, known) });
     last = now;
+    onAnswer?.();
     const delay = cluster.respectDnsTtl && ttlMs !== Number.POSITIVE_INFINITY ? ttlMs : cluster.dnsRefreshMs;
     timer = setTimeout(() => void refresh(), Math.max(delay, minRefreshMs));
     timer.unref();

@@ -12,16 +12,16 @@ export interface ResponseEvents {
 
 /** Parses the responses of one HTTP/1 connection, strictly: what two programs could read in two ways is an error. */
 export interface ResponseParser {
-  /** A request was sent: its method says whether the response has a body. */
-  expect(method: string): void;
+  /** A request was sent: its method says whether the response has a body, an upgrade whether a 101 opens a tunnel. */
+  expect(method: string, isUpgrade?: boolean): void;
   /** @throws ProtocolError */
   push(bytes: Uint8Array): void;
   /**
    * The connection has ended. False: in the middle of a response.
    */
   end(): boolean;
-  /** Within a chunked body. */
-  readonly isInChunks: boolean;
+  /** Something of a response has come, and not all of it. */
+  readonly isWithin: boolean;
   /** Between two responses. */
   readonly isIdle: boolean;
   /** The connection can take another request after this response. */
@@ -49,6 +49,7 @@ export function createResponseParser(
 ): ResponseParser {
   let state: State = "idle";
   let method = "";
+  let isUpgrade = false;
   let keepsAlive = true;
   let held: Buffer = empty;
   let left = 0;
@@ -63,8 +64,9 @@ export function createResponseParser(
     },
   });
   return {
-    expect(sent) {
+    expect(sent, asksUpgrade = false) {
       method = sent;
+      isUpgrade = asksUpgrade;
       state = "head";
       informational = 0;
     },
@@ -79,8 +81,8 @@ export function createResponseParser(
       }
       return state === "idle" || state === "tunnel";
     },
-    get isInChunks() {
-      return state === "chunked";
+    get isWithin() {
+      return state === "length" || state === "chunked" || held.length > 0;
     },
     get isIdle() {
       return state === "idle";
@@ -148,12 +150,14 @@ export function createResponseParser(
     keepsAlive = isHttp11 ? !framing.closes : framing.keepsAlive;
     left = framing.length ?? 0;
     state = bodyStateOf(status, framing);
-    if (state === "close" || state === "tunnel") keepsAlive = false;
+    if (state === "close" || state === "tunnel" || status === 101) keepsAlive = false;
     events.onHeaders(headers, state === "idle");
   }
 
   function bodyStateOf(status: number, { length, isChunked }: Framing): State {
-    if (status === 101 || (method === "CONNECT" && status < 300)) return "tunnel";
+    if ((status === 101 && isUpgrade) || (method === "CONNECT" && status < 300)) return "tunnel";
+    // As Envoy: nothing comes behind a 101 that nobody asked for.
+    if (status === 101) return "idle";
     if (method === "HEAD" || status === 204 || status === 304 || length === 0) return "idle";
     if (isChunked) return "chunked";
     return length === undefined ? "close" : "length";

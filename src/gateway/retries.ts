@@ -1,4 +1,6 @@
 import type { HeaderMap } from "../proxy-wasm/header-map.ts";
+import { type ClusterUse, maxRetriesOf } from "./circuit-limits.ts";
+import type { CircuitLimits } from "./cluster-config.ts";
 import type { RetryPolicy } from "./route-table.ts";
 import type { UpstreamReset } from "./upstream-stream.ts";
 
@@ -15,7 +17,7 @@ const grpcConditions: readonly (readonly [string, number])[] = [
 /** Whether a response is one after which the policy tries again, as Envoy's router says. */
 export function retriesAfterResponse(policy: RetryPolicy, status: number, headers: HeaderMap): boolean {
   const { on } = policy;
-  if (headers.get("x-envoy-ratelimited") !== undefined && !on.has("envoy-ratelimited")) return false;
+  if (headers.get("x-envoy-ratelimited") !== undefined) return on.has("envoy-ratelimited");
   if (on.has("5xx") && status >= 500 && status < 600) return true;
   if (on.has("gateway-error") && gatewayErrors.has(status)) return true;
   if (on.has("retriable-4xx") && status === 409) return true;
@@ -31,10 +33,32 @@ function retriesGrpc(on: ReadonlySet<string>, status: string | undefined): boole
 
 /** Whether a reset before any response is one after which the policy tries again. */
 export function retriesAfterReset({ on }: RetryPolicy, { reason, beforeSent }: UpstreamReset): boolean {
-  if (reason === "overflow" || reason === "local reset") return false;
+  if (reason === "overflow") return false;
   if (on.has("5xx") || on.has("gateway-error") || on.has("reset")) return true;
   const isConnectFailure = reason === "remote connection failure" || reason === "connection timeout";
   if (isConnectFailure && on.has("connect-failure")) return true;
   if (reason === "remote refused stream reset" && on.has("refused-stream")) return true;
   return beforeSent && on.has("reset-before-request");
+}
+
+/** Whether an attempt that took too long is one after which the policy tries again. */
+export function retriesAfterTimeout({ on }: RetryPolicy): boolean {
+  return on.has("5xx") || on.has("gateway-error") || on.has("reset");
+}
+
+/** What stands in the way of another attempt: `URX` and `UO` are Envoy's flags for it; undefined for nothing. */
+export function findRetryLimit(
+  policy: RetryPolicy,
+  attempts: number,
+  limits: CircuitLimits,
+  use: ClusterUse,
+): "URX" | "UO" | undefined {
+  if (attempts > policy.retries) return "URX";
+  return use.retries >= maxRetriesOf(limits, use) ? "UO" : undefined;
+}
+
+/** How long to wait before the next attempt, in milliseconds: anything up to a limit that doubles. */
+export function backOffMs({ baseIntervalMs, maxIntervalMs }: RetryPolicy, attempts: number): number {
+  const ceiling = Math.min(baseIntervalMs * 2 ** (attempts - 1), maxIntervalMs);
+  return Math.floor(Math.random() * Math.max(1, ceiling));
 }

@@ -148,6 +148,8 @@ export interface RetryPolicy {
   readonly statusCodes: ReadonlySet<number>;
   /** Responses with such headers are tried again (with `retriable-headers`). */
   matchesHeaders(response: HeaderMap): boolean;
+  /** Only such requests are tried again. */
+  matchesRequest(request: HeaderMap): boolean;
   readonly retries: number;
   readonly perTryTimeoutMs: number;
   readonly perTryIdleTimeoutMs: number;

@@ -55,6 +55,7 @@ const flagBits: Readonly<Record<string, number>> = {
   IH: 0x20000,
   DPE: 0x40000,
   UMSDR: 0x80000,
+  DT: 0x400000,
   UPE: 0x800000,
   NC: 0x1000000,
 };

@@ -1,13 +1,7 @@
-import {
-  type ConnectionOptions,
-  createSecureContext,
-  type SecureContext,
-  type SecureContextOptions,
-} from "node:tls";
-import type { Cluster } from "./cluster-config.ts";
+import { createSecureContext, type SecureContext, type SecureContextOptions } from "node:tls";
 import type { DownstreamTls, TlsCertificate, TlsSecret, TlsValidation } from "./gateway-config.ts";
 
-type Secrets = ReadonlyMap<string, TlsSecret>;
+export type Secrets = ReadonlyMap<string, TlsSecret>;
 
 /** What a filter chain shows clients, and what it was made of. */
 export interface ChainContext {
@@ -60,43 +54,12 @@ function validationOf({ validation }: DownstreamTls, secrets: Secrets): TlsValid
   };
 }
 
-function trustedCa(
+export function trustedCa(
   { validation }: Pick<DownstreamTls, "validation">,
   secrets: Secrets,
 ): Uint8Array | undefined {
   const named = validation?.secretName === undefined ? undefined : secrets.get(validation.secretName);
   return validation?.trustedCa ?? (named?.kind === "validation" ? named.trustedCa : undefined);
-}
-
-/** How connections to a cluster are secured. As in Envoy nobody is checked where the cluster says not by whom. */
-export function upstreamTls({ tls }: Cluster, secrets: Secrets): ConnectionOptions | undefined {
-  if (!tls) return undefined;
-  const named = tls.certificateNames.flatMap((name) => secrets.get(name) ?? []);
-  const certificates = [...tls.certificates, ...named].filter(
-    (secret): secret is TlsCertificate => secret.kind === "certificate",
-  );
-  const ca = trustedCa(tls, secrets);
-  const names = tls.validation?.subjectAltNames ?? [];
-  return {
-    ...(tls.sni !== "" && { servername: tls.sni }),
-    minVersion: tls.minVersion ?? "TLSv1.2",
-    ...(tls.maxVersion && { maxVersion: tls.maxVersion }),
-    ...(tls.alpn.length > 0 && { ALPNProtocols: ["http/1.1"] }),
-    ...(certificates.length > 0 && {
-      cert: certificates.map(({ chain }) => Buffer.from(chain)),
-      key: certificates.map(({ privateKey }) => Buffer.from(privateKey)),
-    }),
-    // Whoever is to be checked and has no authority yet is trusted by none.
-    ...(tls.validation && { ca: Buffer.from(ca ?? "") }),
-    rejectUnauthorized: tls.validation !== undefined,
-    checkServerIdentity: (_, { subjectaltname = "" }) => checkNames(subjectaltname, names),
-  };
-}
-
-function checkNames(found: string, wanted: readonly string[]): Error | undefined {
-  const names = found.split(", ").map((each) => each.slice(each.indexOf(":") + 1));
-  if (wanted.length === 0 || wanted.some((name) => names.includes(name))) return undefined;
-  return new Error(`the certificate is for ${found}, and not for ${wanted.join(", ")}`);
 }
 
 /** The chain for the name that a client asks for, as Envoy looks: the name, its suffixes from the longest, any. */

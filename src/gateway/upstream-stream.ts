@@ -36,6 +36,7 @@ export interface UpstreamEvents {
 
 /** What is known of a connection to an endpoint. */
 export interface UpstreamConnection {
+  readonly protocol: "http1" | "http2";
   /** `ip:port` of both ends. */
   readonly remoteAddress: string;
   readonly localAddress: string;
@@ -53,4 +54,33 @@ export interface UpstreamStream {
   setPaused(paused: boolean): void;
   /** Nothing comes any more. */
   cancel(): void;
+}
+
+/** A connection to an endpoint that speaks HTTP/1 or HTTP/2: what the pool has streams begun on. */
+export interface UpstreamCodec {
+  readonly protocol: "http1" | "http2";
+  /** How many more streams may begin now. */
+  readonly room: number;
+  /** Begins a stream. There must be room. */
+  begin(events: UpstreamEvents): UpstreamStream;
+  /** Closes when the last stream has ended; no more begin. */
+  drain(): void;
+}
+
+/** What a connection tells its pool. */
+export interface CodecOwner {
+  /** Once for each stream, when it is over either way. */
+  onStreamEnd(): void;
+  /** There may be more room than before, or none any more. */
+  onRoom(): void;
+  /** Once, last: streams have ended before. */
+  onClosed(end: ConnectionEnd): void;
+}
+
+/** How a connection ended. */
+export interface ConnectionEnd {
+  /** The upstream did it. */
+  readonly isRemote: boolean;
+  /** There were streams. */
+  readonly wasBusy: boolean;
 }

@@ -37,8 +37,8 @@ interface Stage {
   keptVm: string;
 }
 
-export function createHostRunner(): HostRunner {
-  const called = createCalledUpstreams();
+/** `called`: what guests call; upstreams that are played, if it is left out. */
+export function createHostRunner(called: CalledUpstreams = createCalledUpstreams()): HostRunner {
   const local = createLocalOutside({ logLevel: 0, log: (record) => void stage.records.push(record) });
   // What a case leaves behind, as a plugin that holds up its end, ends with the runner.
   const timers = new Set<NodeJS.Timeout>();
@@ -71,7 +71,7 @@ export function createHostRunner(): HostRunner {
 
 async function runCase(stage: Stage, file: CaseFile, test: Case, id: string): Promise<CaseResult> {
   const { called } = stage;
-  called.begin(test.calls ?? []);
+  await called.begin(test.calls ?? []);
   await keepVm(stage, file);
   const metricsBefore = readMetrics(stage);
   stage.records = [];
@@ -92,7 +92,7 @@ async function runCase(stage: Stage, file: CaseFile, test: Case, id: string): Pr
   return {
     start: plugin ? "ok" : "failed",
     streams,
-    calls: called.take(),
+    calls: await called.take(),
     logs: test.untilEnd ? said() : logs,
     metrics,
     trapped: / trapped in | does not start: /.test(error ?? "") || stage.records.some(({ ofHost }) => ofHost),

@@ -128,7 +128,13 @@ export function httpConnection({ routes = catchAll, filters = [], http = {} }: G
   };
 }
 
-const limits = { maxConnections: 1024, maxPendingRequests: 1024, maxRequests: 1024, maxRetries: 3 };
+const limits = {
+  maxConnections: 1024,
+  maxPendingRequests: 1024,
+  maxRequests: 1024,
+  maxRetries: 3,
+  retryBudget: undefined,
+};
 
 /** A cluster of endpoints on 127.0.0.1. */
 export function cluster(name: string, ports: readonly number[], changes: Partial<Cluster> = {}): Cluster {
@@ -147,12 +153,14 @@ export function cluster(name: string, ports: readonly number[], changes: Partial
     },
     lbPolicy: "round_robin",
     choiceCount: 2,
+    localityWeighted: false,
     panicThreshold: 50,
     connectTimeoutMs: 5000,
     protocol: "http1",
     idleTimeoutMs: 3_600_000,
     maxRequestsPerConnection: 0,
     enableTrailers: false,
+    maxConnectionDurationMs: 0,
     maxConcurrentStreams: 100,
     limits,
     highPriorityLimits: limits,

@@ -1,6 +1,6 @@
 import { jsonPage, type Page } from "../../http-server.ts";
-import { addressOf } from "../active-clusters.ts";
 import type { CircuitLimits, Cluster, Endpoint, Locality } from "../cluster-config.ts";
+import { addressOf } from "../endpoint-address.ts";
 import type { GatewayConfig } from "../gateway-config.ts";
 import type { GatewaySnapshot, HostStatus } from "../gateway-snapshot.ts";
 import { createHostStats } from "../stats/cluster-stats.ts";

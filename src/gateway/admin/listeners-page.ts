@@ -1,7 +1,7 @@
 import { jsonPage, type Page } from "../../http-server.ts";
+import { hostPort } from "../endpoint-address.ts";
 import type { GatewayConfig } from "../gateway-config.ts";
 import type { GatewaySnapshot } from "../gateway-snapshot.ts";
-import { hostPort } from "../http1-connection.ts";
 
 /** `/listeners`: those that are open, with the addresses that they have. */
 export function listenersPage(query: URLSearchParams, config: GatewayConfig, status: GatewaySnapshot): Page {

@@ -1,5 +1,6 @@
-import type { ActiveCluster, ActiveClusters } from "../active-clusters.ts";
-import type { CircuitLimits } from "../cluster-config.ts";
+import type { ActiveCluster } from "../active-cluster.ts";
+import type { ActiveClusters } from "../active-clusters.ts";
+import { maxRetriesOf } from "../circuit-limits.ts";
 import { responseFigures } from "./cluster-stats.ts";
 import { countsOf, type HistogramCounts } from "./histogram.ts";
 import { snapshotScope } from "./stat-scope.ts";
@@ -13,17 +14,18 @@ export function clusterScopes(clusters: ActiveClusters): StatsSnapshot {
 function clusterScope(cluster: ActiveCluster): ScopeSnapshot {
   const { config, use } = cluster;
   cluster.countBytes();
+  const high = cluster.circuit("high");
   const ejects = config.outlierDetection !== undefined;
   return snapshotScope(use.stats, {
     counters: { ...responseFigures(use.stats), ...(ejects && use.stats.outlier) },
     gauges: {
       ...memberGauges(cluster),
-      ...openGauges("default", config.limits, use),
-      ...openGauges("high", config.highPriorityLimits, use),
-      ...(ejects && { "outlier_detection.ejections_active": 0 }),
-      upstream_cx_active: use.connections,
-      upstream_rq_active: Math.max(0, use.requests - use.pending - use.retries),
-      upstream_rq_pending_active: use.pending,
+      ...openGauges("default", cluster.circuit("default")),
+      ...openGauges("high", high),
+      ...(ejects && { "outlier_detection.ejections_active": ejectedCount(cluster) }),
+      upstream_cx_active: use.connections + high.use.connections,
+      upstream_rq_active: use.requests + high.use.requests,
+      upstream_rq_pending_active: use.pending + high.use.pending,
     },
     histograms: timeFigures(cluster),
   });
@@ -44,21 +46,22 @@ function memberGauges({ config: { endpoints, discovery } }: ActiveCluster): Reco
 /** 1 where a limit is reached. */
 function openGauges(
   priority: string,
-  limits: CircuitLimits,
-  use: ActiveCluster["use"],
+  { use, limits }: ReturnType<ActiveCluster["circuit"]>,
 ): Record<string, number> {
-  const isOpen = (used: number, limit: number) => (used >= limit ? 1 : 0);
-  // Whatever their priority, requests are counted together.
-  const isCounted = priority === "default";
-  const gauge = (used: number, limit: number) => (isCounted ? isOpen(used, limit) : 0);
+  const gauge = (used: number, limit: number) => (used >= limit ? 1 : 0);
   const name = (what: string) => `circuit_breakers.${priority}.${what}`;
   return {
     [name("cx_open")]: gauge(use.connections, limits.maxConnections),
     [name("cx_pool_open")]: 0,
     [name("rq_open")]: gauge(use.requests, limits.maxRequests),
     [name("rq_pending_open")]: gauge(use.pending, limits.maxPendingRequests),
-    [name("rq_retry_open")]: gauge(use.retries, limits.maxRetries),
+    [name("rq_retry_open")]: gauge(use.retries, maxRetriesOf(limits, use)),
   };
+}
+
+function ejectedCount({ config, balancer }: ActiveCluster): number {
+  const all = config.endpoints.localities.flatMap(({ endpoints }) => endpoints);
+  return all.filter((endpoint) => balancer.isEjected(endpoint)).length;
 }
 
 /** As in Envoy they are there once something was recorded. */

@@ -19,15 +19,15 @@ export interface EndedConnection {
   readonly failed: UpstreamReset | undefined;
 }
 
-export function countOpened({ cluster, host }: PoolStats, protocol: "http1" | "http2"): void {
+export function countOpened({ cluster, host }: PoolStats): void {
   cluster.counters.upstream_cx_total++;
-  if (protocol === "http1") cluster.counters.upstream_cx_http1_total++;
-  else cluster.counters.upstream_cx_http2_total++;
   host.cx_total++;
   host.cx_active++;
 }
 
-export function countConnected({ cluster }: PoolStats, connectMs: number): void {
+export function countConnected({ cluster }: PoolStats, protocol: "http1" | "http2", connectMs: number): void {
+  if (protocol === "http1") cluster.counters.upstream_cx_http1_total++;
+  else cluster.counters.upstream_cx_http2_total++;
   record(cluster.histograms.upstream_cx_connect_ms, connectMs);
 }
 

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
-import { hostPort } from "../http1-connection.ts";
+import { hostPort } from "../endpoint-address.ts";
 import type { Reader, Readers } from "./reader.ts";
 
 const directAddress: Reader = ({ downstream: { connection } }) => connection.directAddress;

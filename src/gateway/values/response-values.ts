@@ -14,9 +14,9 @@ export const responseValues: Readers = {
     const ofUpstream = upstreamFirstMs === undefined ? undefined : "via_upstream";
     return (coming?.details ?? chain.details ?? ofUpstream)?.replace(/\s/g, "_");
   },
-  RESPONSE_FLAGS: ({ flags }) => (flags.length > 0 ? flags.join(",") : "-"),
+  RESPONSE_FLAGS: ({ flags }) => (flags.length > 0 ? [...new Set(flags)].join(",") : "-"),
   RESPONSE_FLAGS_LONG: ({ flags }) =>
-    flags.length > 0 ? flags.map((flag) => longFlags[flag] ?? flag).join(",") : "-",
+    flags.length > 0 ? [...new Set(flags)].map((flag) => longFlags[flag] ?? flag).join(",") : "-",
   BYTES_RECEIVED: ({ chain }) => chain.bodyBytes.request,
   BYTES_SENT: ({ sentBytes }) => sentBytes.response,
   GRPC_STATUS: (stream, { argument }) => grpcText(grpcStatus(stream), argument),

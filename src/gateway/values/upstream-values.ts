@@ -7,8 +7,7 @@ let lastId = 0;
 
 /** Where a request went. */
 export const upstreamValues: Readers = {
-  UPSTREAM_PROTOCOL: ({ forwarding, cluster }) =>
-    forwarding?.connection && protocols[cluster?.config.protocol ?? "http1"],
+  UPSTREAM_PROTOCOL: ({ forwarding }) => forwarding?.connection && protocols[forwarding.connection.protocol],
   ROUTE_NAME: ({ selected }) => selected?.route?.name || undefined,
   UPSTREAM_CLUSTER: ({ cluster }) => cluster?.config.statName,
   UPSTREAM_CLUSTER_RAW: ({ cluster }) => cluster?.config.name,

@@ -16,9 +16,9 @@ import type { CallResult } from "../case-result.ts";
 export interface CalledUpstreams {
   readonly outside: Pick<Outside, "httpCall" | "grpcCall" | "grpcStream">;
   /** For the next case. Upstreams that were there once stay. */
-  begin(answers: readonly CallAnswer[]): void;
+  begin(answers: readonly CallAnswer[]): Promise<void> | void;
   /** What the upstreams of these answers saw, in the answers' order. */
-  take(): CallResult[];
+  take(): Promise<CallResult[]> | CallResult[];
 }
 
 interface Noted {
