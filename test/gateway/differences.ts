@@ -26,6 +26,15 @@ export const intendedDifferences: readonly IntendedDifference[] = [
       [200, 307, 400].includes(envoy.answer.status) &&
       envoy.upstream.length === 0,
   },
+  {
+    reason:
+      "A plugin that makes another method of HEAD gets a response with a body from upstream: Envoy writes its end to the " +
+      "client, which expects none. The gateway writes no body to who has asked with HEAD.",
+    covers: (_, { request, envoy }) =>
+      request.method === "HEAD" &&
+      envoy.answer.isCut &&
+      envoy.upstream.some(({ line }) => !line.startsWith("HEAD ")),
+  },
 ];
 
 /** The differences that nobody meant. */

@@ -145,14 +145,12 @@ const plugin: fc.Arbitrary<Plugin> = fc.oneof(
     arbitrary: plain.map((config) => ({ file: "guests/probe-0-2-1", config: { quiet: true, ...config } })),
   },
   calling.map((config) => ({ file: "guests/probe-0-2-1", config: { quiet: true, ...config } })),
-  fc
-    .array(rule, { minLength: 1, maxLength: 2 })
-    .chain((rules) =>
-      pick([{ reqRules: rules }, { respRules: rules }]).map((config) => ({
-        file: "plugins/transformer",
-        config,
-      })),
-    ),
+  fc.array(rule, { minLength: 1, maxLength: 2 }).chain((rules) =>
+    pick([{ reqRules: rules }, { respRules: rules }]).map((config) => ({
+      file: "plugins/transformer",
+      config,
+    })),
+  ),
   fc.constant({
     file: "plugins/key-auth",
     config: { keys: ["x-a"], in_header: true, consumers: [{ name: "one", credential: "1" }] },
