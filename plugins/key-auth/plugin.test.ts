@@ -24,7 +24,7 @@ describe("key-auth", () => {
     assert.equal(action, 0);
     const { reply } = host.stream;
     if (reply) return `${reply.status} ${reply.details}`;
-    return headers.find(([name]) => name === "x-mse-consumer")?.[1] ?? "anonymous";
+    return host.stream.maps[0]?.find(([name]) => name === "x-mse-consumer")?.[1] ?? "anonymous";
   }
 
   it("asks every request for a key while there is no rule", () => {
