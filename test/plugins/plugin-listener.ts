@@ -29,6 +29,7 @@ export function pluginListener({ id, module, configuration, routes }: PluginList
     generate_request_id: false,
     skip_xff_append: true,
     server_header_transformation: "PASS_THROUGH",
+    delayed_close_timeout: "0s",
     access_log: [accessLog(id)],
     route_config: {
       name: "vectors",
