@@ -105,7 +105,7 @@ onEachGateway((gateway) => {
     );
     const denied = await until("a denial", async () => {
       const answer = await get(system.trafficPort, "/4?key=key-of-ann", "orders.example.com");
-      return answer.status === 401 && answer;
+      return answer.status === 401 ? answer : undefined;
     });
     assert.equal(denied.body, needsKey);
   });
