@@ -1,6 +1,6 @@
 // The embedded gateway as a process of its own, for bench/gateway.ts, which compiles it (bench/tsconfig.json) and runs
 //   node build/bench/bench/run-gateway.js UPSTREAM_PORT [MODULE CONFIGURATION]...
-// Prints its port.
+// Prints its port. With PLUGIN_LOG=info it takes what plugins say at that level, and drops it.
 import { startGateway } from "../src/gateway/gateway.ts";
 import { silentLog } from "../src/log.ts";
 import { LogLevel } from "../src/proxy-wasm/index.ts";
@@ -19,7 +19,7 @@ const gateway = startGateway({
   config: createWatchable(config),
   log: silentLog,
   signal: ended.signal,
-  pluginLogLevel: LogLevel.Critical,
+  pluginLogLevel: process.env.PLUGIN_LOG === "info" ? LogLevel.Info : LogLevel.Critical,
 });
 process.once("SIGTERM", () => {
   ended.abort();

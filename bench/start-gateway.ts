@@ -16,19 +16,31 @@ export interface BenchGateway {
   stop(): Promise<void>;
 }
 
+export interface BenchGatewayOptions {
+  /** What plugins say at level info is written, to nowhere; left out, plugins may say nothing but that they end. */
+  readonly pluginsLog?: boolean;
+}
+
 /** Starts Envoy with one worker, or the embedded gateway, in front of an upstream. */
 export async function startBenchGateway(
   kind: "envoy" | "embedded",
   upstreamPort: number,
   plugins: readonly EnvoyPlugin[],
+  options: BenchGatewayOptions = {},
 ): Promise<BenchGateway> {
-  const started = kind === "envoy" ? startEnvoy(upstreamPort, plugins) : startEmbedded(upstreamPort, plugins);
-  const gateway = await started;
+  const start = kind === "envoy" ? startEnvoy : startEmbedded;
+  const gateway = await start(upstreamPort, plugins, options);
+  // Envoy compiles Go modules for half a minute before it listens.
   await until("the gateway answers", async () => (await get(gateway.port)).status !== 503, 120_000);
   return gateway;
 }
 
-async function startEnvoy(upstreamPort: number, plugins: readonly EnvoyPlugin[]): Promise<BenchGateway> {
+async function startEnvoy(
+  upstreamPort: number,
+  plugins: readonly EnvoyPlugin[],
+  { pluginsLog = false }: BenchGatewayOptions,
+): Promise<BenchGateway> {
+  const logging = ["--component-log-level", "wasm:info", "--log-path", "/dev/null"];
   const { envoy } = await requirePeers();
   const directory = await mkdtemp(join(tmpdir(), "wasmline-"));
   const [file, port] = [join(directory, "envoy.json"), await freePort()];
@@ -41,6 +53,7 @@ async function startEnvoy(upstreamPort: number, plugins: readonly EnvoyPlugin[])
     "--use-dynamic-base-id",
     "-l",
     "critical",
+    ...(pluginsLog ? logging : []),
   ]);
   return {
     pid: program.pid,
@@ -52,16 +65,18 @@ async function startEnvoy(upstreamPort: number, plugins: readonly EnvoyPlugin[])
   };
 }
 
-async function startEmbedded(upstreamPort: number, plugins: readonly EnvoyPlugin[]): Promise<BenchGateway> {
+async function startEmbedded(
+  upstreamPort: number,
+  plugins: readonly EnvoyPlugin[],
+  { pluginsLog = false }: BenchGatewayOptions,
+): Promise<BenchGateway> {
   const script = fileURLToPath(new URL("run-gateway.ts", import.meta.url));
   const modules = plugins.flatMap(({ file, configuration }) => [file, configuration]);
-  const program = startProgram(process.execPath, [
-    "--import",
-    "tsx",
-    script,
-    String(upstreamPort),
-    ...modules,
-  ]);
+  const program = startProgram(
+    process.execPath,
+    ["--import", "tsx", script, String(upstreamPort), ...modules],
+    pluginsLog ? { PLUGIN_LOG: "info" } : {},
+  );
   const [port] = (await program.waitFor("stdout", /^\d+$/m)).map(Number) as [number];
   return {
     pid: program.pid,

@@ -4,6 +4,7 @@ import { dump, load } from "js-yaml";
 import { toYaml } from "../../src/cli/translate.ts";
 import { getJson } from "../../test/e2e/status.ts";
 import { onEachGateway } from "../../test/peers/gateways.ts";
+import { httpFiltersOf } from "../../test/peers/http-filters.ts";
 import { startWasmline } from "../../test/peers/program.ts";
 import { get } from "../../test/peers/request.ts";
 import { type SeedSystem, startSeed } from "../../test/peers/seed-system.ts";
@@ -13,11 +14,6 @@ interface Converted {
   readonly kind: string;
   readonly metadata: { readonly name: string };
   readonly spec: object;
-}
-
-interface Filter {
-  readonly name: string;
-  readonly config_discovery?: { readonly default_config?: { readonly "@type": string } };
 }
 
 onEachGateway((gateway) => {
@@ -55,7 +51,7 @@ onEachGateway((gateway) => {
   });
 
   test("only a plugin that says FAIL_OPEN lets requests pass while it is not loaded", async () => {
-    const slots = (await filtersOf(system)).filter(({ config_discovery }) => config_discovery);
+    const slots = (await httpFiltersOf(system.adminPort)).filter(({ config_discovery }) => config_discovery);
     const defaults = slots.map(({ name, config_discovery }) => [
       name,
       config_discovery?.default_config?.["@type"],
@@ -74,7 +70,7 @@ onEachGateway((gateway) => {
   test("with --ecds-default=always the gateway's filters are those of the chapter", async () => {
     const always = await startSeed(gateway, "--ecds-default=always");
     try {
-      assert.deepEqual(await filtersOf(always), load(httpFilters));
+      assert.deepEqual(await httpFiltersOf(always.adminPort), load(httpFilters));
     } finally {
       await always.close();
     }
@@ -85,24 +81,4 @@ onEachGateway((gateway) => {
 function customResponseIn(list: string): string | undefined {
   const items = list.split(/^- /m).map((item) => item.replace(/^ {2}/gm, ""));
   return items.find((item) => /^kind: WasmPlugin$[\s\S]*^ {2}name: custom-response$/m.test(item));
-}
-
-/** The HTTP filters of the one listener in Envoy's own dump. */
-async function filtersOf({ adminPort }: SeedSystem): Promise<readonly Filter[]> {
-  const { configs } = await getJson<{ configs: ListenerDump[] }>(
-    adminPort,
-    "/config_dump?resource=dynamic_listeners",
-  );
-  assert.equal(configs.length, 1);
-  return configs[0]!.active_state.listener.filter_chains[0]!.filters[0]!.typed_config.http_filters;
-}
-
-interface ListenerDump {
-  readonly active_state: {
-    readonly listener: {
-      readonly filter_chains: readonly {
-        readonly filters: readonly { readonly typed_config: { readonly http_filters: readonly Filter[] } }[];
-      }[];
-    };
-  };
 }

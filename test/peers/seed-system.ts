@@ -1,5 +1,5 @@
 import { cp, mkdtemp, readFile, rm } from "node:fs/promises";
-import { createServer } from "node:http";
+import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,7 +11,7 @@ import { replaceFile } from "./replace-file.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
-/** A copy of examples/01-seed in a directory of its own, with an upstream behind its services. */
+/** A copy of an example, examples/01-seed unless another is named, in a directory of its own, with an upstream behind its services. */
 export interface SeedFiles {
   readonly gateway: GatewayKind;
   readonly dir: string;
@@ -26,15 +26,29 @@ export interface SeedFiles {
   close(): Promise<void>;
 }
 
-/** Lays out the chapter's resources for a test with a gateway. */
-export async function layOutSeed(gateway: GatewayKind = "envoy"): Promise<SeedFiles> {
+/** An example other than the chapter's, and what its services answer. */
+export interface Example {
+  readonly name: string;
+  readonly answer: RequestListener;
+}
+
+const seed: Example = {
+  name: "01-seed",
+  answer: (request, response) => response.end(`upstream ${request.url}\n`),
+};
+
+/** Lays out the chapter's resources, or another example's, for a test with a gateway. */
+export async function layOutSeed(
+  gateway: GatewayKind = "envoy",
+  { name, answer }: Example = seed,
+): Promise<SeedFiles> {
   const base = await mkdtemp(join(tmpdir(), "wasmline-"));
   const dir = join(base, "resources");
-  await cp(join(root, "examples/01-seed"), dir, {
+  await cp(join(root, "examples", name), dir, {
     recursive: true,
     filter: (path) => !/\.(ts|md|mjs)$/.test(path),
   });
-  const upstream = createServer((request, response) => response.end(`upstream ${request.url}\n`));
+  const upstream = createServer(answer);
   await new Promise<void>((resolve) => upstream.listen(0, "127.0.0.1", resolve));
   const { port } = upstream.address() as AddressInfo;
   const edit = async (name: string, change: (text: string) => string) =>
@@ -71,7 +85,19 @@ export interface SeedSystem extends SeedFiles {
 
 /** Runs `wasmline up` on the chapter's resources and waits for its ready line. */
 export async function startSeed(gateway: GatewayKind, ...flags: readonly string[]): Promise<SeedSystem> {
-  const files = await layOutSeed(gateway);
+  return runSeed(await layOutSeed(gateway), flags);
+}
+
+/** Runs `wasmline up` on another example's. */
+export async function startExample(
+  gateway: GatewayKind,
+  example: Example,
+  ...flags: readonly string[]
+): Promise<SeedSystem> {
+  return runSeed(await layOutSeed(gateway, example), flags);
+}
+
+async function runSeed(files: SeedFiles, flags: readonly string[]): Promise<SeedSystem> {
   const up = startWasmline(["up", "-f", files.dir, ...files.flags, ...flags]);
   await up.waitFor("stdout", /^ready .*$/m);
   return {

@@ -1,7 +1,8 @@
 import { type Case, type CaseFile, configText } from "../case-file.ts";
 
-const types = "type.googleapis.com/envoy.extensions";
-const stringValue = "type.googleapis.com/google.protobuf.StringValue";
+/** The beginning of the type URLs of Envoy's extensions. */
+export const extension = "type.googleapis.com/envoy.extensions";
+export const stringValue = "type.googleapis.com/google.protobuf.StringValue";
 
 /** Where a case's configuration has its files and its ports. */
 export interface Run {
@@ -35,7 +36,8 @@ export function bootstrap(dir: string): object {
   };
 }
 
-function loopback(port: number): object {
+/** A port of this machine; 0 is a free one. */
+export function loopback(port: number): object {
   return { socket_address: { address: "127.0.0.1", port_value: port } };
 }
 
@@ -49,7 +51,7 @@ export function cluster(name: string, port: number): object {
     load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: hosts }] },
     typed_extension_protocol_options: {
       "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-        "@type": `${types}.upstreams.http.v3.HttpProtocolOptions`,
+        "@type": `${extension}.upstreams.http.v3.HttpProtocolOptions`,
         explicit_http_config: { http2_protocol_options: {} },
       },
     },
@@ -79,10 +81,10 @@ export function listener(run: Run): object {
 function connectionManager(run: Run, filters: readonly object[]): object {
   const router = {
     name: "router",
-    typed_config: { "@type": `${types}.filters.http.router.v3.Router`, suppress_envoy_headers: true },
+    typed_config: { "@type": `${extension}.filters.http.router.v3.Router`, suppress_envoy_headers: true },
   };
   return {
-    "@type": `${types}.filters.network.http_connection_manager.v3.HttpConnectionManager`,
+    "@type": `${extension}.filters.network.http_connection_manager.v3.HttpConnectionManager`,
     stat_prefix: run.id,
     codec_type: "HTTP2",
     generate_request_id: false,
@@ -118,7 +120,7 @@ function accessLog(id: string): object {
   return {
     name: "envoy.access_loggers.stderr",
     typed_config: {
-      "@type": `${types}.access_loggers.stream.v3.StderrAccessLog`,
+      "@type": `${extension}.access_loggers.stream.v3.StderrAccessLog`,
       log_format: { text_format_source: { inline_string: format } },
     },
   };
@@ -164,9 +166,10 @@ function propertyFilter({ case: test, propertySetter }: Run): object[] {
   ];
 }
 
-function wasm(config: { readonly name: string; readonly [key: string]: unknown }): object {
+/** An HTTP filter that runs a module. */
+export function wasm(config: { readonly name: string; readonly [key: string]: unknown }): object {
   return {
     name: config.name,
-    typed_config: { "@type": `${types}.filters.http.wasm.v3.Wasm`, config },
+    typed_config: { "@type": `${extension}.filters.http.wasm.v3.Wasm`, config },
   };
 }
