@@ -67,6 +67,22 @@ test("a large body streams both ways, and a reader that waits holds up the write
   await until("the upstream hears of it", () => stopped);
 });
 
+test("the head of a response does not wait for its body", async (t) => {
+  let goOn = () => {};
+  const upstream = await runUpstream(t, (_received, response) => {
+    response.writeHead(200, { "content-type": "text/event-stream" });
+    response.flushHeaders();
+    goOn = () => response.end("data: late\n\n");
+  });
+  const { port } = await runGateway(t, gatewayConfig({ clusters: [cluster("up", [upstream.port])] }));
+  const events = request({ port, host: "127.0.0.1", path: "/events" });
+  events.end();
+  const response = await new Promise<IncomingMessage>((resolve) => events.once("response", resolve));
+  assert.equal(response.headers["content-type"], "text/event-stream");
+  goOn();
+  assert.equal(String(await readBody(response)), "data: late\n\n");
+});
+
 test("trailers pass in both directions, and 100-continue is answered", async (t) => {
   const upstream = await runUpstream(t, async (received, response) => {
     const body = await readBody(received);

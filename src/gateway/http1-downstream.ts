@@ -1,8 +1,9 @@
-import { type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { type HeaderLine, HeaderMap } from "../proxy-wasm/header-map.ts";
 import type { Downstream, DownstreamConnection, DownstreamEvents, DownstreamProtocol } from "./downstream.ts";
 import type { Http1Client } from "./http1-client.ts";
 import type { GatewayReply } from "./local-replies.ts";
+import { statusText } from "./status-text.ts";
 
 const none = new Uint8Array(0);
 const smallBytes = 4096;
@@ -23,6 +24,8 @@ export class Http1Downstream implements Downstream {
   private readonly client: Http1Client;
   private readonly hasTrailers: boolean;
   private waitsForDrain = false;
+  /** What comes of the body in this turn leaves with the head. */
+  private headWaits = false;
   private events: DownstreamEvents | undefined;
   private requestEnded = false;
 
@@ -83,7 +86,7 @@ export class Http1Downstream implements Downstream {
     const { socket } = this.response;
     if (this.protocol === "HTTP/1.0" || !socket || this.response.headersSent) return;
     const status = headers.get(":status")!;
-    let text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n`;
+    let text = `HTTP/1.1 ${status} ${statusText(Number(status))}\r\n`;
     for (const [name, value] of headers.lines) if (!name.startsWith(":")) text += `${name}: ${value}\r\n`;
     socket.write(`${text}\r\n`, "latin1");
   }
@@ -98,16 +101,28 @@ export class Http1Downstream implements Downstream {
       else flat.push(name, value);
       if (name === "content-length") hasLength = true;
     }
-    const hasBody = request.method !== "HEAD" && status !== 204 && status !== 304;
+    const isBodiless = status === 204 || status === 304;
+    const hasBody = request.method !== "HEAD" && !isBodiless;
     this.keepOrClose(flat, hasBody && !hasLength && !endOfStream);
-    if (!hasLength && hasBody) {
-      if (endOfStream) flat.push("content-length", "0");
+    if (!hasLength && !isBodiless) {
+      if (endOfStream && hasBody) flat.push("content-length", "0");
       else if (this.protocol === "HTTP/1.1") flat.push("transfer-encoding", "chunked");
     }
     response.sendDate = false;
-    response.writeHead(status, STATUS_CODES[status] ?? "Unknown", flat);
+    response.writeHead(status, statusText(status), flat);
     if (endOfStream) response.end();
     else if (!hasBody) response.flushHeaders();
+    else {
+      this.headWaits = true;
+      process.nextTick(flushHead, this);
+    }
+  }
+
+  /** Of a response whose body takes its time. */
+  flushHead(): void {
+    if (!this.headWaits) return;
+    this.headWaits = false;
+    if (!this.response.destroyed) this.response.flushHeaders();
   }
 
   /**
@@ -133,7 +148,9 @@ export class Http1Downstream implements Downstream {
       this.end(bytes);
       return true;
     }
-    if (bytes.length === 0 || response.write(bytes)) return true;
+    if (bytes.length === 0) return true;
+    this.headWaits = false;
+    if (response.write(bytes)) return true;
     if (!this.waitsForDrain) {
       this.waitsForDrain = true;
       response.once("drain", () => {
@@ -146,6 +163,7 @@ export class Http1Downstream implements Downstream {
 
   private end(bytes: Uint8Array): void {
     const { response } = this;
+    this.headWaits = false;
     if (bytes.length === 0) response.end();
     // As text it leaves in one write with the head.
     else if (bytes.length <= smallBytes) response.end(latin1Slice.call(bytes, 0, bytes.length), "latin1");
@@ -153,6 +171,7 @@ export class Http1Downstream implements Downstream {
   }
 
   sendTrailers(trailers: HeaderMap): void {
+    this.headWaits = false;
     if (this.hasTrailers)
       this.response.addTrailers(trailers.lines.map(([name, value]) => [name, value] as [string, string]));
     this.response.end();
@@ -177,6 +196,10 @@ export class Http1Downstream implements Downstream {
     if (paused) this.request.pause();
     else this.request.resume();
   }
+}
+
+function flushHead(downstream: Http1Downstream): void {
+  downstream.flushHead();
 }
 
 const lowerCase = new Map<string, string>();

@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import { getJson } from "../e2e/status.ts";
 import { type Program, startWasmline } from "./program.ts";
 import type { SeedFiles } from "./seed-system.ts";
@@ -64,7 +65,7 @@ export function createSeparateRoles(files: SeedFiles, ...agentFlags: readonly st
       }
       const pid = await gatewayPid();
       process.kill(pid, "SIGKILL");
-      await until("the agent knows", async () => (await envoyPid(files.offset)) !== pid);
+      await until("another Envoy is started", async () => (await gatewayPid()) !== pid);
     },
     async close() {
       for (const role of [...all].reverse()) await running.get(role)?.stop();
@@ -77,10 +78,13 @@ function named({ flags }: SeedFiles, names: readonly string[]): string[] {
   return flags.flatMap((flag, index) => (names.includes(flag) ? [flag, flags[index + 1]!] : []));
 }
 
+/** The agent's Envoy. Before it is one, the kernel has not been told yet to end it with its agent. */
 async function envoyPid(offset: number): Promise<number | undefined> {
   const { envoy } = await getJson<{ envoy?: { phase: string; pid: number } }>(
     15020 + offset,
     "/debug/modules",
   );
-  return envoy?.phase === "running" ? envoy.pid : undefined;
+  if (envoy?.phase !== "running") return undefined;
+  const commandLine = await readFile(`/proc/${envoy.pid}/cmdline`, "utf8");
+  return commandLine.startsWith("setpriv") ? undefined : envoy.pid;
 }
