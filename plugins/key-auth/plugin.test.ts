@@ -89,5 +89,11 @@ describe("key-auth", () => {
       assert.ok(log.includes(text), text);
     }
     assert.ok(!log.includes("a-key"));
+    // Names of headers are the same in any letter case, those of parameters are not.
+    assert.equal(new Host(module).start({ ...global, keys: ["key", "Key"] }), false);
+    assert.equal(
+      new Host(module).start({ ...global, keys: ["key", "Key"], in_header: false, in_query: true }),
+      true,
+    );
   });
 });

@@ -55,7 +55,9 @@ export function readTexts(value: JsonValue, path: string, errors: ConfigErrors):
   for (let i = 0; i < items.length; i++) {
     const text = items[i].text();
     if (text == "" || items[i].isObject || items[i].isArray)
-      errors.addUnlessStrict(`${path}[${i}] is ${describeValue(items[i])}: expected a text that is not empty`);
+      errors.addUnlessStrict(
+        `${path}[${i}] is ${describeValue(items[i])}: expected a text that is not empty`,
+      );
     texts.push(text);
   }
   return texts;

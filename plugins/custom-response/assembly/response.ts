@@ -84,6 +84,8 @@ function parseStatus(value: JsonValue, prefix: string, errors: ConfigErrors): u3
   }
   // Unlike Higress: a status with another number of digits breaks the connection of whoever reads it.
   if (code.value < 200 || code.value > 999)
-    errors.addUnlessStrict(`${prefix}status_code is ${describeValue(value)}: expected a number from 200 to 999`);
+    errors.addUnlessStrict(
+      `${prefix}status_code is ${describeValue(value)}: expected a number from 200 to 999`,
+    );
   return code.value as u32;
 }

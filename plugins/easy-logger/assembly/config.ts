@@ -1,6 +1,7 @@
 import {
   ConfigErrors,
   describeValue,
+  isLogged,
   JsonValue,
   LogLevel,
   Property,
@@ -47,6 +48,12 @@ export class LoggerConfig {
     if (this.due < 1) return false;
     this.due -= 1;
     return true;
+  }
+
+  /** Whether some request could get a line now. */
+  mayLog(): bool {
+    if (this.sampling > 0 && isLogged(this.level)) return true;
+    return this.slowThreshold >= 0 && isLogged(this.slowLevel);
   }
 
   /** Level of the line for a slow request. */

@@ -1,8 +1,14 @@
+import { quoteJson } from "../../../sdk/assembly";
 import { Exchange } from "./exchange";
 
 /** Something that a line can tell about a request. */
 export abstract class Field {
-  constructor(readonly name: string) {}
+  /** The name as a line has it, with the colon behind it. */
+  readonly label: string;
+
+  constructor(readonly name: string) {
+    this.label = quoteJson(name) + ":";
+  }
 
   /** Whether bodies have to be looked at for it. */
   get readsRequestBody(): bool {

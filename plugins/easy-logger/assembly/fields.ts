@@ -1,7 +1,14 @@
 import { clusterName, HeaderMap, requestHeaders, responseHeaders, routeName } from "../../../sdk/assembly";
 import { Field } from "./field";
 import { BodyField, GrpcStatusField, HeaderField, HeadersField, StatusField } from "./message-fields";
-import { DurationField, FlagsField, IntegerField, RenamedField, TextField, TimeField } from "./property-fields";
+import {
+  DurationField,
+  FlagsField,
+  IntegerField,
+  RenamedField,
+  TextField,
+  TimeField,
+} from "./property-fields";
 import { Redaction } from "./redaction";
 
 const REQUEST_HEADER = "request_header.";

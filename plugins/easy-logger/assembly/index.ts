@@ -28,7 +28,7 @@ class EasyLogger extends HttpFilter {
 
   onRequestHeaders(endOfStream: bool): Action {
     const config = this.config;
-    if (config.logsRequestBody && !endOfStream)
+    if (config.logsRequestBody && !endOfStream && config.mayLog())
       this.exchange.requestBody = config.body.begin(requestHeaders);
     return Action.Continue;
   }
@@ -41,7 +41,7 @@ class EasyLogger extends HttpFilter {
 
   onResponseHeaders(endOfStream: bool): Action {
     const config = this.config;
-    if (config.logsResponseBody && !endOfStream)
+    if (config.logsResponseBody && !endOfStream && config.mayLog())
       this.exchange.responseBody = config.body.begin(responseHeaders);
     return Action.Continue;
   }

@@ -7,7 +7,7 @@ export function writeLine(fields: Field[], exchange: Exchange, isSlow: bool): st
   const members: string[] = [];
   for (let i = 0; i < fields.length; i++) {
     const field = fields[i];
-    members.push(quoteJson(field.name) + ":" + field.json(exchange));
+    members.push(field.label + field.json(exchange));
     if (field.isCut(exchange)) members.push(quoteJson(field.name + "_cut") + ":true");
   }
   if (isSlow) members.push('"slow":true');

@@ -2,10 +2,14 @@ import { HeaderMap, parseInteger, Property, quoteJson, responseHeaders } from ".
 import { CapturedBody } from "./captured-body";
 import { Exchange } from "./exchange";
 import { Field } from "./field";
-import { Redaction } from "./redaction";
+import { REDACTED } from "./redact-json";
+import { holdsUrl, Redaction } from "./redaction";
 
 /** The first value of one header. */
 export class HeaderField extends Field {
+  private isHidden: bool;
+  private isUrl: bool;
+
   constructor(
     name: string,
     private headers: HeaderMap,
@@ -13,11 +17,15 @@ export class HeaderField extends Field {
     private redaction: Redaction,
   ) {
     super(name);
+    this.isHidden = redaction.hidesHeader(header);
+    this.isUrl = holdsUrl(header);
   }
 
   json(exchange: Exchange): string {
     const value = this.headers.get(this.header);
-    return value === null ? "null" : quoteJson(this.redaction.header(this.header, value));
+    if (value === null) return "null";
+    if (this.isHidden) return quoteJson(REDACTED);
+    return quoteJson(this.isUrl ? this.redaction.url(value) : value);
   }
 }
 
@@ -43,7 +51,9 @@ export class HeadersField extends Field {
     const members: string[] = [];
     for (let i = 0; i < names.length; i++) {
       const values = byName.get(names[i]);
-      members.push(quoteJson(names[i]) + ":" + (values.length == 1 ? values[0] : "[" + values.join(",") + "]"));
+      members.push(
+        quoteJson(names[i]) + ":" + (values.length == 1 ? values[0] : "[" + values.join(",") + "]"),
+      );
     }
     return "{" + members.join(",") + "}";
   }

@@ -32,7 +32,14 @@ const FIELDS = [
   "private_key",
 ];
 /** Headers whose value is a URL, with a query. */
-const URL_HEADERS = [":path", "referer", "location", "content-location", "x-envoy-original-path", "x-original-url"];
+const URL_HEADERS = [
+  ":path",
+  "referer",
+  "location",
+  "content-location",
+  "x-envoy-original-path",
+  "x-original-url",
+];
 
 /** Names of the headers and fields whose values are not logged, in lower case. */
 export class Redaction {
@@ -60,10 +67,14 @@ export class Redaction {
     return copy;
   }
 
+  hidesHeader(name: string): bool {
+    return this.headers.has(name);
+  }
+
   /** A header's value as it may be logged; `name` is in lower case. */
   header(name: string, value: string): string {
-    if (this.headers.has(name)) return REDACTED;
-    return URL_HEADERS.includes(name) ? this.url(value) : value;
+    if (this.hidesHeader(name)) return REDACTED;
+    return holdsUrl(name) ? this.url(value) : value;
   }
 
   /** A URL or path, with the named parameters of its query redacted. */
@@ -80,7 +91,8 @@ export class Redaction {
       if (at < 0) continue;
       const written = pairs[i].substring(0, at);
       const name = unescapeQuery(written);
-      if (this.fields.has((name === null ? written : name).toLowerCase())) pairs[i] = written + "=" + REDACTED;
+      if (this.fields.has((name === null ? written : name).toLowerCase()))
+        pairs[i] = written + "=" + REDACTED;
     }
     return pairs.join("&");
   }
@@ -89,4 +101,9 @@ export class Redaction {
   json(text: string): string {
     return redactMembers(text, this.fields);
   }
+}
+
+/** Whether a header's value is a URL, whose query is redacted. */
+export function holdsUrl(name: string): bool {
+  return URL_HEADERS.includes(name);
 }

@@ -1,4 +1,11 @@
-import { ConfigErrors, describeValue, JsonValue, readBool, readTexts, warnUnknown } from "../../../sdk/assembly";
+import {
+  ConfigErrors,
+  describeValue,
+  JsonValue,
+  readBool,
+  readTexts,
+  warnUnknown,
+} from "../../../sdk/assembly";
 
 /** Whether every request needs a key, or only those for which a rule says who is allowed. */
 export enum GlobalAuth {
@@ -21,7 +28,7 @@ export class KeyAuthConfig {
   consumers: Map<string, string> = new Map<string, string>();
   names: Set<string> = new Set<string>();
   /** Consumers that a rule allows; empty where no rule applies. */
-  allow: string[] = [];
+  allow: Set<string> = new Set<string>();
   /** Whether some rule says who is allowed, in the global configuration. */
   hasRules: bool = false;
   /** Whether the consumer's name is put beside what the client sent, as the reference does. */
@@ -29,7 +36,7 @@ export class KeyAuthConfig {
 
   /** Whether a request to which this configuration applies needs a key. */
   get asksForKey(): bool {
-    if (this.allow.length > 0) return true;
+    if (this.allow.size > 0) return true;
     return this.globalAuth == GlobalAuth.Unset ? !this.hasRules : this.globalAuth == GlobalAuth.On;
   }
 }
@@ -65,10 +72,11 @@ export function parseRule(rule: JsonValue, global: KeyAuthConfig, errors: Config
   config.consumers = global.consumers;
   config.keepsClientsName = errors.isStrict;
   requireItems(rule, "allow", errors);
-  config.allow = readTexts(rule.get("allow"), "allow", errors);
-  for (let i = 0; i < config.allow.length; i++) {
-    if (global.names.size > 0 && !global.names.has(config.allow[i]))
-      errors.warn(`allow[${i}] is "${config.allow[i]}": no consumer has this name`);
+  const allow = readTexts(rule.get("allow"), "allow", errors);
+  for (let i = 0; i < allow.length; i++) {
+    config.allow.add(allow[i]);
+    if (global.names.size > 0 && !global.names.has(allow[i]))
+      errors.warn(`allow[${i}] is "${allow[i]}": no consumer has this name`);
   }
   warnUnknown(rule, RULE_MEMBERS, errors);
   return config;
@@ -82,11 +90,12 @@ function requireItems(json: JsonValue, name: string, errors: ConfigErrors): void
 
 /** A key that is read twice makes every request one with two keys. Names of headers are the same in any letter case. */
 function checkTwice(keys: string[], inHeader: bool, errors: ConfigErrors): void {
-  for (let i = 1; i < keys.length; i++) {
-    for (let j = 0; j < i; j++) {
-      const isSame = inHeader ? keys[i].toLowerCase() == keys[j].toLowerCase() : keys[i] == keys[j];
-      if (isSame) errors.addUnlessStrict(`keys[${i}] is the same as keys[${j}]: every request would be denied`);
-    }
+  const seen = new Set<string>();
+  for (let i = 0; i < keys.length; i++) {
+    const key = inHeader ? keys[i].toLowerCase() : keys[i];
+    if (seen.has(key))
+      errors.addUnlessStrict(`keys[${i}] is "${keys[i]}", which is there before: every request would be denied`);
+    seen.add(key);
   }
 }
 

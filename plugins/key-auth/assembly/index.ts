@@ -28,7 +28,7 @@ class KeyAuth extends HttpFilter {
     if (!config.consumers.has(tokens[0])) return deny(Denial.Unauthorized);
     const consumer = config.consumers.get(tokens[0]);
     this.tellUpstream(consumer);
-    if (config.allow.length > 0 && !config.allow.includes(consumer)) return deny(Denial.Unauthorized);
+    if (config.allow.size > 0 && !config.allow.has(consumer)) return deny(Denial.Unauthorized);
     return Action.Continue;
   }
 

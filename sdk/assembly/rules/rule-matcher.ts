@@ -35,7 +35,8 @@ export class RuleMatcher<C> {
     if (countMembers(json) > (json.get(RULES).exists ? 1 : 0)) this.parseGlobal(json, plugin, errors);
     if (rules.length == 0 && !this.hasGlobal) {
       if (this.globalErrors.isEmpty) errors.add(NO_RULES);
-      for (let i = 0; i < this.globalErrors.list().length; i++) errors.add(this.globalErrors.list()[i]);
+      const messages = this.globalErrors.list();
+      for (let i = 0; i < messages.length; i++) errors.add(messages[i]);
     }
     for (let i = 0; i < rules.length; i++) {
       const ruleErrors = new ConfigErrors(errors.isStrict);
