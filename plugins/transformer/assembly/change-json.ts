@@ -1,4 +1,4 @@
-import { bytesOf, JsonValue } from "../../../sdk/assembly";
+import { bytesOf, JsonValue, textOf } from "../../../sdk/assembly";
 import { Facts } from "./facts";
 import { JsonText } from "./json/edit";
 import { marshalTexts, marshalValue, quoteGo, setValueText } from "./json/go-json";
@@ -74,16 +74,20 @@ export class JsonChange {
     const found = this.text.find(path);
     if (found === null) return this.text.set(path, value);
     const items = this.items(found);
-    items.push(String.UTF8.decode(value));
+    items.push(this.written(value));
     return this.setText(path, "[" + items.join(",") + "]");
   }
 
   /** The elements of an array as Go writes them; the value itself when it is none. */
   private items(json: ArrayBuffer): string[] {
     const value = parseValue(json);
-    if (value === null) return [String.UTF8.decode(json)];
-    if (!value.isArray) return [marshalValue(value, this.keepsIntegers)];
-    return this.texts(value.list());
+    return value !== null && value.isArray ? this.texts(value.list()) : [this.written(json)];
+  }
+
+  /** A value inside an array, as Go writes it. */
+  private written(json: ArrayBuffer): string {
+    const value = parseValue(json);
+    return value === null ? textOf(json) : marshalValue(value, this.keepsIntegers);
   }
 
   private texts(values: JsonValue[]): string[] {
@@ -130,12 +134,12 @@ export class JsonChange {
 function keepSome(values: JsonValue[], strategy: Strategy): JsonValue[] {
   if (strategy == Strategy.Last) return [values[values.length - 1]];
   if (strategy != Strategy.Unique) return [values[0]];
-  const seen = new Set<string>();
+  const seen = new Map<string, bool>();
   const kept: JsonValue[] = [];
   for (let i = 0; i < values.length; i++) {
     const text = values[i].text();
     if (seen.has(text)) continue;
-    seen.add(text);
+    seen.set(text, true);
     kept.push(values[i]);
   }
   return kept;

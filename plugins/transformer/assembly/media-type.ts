@@ -1,3 +1,5 @@
+import { lowerCase } from "../../../sdk/assembly/ascii";
+
 /** Kinds of bodies that can be changed. */
 export enum BodyKind {
   Other,
@@ -16,7 +18,7 @@ export class MediaType {
 
   constructor(text: string) {
     const semicolon = text.indexOf(";");
-    this.kind = kindOf((semicolon < 0 ? text : text.substring(0, semicolon)).trim().toLowerCase());
+    this.kind = kindOf(lowerCase((semicolon < 0 ? text : text.substring(0, semicolon)).trim()));
     if (semicolon >= 0) this.readParameters(text, semicolon);
   }
 
@@ -26,7 +28,7 @@ export class MediaType {
     while (text.charAt(at) == ";" && text.substring(at).trim() != ";") {
       const nameAt = skipSpace(text, at + 1);
       const nameEnd = skipToken(text, nameAt);
-      const name = text.substring(nameAt, nameEnd).toLowerCase();
+      const name = lowerCase(text.substring(nameAt, nameEnd));
       const equals = skipSpace(text, nameEnd);
       const valueAt = skipSpace(text, equals + 1);
       const isQuoted = text.charAt(valueAt) == '"';
@@ -97,7 +99,7 @@ export function dispositionParameter(header: string, wanted: string): string {
     const isQuoted = header.charAt(valueAt) == '"';
     const end = isQuoted ? skipQuoted(header, valueAt) : skipToken(header, valueAt);
     if (end == valueAt) return "";
-    if (header.substring(nameAt, nameEnd).toLowerCase() == wanted)
+    if (lowerCase(header.substring(nameAt, nameEnd)) == wanted)
       return isQuoted ? unquote(header, valueAt, end) : header.substring(valueAt, end);
     at = skipSpace(header, end);
   }

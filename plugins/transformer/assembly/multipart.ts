@@ -1,4 +1,5 @@
 import { bytesOf, textOf } from "../../../sdk/assembly";
+import { lowerCase } from "../../../sdk/assembly/ascii";
 import { KeyValues } from "./key-values";
 import { dispositionParameter } from "./media-type";
 
@@ -30,7 +31,7 @@ export class Multipart {
     const headEnd = part.startsWith("\r\n") ? 0 : part.indexOf("\r\n\r\n");
     if (headEnd < 0) return false;
     const disposition = headerValue(part.substring(0, headEnd), "content-disposition");
-    const isForm = disposition.toLowerCase().startsWith("form-data");
+    const isForm = lowerCase(disposition).startsWith("form-data");
     const name = isForm ? dispositionParameter(disposition, "name") : "";
     if (name == "" || dispositionParameter(disposition, "filename") != "") this.others.push(part);
     else this.fields.add(name, part.substring(headEnd + 4));
@@ -61,7 +62,7 @@ function headerValue(head: string, name: string): string {
   const lines = head.split("\r\n");
   for (let i = 0; i < lines.length; i++) {
     const colon = lines[i].indexOf(":");
-    if (colon > 0 && lines[i].substring(0, colon).trim().toLowerCase() == name)
+    if (colon > 0 && lowerCase(lines[i].substring(0, colon).trim()) == name)
       return lines[i].substring(colon + 1).trim();
   }
   return "";
@@ -69,5 +70,12 @@ function headerValue(head: string, name: string): string {
 
 /** A name between double quotes as Go's multipart.Writer has it. */
 function escapeName(name: string): string {
-  return name.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\r", "%0D").replaceAll("\n", "%0A");
+  let result = "";
+  for (let i = 0; i < name.length; i++) {
+    const unit = name.charCodeAt(i);
+    if (unit == 0x0d) result += "%0D";
+    else if (unit == 0x0a) result += "%0A";
+    else result += (unit == 0x22 || unit == 0x5c ? "\\" : "") + name.charAt(i);
+  }
+  return result;
 }

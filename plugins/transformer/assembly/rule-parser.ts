@@ -1,4 +1,5 @@
 import { bytesOf, ConfigErrors, JsonValue, parseJson } from "../../../sdk/assembly";
+import { lowerCase } from "../../../sdk/assembly/ascii";
 import { compileRegex } from "../../../sdk/assembly/regex/regex";
 import { Source } from "./facts";
 import { setValueText } from "./json/go-json";
@@ -33,7 +34,7 @@ export class RuleParser {
   // list without a word, and all rules after it are lost.
   /** Reads a rule; false when those after it do not count. */
   parse(rule: JsonValue, errors: ConfigErrors): bool {
-    const operate = OPERATES.indexOf(rule.get("operate").text().toLowerCase());
+    const operate = OPERATES.indexOf(lowerCase(rule.get("operate").text()));
     if (operate < 0) return this.refuse(errors, "operate", rule.get("operate"), OPERATES);
     let source = NO_SOURCE;
     if (operate == Operate.Map && rule.get("mapSource").exists) {
@@ -93,12 +94,12 @@ export class RuleParser {
   private readKey(json: JsonValue, name: string, part: Source, errors: ConfigErrors): string {
     const key = json.get(name).text();
     if (key == "" && !this.strict) errors.add(`${name} is missing or empty`);
-    return part == Source.Headers ? key.toLowerCase() : key;
+    return part == Source.Headers ? lowerCase(key) : key;
   }
 
   private readStrategy(json: JsonValue): Strategy {
     const text = json.get("strategy").text();
-    const strategy = STRATEGIES.indexOf(text.toUpperCase());
+    const strategy = STRATEGIES.map<string>((name) => lowerCase(name)).indexOf(lowerCase(text));
     if (strategy < 0 && text != "")
       this.warnings.push(
         `strategy ${json.get("strategy").raw()} is unknown and counts as RETAIN_FIRST: expected one of ${STRATEGIES.join(", ")}`,
@@ -152,7 +153,7 @@ export class RuleParser {
 
 /** Place of a value's type among the types; -1 for an unknown one. */
 function typeOf(json: JsonValue): i32 {
-  const name = json.text().toLowerCase();
+  const name = lowerCase(json.text());
   return name == "" ? 0 : TYPES.indexOf(name);
 }
 

@@ -51,14 +51,11 @@ export class CharClass {
 
   /** The ranges in order, apart from each other. */
   sorted(): i32[] {
-    const pairs: u64[] = [];
-    for (let i = 0; i < this.ranges.length; i += 2)
-      pairs.push(((this.ranges[i] as u64) << 32) | (this.ranges[i + 1] as u64));
-    pairs.sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
+    this.sort();
     const merged: i32[] = [];
-    for (let i = 0; i < pairs.length; i++) {
-      const low = (pairs[i] >> 32) as i32;
-      const high = (pairs[i] & 0xffffffff) as i32;
+    for (let i = 0; i < this.ranges.length; i += 2) {
+      const low = this.ranges[i];
+      const high = this.ranges[i + 1];
       const last = merged.length - 1;
       if (last > 0 && low <= merged[last] + 1) merged[last] = max(merged[last], high);
       else {
@@ -67,6 +64,22 @@ export class CharClass {
       }
     }
     return merged;
+  }
+
+  /** Sorts the ranges by their low ends: they are few, and nearly in order. */
+  private sort(): void {
+    const ranges = this.ranges;
+    for (let i = 2; i < ranges.length; i += 2) {
+      const low = ranges[i];
+      const high = ranges[i + 1];
+      let at = i;
+      for (; at > 0 && ranges[at - 2] > low; at -= 2) {
+        ranges[at] = ranges[at - 2];
+        ranges[at + 1] = ranges[at - 1];
+      }
+      ranges[at] = low;
+      ranges[at + 1] = high;
+    }
   }
 }
 

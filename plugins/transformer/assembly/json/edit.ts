@@ -17,13 +17,13 @@ export class JsonText {
 
   /** The value at a path as it is written; null when there is none. */
   find(path: JsonPath): ArrayBuffer | null {
-    return this.descend(path.steps) == path.steps.length ? this.slice(this.start, this.end) : null;
+    return this.descend(path.steps, false) == path.steps.length ? this.slice(this.start, this.end) : null;
   }
 
   /** Puts a value at a path, with what is missing on the way. False when an array is asked for a name. */
   set(path: JsonPath, value: ArrayBuffer): bool {
     const steps = path.steps;
-    const depth = this.descend(steps);
+    const depth = this.descend(steps, false);
     const writer = new ByteWriter(this.bytes.byteLength + value.byteLength + 64);
     if (depth == steps.length) {
       this.splice(writer, this.start, this.end, value);
@@ -49,7 +49,7 @@ export class JsonText {
 
   /** Removes the value at a path, if there is one, with its name. */
   remove(path: JsonPath): void {
-    if (this.descend(path.steps) < path.steps.length) return;
+    if (this.descend(path.steps, true) < path.steps.length) return;
     const limit = changetype<usize>(this.bytes) + this.bytes.byteLength;
     const next = skipSpace(this.end, limit);
     const hasNext = next < limit && load<u8>(next) == 0x2c;
@@ -62,14 +62,18 @@ export class JsonText {
     );
   }
 
-  /** Goes down as many steps as there are values for; the place is that of the last one. */
-  private descend(steps: PathStep[]): i32 {
+  /**
+   * Goes down as many steps as there are values for; the place is that of the last one. `takesLast` says whether -1 is
+   * an array's last element, and not the place behind it.
+   */
+  private descend(steps: PathStep[], takesLast: bool): i32 {
     const base = changetype<usize>(this.bytes);
     this.start = skipSpace(base, base + this.bytes.byteLength);
     this.end = skipValue(this.start, base + this.bytes.byteLength);
     for (let i = 0; i < steps.length; i++) {
       const kind = this.start < this.end ? load<u8>(this.start) : 0;
-      if (kind == 0x7b ? !this.enterObject(steps[i]) : kind != 0x5b || !this.enterArray(steps[i])) return i;
+      if (kind == 0x7b ? !this.enterObject(steps[i]) : kind != 0x5b || !this.enterArray(steps[i], takesLast))
+        return i;
     }
     return steps.length;
   }
@@ -88,8 +92,8 @@ export class JsonText {
     return false;
   }
 
-  private enterArray(step: PathStep): bool {
-    const index = step.isLast ? this.countElements() - 1 : step.index;
+  private enterArray(step: PathStep, takesLast: bool): bool {
+    const index = step.isLast && takesLast ? this.countElements() - 1 : step.index;
     let at = skipSpace(this.start + 1, this.end);
     let comma: usize = 0;
     for (let i = 0; at < this.end - 1 && i <= index; i++) {
