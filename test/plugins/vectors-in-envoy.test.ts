@@ -27,7 +27,9 @@ describe("plugins in a real Envoy answer as Higress' do", () => {
   for (const name of pluginsWithVectors)
     it(name, async () => {
       const known = await readKnownFailures(name);
-      const cases = (await readPluginVectors(name)).cases.filter((each) => !known.includes(each.name));
+      const cases = (await readPluginVectors(name)).cases
+        .filter((each) => !joined.includes(each.name))
+        .map((each) => (known.includes(each.name) ? strictly(each) : each));
       const placed = place(name, await buildPlugin(name), cases);
       const envoy = await startPluginEnvoy([...new Set(placed.map(({ listener }) => listener))]);
       try {
@@ -37,6 +39,14 @@ describe("plugins in a real Envoy answer as Higress' do", () => {
       }
     });
 });
+
+/** The program that took down the answers joins what is added to a header that is there; a proxy adds a line. */
+const joined = ["pre-existing consumer header"];
+
+/** What ours answers otherwise on purpose is to be as the reference has it with `strict: true`. */
+function strictly(test: PluginTestCase): PluginTestCase {
+  return { ...test, config: JSON.stringify({ ...(JSON.parse(test.config) as object), strict: true }) };
+}
 
 async function runAll(envoy: PluginEnvoy, cases: readonly Placed[]): Promise<object[]> {
   const failed: object[] = [];
