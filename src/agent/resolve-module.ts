@@ -1,7 +1,7 @@
 import { getOrCreate } from "../get-or-create.ts";
 import type { Log } from "../log.ts";
 import { SystemError } from "../system-error.ts";
-import { propertyNames } from "../wasm/adapt-module.ts";
+import { getsHeldBodies, propertyNames } from "../wasm/adapt-module.ts";
 import { noReasons, type Reasons } from "../xds/refusal.ts";
 import type { XdsResource } from "../xds/snapshot.ts";
 import { type ModuleNotes, notesOf } from "./module-index.ts";
@@ -102,7 +102,7 @@ export function createModuleResolver(fetchModule: FetchModule, log: Log): Module
       const module = await fetchModule(request, signal);
       // What a newer version has overtaken must not count as the last good one.
       signal.throwIfAborted();
-      const resource = withLocalModule(wasm, module.path);
+      const resource = withLocalModule(wasm, module.path, getsHeldBodies(module.adapted ?? []));
       lastGood.set(name, resource);
       if (module.adapted?.includes(propertyNames)) routeReaders.add(resource);
       getOrCreate(handed, name, () => new Set()).add(module.path);

@@ -172,6 +172,15 @@ suite("the filter with its local module", () => {
     });
   });
 
+  test("says to Envoy that a module gets bodies while it holds headers", () => {
+    const [without, held] = [false, true].map((heldBodies) => {
+      const local = withLocalModule(read(makeResource(remote("oci://a/b"))), path, heldBodies);
+      const json = resourceJson(local, true) as { typed_config: { config: Record<string, unknown> } };
+      return json.typed_config.config;
+    });
+    assert.deepEqual(held, { ...without, allow_on_headers_stop_iteration: true });
+  });
+
   test("has no environment where nothing is left of it, and its host's alone where that is", () => {
     const vmOf = (resource: XdsResource) =>
       (jsonOf(resource) as { typed_config: { config: { vm_config: Record<string, unknown> } } }).typed_config

@@ -65,13 +65,21 @@ function moduleRequest(resource: string, vm: VmConfig): ModuleRequest | undefine
   return undefined;
 }
 
-/** Station 6: the same filter with its code in a local file. The path carries the digest, so that new code is a new path for Envoy. */
-export function withLocalModule({ name, version, config, wasm }: WasmResource, path: string): XdsResource {
+/**
+ * Station 6: the same filter with its code in a local file. The path carries the digest, so that new code is a new path
+ * for Envoy. `heldBodies` is for modules of Higress' ABI, whose Envoy gives them a body while they hold the headers.
+ */
+export function withLocalModule(
+  { name, version, config, wasm }: WasmResource,
+  path: string,
+  heldBodies = false,
+): XdsResource {
   const vm = wasm.config!.vm.value!;
   const local: Wasm = {
     ...wasm,
     config: {
       ...wasm.config!,
+      ...(heldBodies && { allowOnHeadersStopIteration: true }),
       vm: {
         case: "vmConfig",
         value: {

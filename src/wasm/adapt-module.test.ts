@@ -6,7 +6,7 @@ import { assembleModule, body } from "../../test/peers/assemble-module.ts";
 import { handMadeModule, text } from "../../test/peers/hand-made-module.ts";
 import { markedForHigress } from "../../test/peers/higress-module.ts";
 import { readByV8 } from "../../test/peers/read-by-v8.ts";
-import { adaptationTarget, adaptModule } from "./adapt-module.ts";
+import { adaptationTarget, adaptModule, getsHeldBodies, heldBodies, propertyNames } from "./adapt-module.ts";
 import { readModule } from "./read-module.ts";
 
 const plugins = fileURLToPath(new URL("../../build/plugins/", import.meta.url));
@@ -16,8 +16,11 @@ function refusal(message: RegExp) {
   return { name: "SystemError", code: "module-invalid", message };
 }
 
+/** A plugin of ours that has Higress' marker before the stock one. */
+const twoMarkers = "transformer.wasm";
+
 async function builtModules(): Promise<readonly Uint8Array[]> {
-  const names = (await readdir(plugins)).filter((name) => name.endsWith(".wasm"));
+  const names = (await readdir(plugins)).filter((name) => name.endsWith(".wasm") && name !== twoMarkers);
   assert(names.length > 0, `no modules in ${plugins}`);
   return Promise.all(names.map((name) => readFile(plugins + name)));
 }
@@ -76,8 +79,22 @@ test("for Higress' Envoy nothing is changed, and its imports are allowed", () =>
 });
 
 test("a module with a stock marker beside Higress' needs no other", () => {
-  const bytes = handMadeModule({ markers: [higress, "proxy_abi_version_0_2_0"] });
+  const bytes = handMadeModule({ markers: ["proxy_abi_version_0_2_0", higress] });
   assert.deepEqual(adaptModule(bytes, "m", "stock").adaptations, []);
+});
+
+test("a module with Higress' marker before a stock one stays as it is, and gets bodies as in Higress", async () => {
+  for (const bytes of [
+    handMadeModule({ markers: [higress, "proxy_abi_version_0_2_0"] }),
+    await readFile(plugins + twoMarkers),
+  ]) {
+    const result = adaptModule(bytes, "m", "stock");
+    assert.equal(result.bytes, bytes);
+    assert.deepEqual(result.adaptations, [heldBodies]);
+    assert.deepEqual(adaptModule(bytes, "m", "higress").adaptations, []);
+  }
+  const getting = [["marker"], [heldBodies], [propertyNames]].map(getsHeldBodies);
+  assert.deepEqual(getting, [true, true, false]);
 });
 
 test("imports that only Higress has are named", () => {

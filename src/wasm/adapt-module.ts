@@ -14,11 +14,19 @@ import { type ModuleInterface, readModule } from "./read-module.ts";
 /** Whose Envoy a gateway is: what modules may import there, and which ABIs it knows. */
 export type GatewayAbi = "stock" | "higress";
 
-/** What was changed in a module: the marker of its ABI, the names of properties that it asks for. */
-export type Adaptation = "marker" | typeof propertyNames;
+/** What was changed in a module, or has to be said to Envoy about it. */
+export type Adaptation = "marker" | typeof heldBodies | typeof propertyNames;
 
 /** Said of a module that asks for the names of route and cluster, and finds them now. */
 export const propertyNames = "property names";
+
+/** Said of a module that has a stock marker behind Higress': as there, it gets a body while it holds the headers. */
+export const heldBodies = "bodies of held headers";
+
+/** Whether a module is one of Higress' ABI to Higress, so that its pauses have the meaning that they have there. */
+export function getsHeldBodies(adapted: readonly string[]): boolean {
+  return adapted.includes("marker") || adapted.includes(heldBodies);
+}
 
 export interface AdaptedModule {
   readonly bytes: Uint8Array;
@@ -39,7 +47,7 @@ const stockOfHigress: StockMarker = "proxy_abi_version_0_2_1";
 
 /** Names what `adaptModule` makes for a gateway: another when it makes something else of the same module. */
 export function adaptationTarget(gateway: GatewayAbi): string {
-  return gateway === "stock" ? "stock-2" : gateway;
+  return gateway === "stock" ? "stock-3" : gateway;
 }
 
 /**
@@ -58,6 +66,7 @@ export function adaptModule(bytes: Uint8Array, what: string, gateway: GatewayAbi
   const renamed = asksForOldNames(bytes, module) ? renameProperties(marked, what) : { bytes: marked };
   const adaptations: Adaptation[] = [];
   if (marked !== bytes) adaptations.push("marker");
+  else if (isFirstMarker(module, higressMarker)) adaptations.push(heldBodies);
   if (renamed.bytes !== marked) adaptations.push(propertyNames);
   return { ...renamed, adaptations, missingImports };
 }
@@ -74,6 +83,11 @@ function findMarker({ exports }: ModuleInterface, what: string): Marker {
     `${what} is no proxy-wasm plugin that Envoy can load: found ${found} its ${names.length} exported functions; ` +
       `expected one of ${markers.join(", ")}. Build it with a proxy-wasm SDK`,
   );
+}
+
+function isFirstMarker({ exports }: ModuleInterface, marker: Marker): boolean {
+  const first = exports.find(({ kind, name }) => kind === "function" && markers.includes(name));
+  return first?.name === marker;
 }
 
 function isStock(name: string): name is StockMarker {

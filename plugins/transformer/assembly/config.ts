@@ -1,82 +1,56 @@
-import { ConfigErrors, JsonValue } from "../../../sdk/assembly";
-import { Add, Append, Copy, Dedupe, Operation, Remove, Rename, Replace } from "./operation";
+import { ConfigErrors, JsonValue, logWarn } from "../../../sdk/assembly";
+import { RuleParser } from "./rule-parser";
+import { Rules } from "./rules";
 
 export class TransformerConfig {
   /** Whether changed request headers may lead to another route. */
   reroute: bool = true;
-  request: Operation[] = [];
-  response: Operation[] = [];
+  /** Whether the reference is followed to the letter. */
+  strict: bool = false;
+  /** Null leaves requests alone. */
+  request: Rules | null = null;
+  /** Null leaves responses alone. */
+  response: Rules | null = null;
 }
 
-export function parseConfig(json: JsonValue, errors: ConfigErrors): TransformerConfig {
+/** Reads a configuration; one for a part of the requests takes `strict` from the one for all. */
+export function parseConfig(
+  json: JsonValue,
+  global: TransformerConfig | null,
+  errors: ConfigErrors,
+): TransformerConfig {
   const config = new TransformerConfig();
+  const strict = json.get("strict");
+  config.strict = strict.exists ? strict.isTrue : global !== null && global.strict;
   if (json.get("reroute").exists) config.reroute = json.get("reroute").isTrue;
-  if (!json.get("reqRules").exists && !json.get("respRules").exists) {
+  const hasRequest = json.get("reqRules").exists;
+  const hasResponse = json.get("respRules").exists;
+  if (!hasRequest && !hasResponse)
     errors.add("transformer rule not exist in yaml: reqRules or respRules is expected");
-  }
-  parseRules(json, "reqRules", config.request, errors);
-  parseRules(json, "respRules", config.response, errors);
+  const requestErrors = new ConfigErrors();
+  if (hasRequest) config.request = parseRules(json, "reqRules", config.strict, requestErrors);
+  // The reference forgets what is wrong with the rules for requests when there are rules for responses.
+  const isForgotten = config.strict && hasResponse && !requestErrors.isEmpty;
+  if (isForgotten) config.request = null;
+  else addAll(requestErrors, errors);
+  if (hasResponse) config.response = parseRules(json, "respRules", config.strict, errors);
   return config;
 }
 
-function parseRules(json: JsonValue, name: string, operations: Operation[], errors: ConfigErrors): void {
-  const rules = json.get(name).list();
-  for (let i = 0; i < rules.length; i++) {
+function parseRules(json: JsonValue, name: string, strict: bool, errors: ConfigErrors): Rules | null {
+  const parser = new RuleParser(strict);
+  const list = json.get(name).list();
+  for (let i = 0; i < list.length; i++) {
     const ruleErrors = new ConfigErrors();
-    parseRule(rules[i], operations, ruleErrors);
+    const isRead = parser.parse(list[i], ruleErrors);
     errors.addAll(`${name}[${i}]`, ruleErrors);
+    if (!isRead) break;
   }
+  for (let i = 0; i < parser.warnings.length; i++) logWarn(`configuration: ${name}: ${parser.warnings[i]}`);
+  return parser.count == 0 ? null : parser.rules;
 }
 
-// Unlike Higress: a rule that cannot be carried out keeps the plugin from starting. There it is dropped without a word,
-// and all rules after it as well.
-function parseRule(rule: JsonValue, operations: Operation[], errors: ConfigErrors): void {
-  const source = rule.get("mapSource").text();
-  if (source != "" && source != "headers") {
-    errors.add(`mapSource ${source} is not supported: only headers is, or leave it out`);
-  }
-  rejectList(rule, "querys", errors);
-  rejectList(rule, "body", errors);
-  const operate = rule.get("operate").text();
-  const headers = rule.get("headers").list();
-  if (!isKnown(operate.toLowerCase())) {
-    errors.add(
-      `operate is ${rule.get("operate").raw()}: expected remove, rename, replace, add, append, map or dedupe`,
-    );
-    return;
-  }
-  for (let i = 0; i < headers.length; i++) {
-    rejectPattern(headers[i], "host_pattern", errors);
-    rejectPattern(headers[i], "path_pattern", errors);
-    operations.push(createOperation(operate.toLowerCase(), headers[i]));
-  }
-}
-
-function rejectList(rule: JsonValue, name: string, errors: ConfigErrors): void {
-  if (rule.get(name).list().length > 0)
-    errors.add(`${name} is not supported: only headers can be transformed`);
-}
-
-function rejectPattern(parameters: JsonValue, name: string, errors: ConfigErrors): void {
-  if (parameters.get(name).text() != "")
-    errors.add(`${name} is not supported: give the value without a pattern`);
-}
-
-function isKnown(operate: string): bool {
-  return ["remove", "rename", "replace", "add", "append", "map", "dedupe"].includes(operate);
-}
-
-function createOperation(operate: string, parameters: JsonValue): Operation {
-  const key = readKey(parameters, "key");
-  if (operate == "remove") return new Remove(key);
-  if (operate == "rename") return new Rename(readKey(parameters, "oldKey"), readKey(parameters, "newKey"));
-  if (operate == "replace") return new Replace(key, parameters.get("newValue").text());
-  if (operate == "add") return new Add(key, parameters.get("value").text());
-  if (operate == "append") return new Append(key, parameters.get("appendValue").text());
-  if (operate == "map") return new Copy(readKey(parameters, "fromKey"), readKey(parameters, "toKey"));
-  return new Dedupe(key, parameters.get("strategy").text());
-}
-
-function readKey(parameters: JsonValue, name: string): string {
-  return parameters.get(name).text().toLowerCase();
+function addAll(from: ConfigErrors, to: ConfigErrors): void {
+  const messages = from.list();
+  for (let i = 0; i < messages.length; i++) to.add(messages[i]);
 }

@@ -1,123 +1,53 @@
-import { HeaderMap } from "../../../sdk/assembly";
+import { Facts, Source } from "./facts";
+import { JsonPath } from "./json/path";
+import { Pattern } from "./pattern";
 
-// Unlike Higress: headers that no operation is about stay where they are; there all are sorted by name, for which the whole
-// map is read and written.
-/** One change of one header. */
-export abstract class Operation {
-  abstract apply(headers: HeaderMap): void;
+/** What an operation does. */
+export enum Operate {
+  Remove,
+  Rename,
+  Replace,
+  Add,
+  Append,
+  Map,
+  Dedupe,
 }
 
-/** Removes a header. */
-export class Remove extends Operation {
-  constructor(private key: string) {
-    super();
-  }
-
-  apply(headers: HeaderMap): void {
-    headers.remove(this.key);
-  }
+/** Which of several values stay. */
+export enum Strategy {
+  First,
+  Last,
+  Unique,
+  FirstOfSplit,
+  LastOfSplit,
 }
 
-/** Moves a header's values behind those of another name. */
-export class Rename extends Operation {
+/** One change of one key. */
+export class Operation {
+  value: string = "";
+  pattern: Pattern | null = null;
+  strategy: Strategy = Strategy.First;
+  /** Where `map` takes the value from. */
+  source: Source = Source.Headers;
+  /** Of a body: the keys as paths into JSON. */
+  path: JsonPath | null = null;
+  newPath: JsonPath | null = null;
+  /** Of a body: whether the value is a text in JSON. */
+  isText: bool = true;
+  /** The value in JSON when it is no text; null when it is not of its type. */
+  json: ArrayBuffer | null = null;
+
   constructor(
-    private oldKey: string,
-    private newKey: string,
-  ) {
-    super();
-  }
+    readonly operate: Operate,
+    /** The key that is changed, or from which the value comes. */
+    readonly key: string,
+    /** The key that the value goes to. */
+    readonly newKey: string,
+  ) {}
 
-  apply(headers: HeaderMap): void {
-    const values = headers.values(this.oldKey);
-    if (values.length == 0) return;
-    headers.remove(this.oldKey);
-    for (let i = 0; i < values.length; i++) headers.add(this.newKey, values[i]);
-  }
-}
-
-/** Sets the only value of a header. */
-export class Replace extends Operation {
-  constructor(
-    private key: string,
-    private value: string,
-  ) {
-    super();
-  }
-
-  apply(headers: HeaderMap): void {
-    headers.set(this.key, this.value);
-  }
-}
-
-/** Sets a header that is not there. */
-export class Add extends Operation {
-  constructor(
-    private key: string,
-    private value: string,
-  ) {
-    super();
-  }
-
-  apply(headers: HeaderMap): void {
-    if (headers.get(this.key) === null) headers.add(this.key, this.value);
-  }
-}
-
-/** Adds a value to a header. */
-export class Append extends Operation {
-  constructor(
-    private key: string,
-    private value: string,
-  ) {
-    super();
-  }
-
-  apply(headers: HeaderMap): void {
-    headers.add(this.key, this.value);
-  }
-}
-
-/** Copies a header's values over those of another name. */
-export class Copy extends Operation {
-  constructor(
-    private fromKey: string,
-    private toKey: string,
-  ) {
-    super();
-  }
-
-  apply(headers: HeaderMap): void {
-    replaceValues(headers, this.toKey, headers.values(this.fromKey));
-  }
-}
-
-/** Keeps some of a header's values: the first, the last, each different one, or a part of the first one. */
-export class Dedupe extends Operation {
-  constructor(
-    private key: string,
-    private strategy: string,
-  ) {
-    super();
-  }
-
-  apply(headers: HeaderMap): void {
-    const values = headers.values(this.key);
-    if (values.length > 0) replaceValues(headers, this.key, this.keep(values));
-  }
-
-  private keep(values: string[]): string[] {
-    const isSplit = this.strategy.startsWith("SPLIT_AND_");
-    if (this.strategy == "RETAIN_UNIQUE") return values.filter((value, i, all) => all.indexOf(value) == i);
-    const candidates = isSplit ? values[0].split(",") : values;
-    const isLast = this.strategy == "RETAIN_LAST" || this.strategy == "SPLIT_AND_RETAIN_LAST";
-    return [candidates[isLast ? candidates.length - 1 : 0]];
-  }
-}
-
-/** Sets all values of a header; none leave it as it is. */
-function replaceValues(headers: HeaderMap, key: string, values: string[]): void {
-  for (let i = 0; i < values.length; i++) {
-    if (i == 0) headers.set(key, values[0]);
-    else headers.add(key, values[i]);
+  /** The value for a message. */
+  text(facts: Facts): string {
+    const pattern = this.pattern;
+    return pattern === null ? this.value : pattern.apply(facts);
   }
 }

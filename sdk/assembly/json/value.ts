@@ -1,3 +1,4 @@
+import { lowerCase } from "../ascii";
 import { decodeText } from "../text";
 import { formatNumber } from "./number";
 
@@ -86,7 +87,7 @@ export class JsonValue {
   /** Whether the value is the boolean true, a number other than 0, or the text "true", "t" or "1" in any case. */
   get isTrue(): bool {
     if (this.kind != JsonKind.String) return this.number != 0;
-    const text = this.characters.toLowerCase();
+    const text = lowerCase(this.characters);
     return text == "true" || text == "t" || text == "1";
   }
 

@@ -1,0 +1,66 @@
+import { encodeText } from "../../../sdk/assembly/text";
+
+/** Bytes that are written one after the other. */
+export class ByteWriter {
+  size: i32 = 0;
+  private buffer: ArrayBuffer;
+
+  constructor(room: i32 = 256) {
+    this.buffer = new ArrayBuffer(room);
+  }
+
+  /** The last byte; 0 before the first. */
+  last(): u8 {
+    return this.size > 0 ? load<u8>(changetype<usize>(this.buffer) + this.size - 1) : 0;
+  }
+
+  /** Puts another byte in the place of the last one. */
+  setLast(byte: u8): void {
+    store<u8>(changetype<usize>(this.buffer) + this.size - 1, byte);
+  }
+
+  push(byte: u8): void {
+    this.reserve(1);
+    store<u8>(changetype<usize>(this.buffer) + this.size++, byte);
+  }
+
+  pushRepeated(byte: u8, count: i32): void {
+    this.reserve(count);
+    memory.fill(changetype<usize>(this.buffer) + this.size, byte, count);
+    this.size += count;
+  }
+
+  /** Copies `size` bytes from an address. */
+  pushSpan(from: usize, size: i32): void {
+    this.reserve(size);
+    memory.copy(changetype<usize>(this.buffer) + this.size, from, size);
+    this.size += size;
+  }
+
+  pushBytes(bytes: ArrayBuffer): void {
+    this.pushSpan(changetype<usize>(bytes), bytes.byteLength);
+  }
+
+  pushText(text: string): void {
+    this.reserve(text.length * 3);
+    this.size += encodeText(text, changetype<usize>(this.buffer) + this.size) as i32;
+  }
+
+  /** Forgets all bytes from `size` on. */
+  truncate(size: i32): void {
+    this.size = size;
+  }
+
+  /** What was written. */
+  take(): ArrayBuffer {
+    return this.buffer.slice(0, this.size);
+  }
+
+  private reserve(count: i32): void {
+    const room = this.buffer.byteLength;
+    if (this.size + count <= room) return;
+    const larger = new ArrayBuffer(max(2 * room, this.size + count));
+    memory.copy(changetype<usize>(larger), changetype<usize>(this.buffer), this.size);
+    this.buffer = larger;
+  }
+}
