@@ -24,7 +24,7 @@ describe("key-auth", () => {
     assert.equal(action, 0);
     const { reply } = host.stream;
     if (reply) return `${reply.status} ${reply.details}`;
-    return headers.find(([name]) => name === "x-mse-consumer")?.[1] ?? "anonymous";
+    return host.stream.maps[0]?.find(([name]) => name === "x-mse-consumer")?.[1] ?? "anonymous";
   }
 
   it("asks every request for a key while there is no rule", () => {
@@ -89,5 +89,11 @@ describe("key-auth", () => {
       assert.ok(log.includes(text), text);
     }
     assert.ok(!log.includes("a-key"));
+    // Names of headers are the same in any letter case, those of parameters are not.
+    assert.equal(new Host(module).start({ ...global, keys: ["key", "Key"] }), false);
+    assert.equal(
+      new Host(module).start({ ...global, keys: ["key", "Key"], in_header: false, in_query: true }),
+      true,
+    );
   });
 });

@@ -1,15 +1,46 @@
+/** More than these nobody reads; of the others there is a number. */
+const MAX_MESSAGES: i32 = 100;
+
 /** Collects what is wrong with a configuration, so that its author sees everything at once. */
 export class ConfigErrors {
   private messages: string[] = [];
+  private notes: string[] = [];
+  private moreMessages: i32 = 0;
+  private moreNotes: i32 = 0;
+
+  /** `isStrict`: the configuration asks for the reference's reading, with what that takes in silence. */
+  constructor(readonly isStrict: bool = false) {}
 
   /** Adds what is wrong, what was found and what was expected. */
   add(message: string): void {
-    this.messages.push(message);
+    if (this.messages.length < MAX_MESSAGES) this.messages.push(message);
+    else this.moreMessages++;
   }
 
-  /** Adds the errors of a part, each with the part's name before it. */
+  /** Adds what the reference takes in silence, though it cannot be what the author meant. */
+  addUnlessStrict(message: string): void {
+    if (!this.isStrict) this.add(message);
+  }
+
+  /** Adds what works, and is hardly what the author meant. It does not keep the plugin from starting. */
+  warn(message: string): void {
+    if (this.notes.length < MAX_MESSAGES) this.notes.push(message);
+    else this.moreNotes++;
+  }
+
+  /** Adds the errors and warnings of a part, each with the part's name before it. */
   addAll(part: string, errors: ConfigErrors): void {
     for (let i = 0; i < errors.messages.length; i++) this.add(part + ": " + errors.messages[i]);
+    this.moreMessages += errors.moreMessages;
+    this.addWarnings(part, errors);
+  }
+
+  /** Adds the warnings of a part, and leaves its errors. */
+  addWarnings(part: string, errors: ConfigErrors): void {
+    for (let i = 0; i < errors.notes.length; i++) {
+      this.warn(part == "" ? errors.notes[i] : part + ": " + errors.notes[i]);
+    }
+    this.moreNotes += errors.moreNotes;
   }
 
   get isEmpty(): bool {
@@ -17,11 +48,19 @@ export class ConfigErrors {
   }
 
   list(): string[] {
-    return this.messages;
+    return withNumber(this.messages, this.moreMessages);
+  }
+
+  warnings(): string[] {
+    return withNumber(this.notes, this.moreNotes);
   }
 
   /** All messages in one line. */
   text(): string {
-    return this.messages.join("; ");
+    return this.list().join("; ");
   }
+}
+
+function withNumber(messages: string[], more: i32): string[] {
+  return more == 0 ? messages : messages.concat([`and ${more} more of this kind`]);
 }

@@ -41,9 +41,11 @@ export abstract class Plugin<C> extends PluginContext {
   private readConfig(size: u32): bool {
     const json = readConfiguration(size);
     if (json === null) return false;
-    const errors = new ConfigErrors();
+    const errors = new ConfigErrors(json.get("strict").isTrue);
     const matcher = new RuleMatcher<C>();
     matcher.parse(json, this, errors);
+    const warnings = errors.warnings();
+    for (let i = 0; i < warnings.length; i++) logWarn("configuration: " + warnings[i]);
     const messages = errors.list();
     for (let i = 0; i < messages.length; i++) logError("configuration: " + messages[i]);
     if (messages.length > 0) return false;

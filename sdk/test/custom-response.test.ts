@@ -19,10 +19,10 @@ describe("custom-response", () => {
       false,
     );
     for (const text of [
-      "invalid header pair format: a:",
-      "status code value: 12.5:",
-      "value: 12a:",
-      "200 is there twice",
+      'invalid header pair format: headers[0] is "a":',
+      "status code value: status_code is 12.5:",
+      'value: enable_on_status[0] is "12a":',
+      "enable_on_status[2] is 200, which is there before",
     ]) {
       assert.ok(host.logs.join("\n").includes(text), text);
     }

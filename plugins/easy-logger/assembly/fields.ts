@@ -1,104 +1,117 @@
+import { clusterName, HeaderMap, requestHeaders, responseHeaders, routeName } from "../../../sdk/assembly";
+import { Field } from "./field";
+import { BodyField, GrpcStatusField, HeaderField, HeadersField, StatusField } from "./message-fields";
 import {
-  clusterName,
-  HeaderMap,
-  Property,
-  RenamedProperty,
-  requestHeaders,
-  responseHeaders,
-  routeName,
-} from "../../../sdk/assembly";
+  DurationField,
+  FlagsField,
+  IntegerField,
+  RenamedField,
+  TextField,
+  TimeField,
+} from "./property-fields";
+import { Redaction } from "./redaction";
 
 const REQUEST_HEADER = "request_header.";
 const RESPONSE_HEADER = "response_header.";
-const NANOSECONDS: f64 = 1000000;
 
-/** Something that a line can tell about a request. */
-export abstract class Field {
-  constructor(readonly name: string) {}
+/** Fields that are a header of the request, with that header. */
+const HEADERS = [
+  ["method", ":method"],
+  ["path", ":path"],
+  ["scheme", ":scheme"],
+  ["host", ":authority"],
+  ["request_id", "x-request-id"],
+  ["user_agent", "user-agent"],
+  ["consumer", "x-mse-consumer"],
+];
 
-  /** Whether the value goes into the line without quotes. */
-  isNumber(): bool {
-    return false;
-  }
+/** Fields that are a text that the proxy knows, with its property. */
+const TEXTS = [
+  ["protocol", "request.protocol"],
+  ["details", "response.code_details"],
+  ["source", "source.address"],
+  ["upstream", "upstream.address"],
+  ["upstream_failure", "upstream.transport_failure_reason"],
+  ["virtual_host", "xds.virtual_host_name"],
+  ["server_name", "connection.requested_server_name"],
+  ["tls_version", "connection.tls_version"],
+];
 
-  /** The value; null when the request has none. */
-  abstract read(): string | null;
+/** Fields that are a number that the proxy knows, with its property. */
+const INTEGERS = [
+  ["request_size", "request.size"],
+  ["request_total_size", "request.total_size"],
+  ["response_size", "response.size"],
+  ["response_total_size", "response.total_size"],
+  ["attempts", "upstream.request_attempt_count"],
+];
+
+const OTHERS = [
+  "status",
+  "grpc_status",
+  "time",
+  "duration",
+  "upstream_duration",
+  "flags",
+  "route",
+  "cluster",
+  "request_headers",
+  "response_headers",
+  "request_body",
+  "response_body",
+  "request_header.NAME",
+  "response_header.NAME",
+];
+
+/** Names of all fields, for a message. */
+export function listFields(): string {
+  const names: string[] = [];
+  addNames(HEADERS, names);
+  addNames(TEXTS, names);
+  addNames(INTEGERS, names);
+  return names.concat(OTHERS).join(", ");
 }
 
-class HeaderField extends Field {
-  constructor(
-    name: string,
-    private headers: HeaderMap,
-    private header: string,
-    private holdsNumber: bool = false,
-  ) {
-    super(name);
-  }
-
-  isNumber(): bool {
-    return this.holdsNumber;
-  }
-
-  read(): string | null {
-    return this.headers.get(this.header);
-  }
-}
-
-class DetailsField extends Field {
-  private property: Property = new Property(["response", "code_details"]);
-
-  read(): string | null {
-    return this.property.text();
-  }
-}
-
-class RenamedField extends Field {
-  constructor(
-    name: string,
-    private property: RenamedProperty,
-  ) {
-    super(name);
-  }
-
-  read(): string | null {
-    return this.property.read();
-  }
-}
-
-/** Milliseconds from the request's first byte to the end of its response. */
-class DurationField extends Field {
-  private property: Property = new Property(["request", "duration"]);
-
-  isNumber(): bool {
-    return true;
-  }
-
-  read(): string | null {
-    const nanoseconds = this.property.integer(-1);
-    return nanoseconds < 0 ? null : ((nanoseconds as f64) / NANOSECONDS).toString();
-  }
+function addNames(pairs: string[][], names: string[]): void {
+  for (let i = 0; i < pairs.length; i++) names.push(pairs[i][0]);
 }
 
 /** The field of this name; null when there is none. */
-export function createField(name: string): Field | null {
-  if (name == "method" || name == "path" || name == "scheme")
-    return new HeaderField(name, requestHeaders, ":" + name);
-  if (name == "host") return new HeaderField(name, requestHeaders, ":authority");
-  if (name == "status") return new HeaderField(name, responseHeaders, ":status", true);
-  if (name == "request_id") return new HeaderField(name, requestHeaders, "x-request-id");
-  if (name == "consumer") return new HeaderField(name, requestHeaders, "x-mse-consumer");
-  if (name == "duration") return new DurationField(name);
-  if (name == "details") return new DetailsField(name);
+export function createField(name: string, redaction: Redaction): Field | null {
+  const header = find(HEADERS, name);
+  if (header != "") return new HeaderField(name, requestHeaders, header, redaction);
+  const text = find(TEXTS, name);
+  if (text != "") return new TextField(name, text);
+  const integer = find(INTEGERS, name);
+  if (integer != "") return new IntegerField(name, integer);
+  if (name == "status") return new StatusField(name);
+  if (name == "grpc_status") return new GrpcStatusField(name);
+  if (name == "time") return new TimeField(name);
+  if (name == "duration") return new DurationField(name, "request.duration");
+  if (name == "upstream_duration") return new DurationField(name, "response.backend_latency");
+  if (name == "flags") return new FlagsField(name);
   if (name == "route") return new RenamedField(name, routeName);
   if (name == "cluster") return new RenamedField(name, clusterName);
-  if (isHeader(name, REQUEST_HEADER))
-    return new HeaderField(name, requestHeaders, name.substring(REQUEST_HEADER.length));
-  if (isHeader(name, RESPONSE_HEADER)) {
-    return new HeaderField(name, responseHeaders, name.substring(RESPONSE_HEADER.length));
-  }
-  return null;
+  return createMessageField(name, redaction);
 }
 
-function isHeader(name: string, prefix: string): bool {
-  return name.startsWith(prefix) && name.length > prefix.length;
+function createMessageField(name: string, redaction: Redaction): Field | null {
+  if (name == "request_headers") return new HeadersField(name, requestHeaders, redaction);
+  if (name == "response_headers") return new HeadersField(name, responseHeaders, redaction);
+  if (name == "request_body") return new BodyField(name, true, redaction);
+  if (name == "response_body") return new BodyField(name, false, redaction);
+  const ofRequest = createHeader(name, REQUEST_HEADER, requestHeaders, redaction);
+  return ofRequest !== null ? ofRequest : createHeader(name, RESPONSE_HEADER, responseHeaders, redaction);
+}
+
+function createHeader(name: string, prefix: string, headers: HeaderMap, redaction: Redaction): Field | null {
+  if (!name.startsWith(prefix) || name.length == prefix.length) return null;
+  return new HeaderField(name, headers, name.substring(prefix.length).toLowerCase(), redaction);
+}
+
+function find(pairs: string[][], name: string): string {
+  for (let i = 0; i < pairs.length; i++) {
+    if (pairs[i][0] == name) return pairs[i][1];
+  }
+  return "";
 }

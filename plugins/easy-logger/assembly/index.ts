@@ -1,26 +1,63 @@
 import {
+  Action,
   ConfigErrors,
   HttpFilter,
   isLogged,
   JsonValue,
-  logInfo,
-  LogLevel,
+  log,
   Plugin,
   registerPlugin,
+  requestBody,
+  requestHeaders,
+  responseBody,
+  responseHeaders,
 } from "../../../sdk/assembly";
-import { LoggerConfig, parseConfig } from "./config";
+import { LoggerConfig, parseConfig, parseOnto } from "./config";
+import { Exchange } from "./exchange";
 import { writeLine } from "./line";
 
 export * from "../../../sdk/assembly/exports";
 
 /** Writes one line for a request when it is complete. */
 class EasyLogger extends HttpFilter {
+  private exchange: Exchange = new Exchange();
+
   constructor(private config: LoggerConfig) {
     super();
   }
 
+  onRequestHeaders(endOfStream: bool): Action {
+    const config = this.config;
+    if (config.logsRequestBody && !endOfStream && config.mayLog())
+      this.exchange.requestBody = config.body.begin(requestHeaders);
+    return Action.Continue;
+  }
+
+  onRequestBody(size: u32, endOfStream: bool): Action {
+    const captured = this.exchange.requestBody;
+    if (captured !== null) captured.take(requestBody, size);
+    return Action.Continue;
+  }
+
+  onResponseHeaders(endOfStream: bool): Action {
+    const config = this.config;
+    if (config.logsResponseBody && !endOfStream && config.mayLog())
+      this.exchange.responseBody = config.body.begin(responseHeaders);
+    return Action.Continue;
+  }
+
+  onResponseBody(size: u32, endOfStream: bool): Action {
+    const captured = this.exchange.responseBody;
+    if (captured !== null) captured.take(responseBody, size);
+    return Action.Continue;
+  }
+
   onLog(): void {
-    if (isLogged(LogLevel.Info) && this.config.takesSample()) logInfo(writeLine(this.config.fields));
+    const config = this.config;
+    const isSampled = isLogged(config.level) && config.takesSample();
+    const isSlow = config.isSlow() && isLogged(config.slowLevel);
+    if (!isSampled && !isSlow) return;
+    log(isSlow ? config.slowLevel : config.level, writeLine(config.fields, this.exchange, isSlow));
   }
 }
 
@@ -32,6 +69,11 @@ class EasyLoggerPlugin extends Plugin<LoggerConfig> {
 
   parseConfig(json: JsonValue, errors: ConfigErrors): LoggerConfig {
     return parseConfig(json, errors);
+  }
+
+  parseOverride(rule: JsonValue, global: LoggerConfig, errors: ConfigErrors): LoggerConfig {
+    // Without a usable global configuration there is nothing that a rule could have from it.
+    return global.fields.length == 0 ? parseConfig(rule, errors) : parseOnto(global, rule, errors);
   }
 
   createFilter(config: LoggerConfig): HttpFilter {

@@ -1,16 +1,15 @@
 import { quoteJson } from "../../../sdk/assembly";
-import { Field } from "./fields";
+import { Exchange } from "./exchange";
+import { Field } from "./field";
 
 /** One JSON object with the fields in the order of the configuration; null for what a request has not. */
-export function writeLine(fields: Field[]): string {
+export function writeLine(fields: Field[], exchange: Exchange, isSlow: bool): string {
   const members: string[] = [];
   for (let i = 0; i < fields.length; i++) {
-    const value = fields[i].read();
-    members.push(quoteJson(fields[i].name) + ":" + (value === null ? "null" : formatValue(fields[i], value)));
+    const field = fields[i];
+    members.push(field.label + field.json(exchange));
+    if (field.isCut(exchange)) members.push(quoteJson(field.name + "_cut") + ":true");
   }
+  if (isSlow) members.push('"slow":true');
   return "{" + members.join(",") + "}";
-}
-
-function formatValue(field: Field, value: string): string {
-  return field.isNumber() ? value : quoteJson(value);
 }

@@ -7,6 +7,8 @@ import { NO_RULE, RuleIndex } from "./rule-index";
 
 const RULES = "_rules_";
 const PLUGIN_ID = "_plugin_id_";
+const STRICT = "strict";
+const NO_RULES = "parse config failed, no valid rules; global config parse error:<nil>";
 const NO_CONDITION =
   "there is at least one of  '_match_route_', '_match_domain_', '_match_service_' and '_match_route_prefix_' can present in configuration.";
 
@@ -15,8 +17,7 @@ const NO_CONDITION =
  * rule that matches, else the global configuration, else none.
  */
 export class RuleMatcher<C> {
-  /** Why the global configuration is not used although it is there; "" when it is, or when there is none. */
-  globalError: string = "";
+  private globalErrors: ConfigErrors = new ConfigErrors();
   private rules: C[] = [];
   private index: RuleIndex = new RuleIndex();
   private global: C = instantiate<C>();
@@ -31,16 +32,22 @@ export class RuleMatcher<C> {
       return;
     }
     const rules = json.get(RULES).list();
-    if (countMembers(json) > (json.get(RULES).exists ? 1 : 0)) this.parseGlobal(json, plugin);
+    if (countMembers(json) > (json.get(RULES).exists ? 1 : 0)) this.parseGlobal(json, plugin, errors);
     if (rules.length == 0 && !this.hasGlobal) {
-      const reason = this.globalError == "" ? "<nil>" : this.globalError;
-      errors.add("parse config failed, no valid rules; global config parse error:" + reason);
+      if (this.globalErrors.isEmpty) errors.add(NO_RULES);
+      const messages = this.globalErrors.list();
+      for (let i = 0; i < messages.length; i++) errors.add(messages[i]);
     }
     for (let i = 0; i < rules.length; i++) {
-      const ruleErrors = new ConfigErrors();
+      const ruleErrors = new ConfigErrors(errors.isStrict);
       this.parseRule(rules[i], plugin, ruleErrors);
       errors.addAll(`${RULES}[${i}]`, ruleErrors);
     }
+  }
+
+  /** Why the global configuration is not used although it is there; "" when it is, or when there is none. */
+  get globalError(): string {
+    return this.globalErrors.text();
   }
 
   /** Configuration for the current stream, known from its request headers on; null when none applies. */
@@ -50,11 +57,12 @@ export class RuleMatcher<C> {
     return rule == NO_RULE && this.hasGlobal ? this.global : null;
   }
 
-  private parseGlobal(json: JsonValue, plugin: Plugin<C>): void {
-    const errors = new ConfigErrors();
+  private parseGlobal(json: JsonValue, plugin: Plugin<C>, all: ConfigErrors): void {
+    const errors = new ConfigErrors(all.isStrict);
     const global = plugin.parseConfig(json, errors);
+    all.addWarnings("", errors);
     if (errors.isEmpty) this.useGlobal(global);
-    else this.globalError = errors.text();
+    else this.globalErrors = errors;
   }
 
   private parseRule(rule: JsonValue, plugin: Plugin<C>, errors: ConfigErrors): void {
@@ -74,7 +82,8 @@ export class RuleMatcher<C> {
   }
 }
 
-/** Members that count as configuration: the log tag `_plugin_id_` is taken out before the plugin sees it. */
+/** Members that count as configuration: not the log tag `_plugin_id_`, nor `strict`, which says how to read the others. */
 function countMembers(json: JsonValue): i32 {
-  return json.names().length - (json.get(PLUGIN_ID).text() != "" ? 1 : 0);
+  const count = json.names().length - (json.get(PLUGIN_ID).text() != "" ? 1 : 0);
+  return count - (json.get(STRICT).exists ? 1 : 0);
 }
