@@ -1,8 +1,9 @@
-import { type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { type HeaderLine, HeaderMap } from "../proxy-wasm/header-map.ts";
 import type { Downstream, DownstreamConnection, DownstreamEvents, DownstreamProtocol } from "./downstream.ts";
 import type { Http1Client } from "./http1-client.ts";
 import type { GatewayReply } from "./local-replies.ts";
+import { statusText } from "./status-text.ts";
 
 const none = new Uint8Array(0);
 const smallBytes = 4096;
@@ -85,7 +86,7 @@ export class Http1Downstream implements Downstream {
     const { socket } = this.response;
     if (this.protocol === "HTTP/1.0" || !socket || this.response.headersSent) return;
     const status = headers.get(":status")!;
-    let text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n`;
+    let text = `HTTP/1.1 ${status} ${statusText(Number(status))}\r\n`;
     for (const [name, value] of headers.lines) if (!name.startsWith(":")) text += `${name}: ${value}\r\n`;
     socket.write(`${text}\r\n`, "latin1");
   }
@@ -100,14 +101,15 @@ export class Http1Downstream implements Downstream {
       else flat.push(name, value);
       if (name === "content-length") hasLength = true;
     }
-    const hasBody = request.method !== "HEAD" && status !== 204 && status !== 304;
+    const isBodiless = status === 204 || status === 304;
+    const hasBody = request.method !== "HEAD" && !isBodiless;
     this.keepOrClose(flat, hasBody && !hasLength && !endOfStream);
-    if (!hasLength && hasBody) {
-      if (endOfStream) flat.push("content-length", "0");
+    if (!hasLength && !isBodiless) {
+      if (endOfStream && hasBody) flat.push("content-length", "0");
       else if (this.protocol === "HTTP/1.1") flat.push("transfer-encoding", "chunked");
     }
     response.sendDate = false;
-    response.writeHead(status, STATUS_CODES[status] ?? "Unknown", flat);
+    response.writeHead(status, statusText(status), flat);
     if (endOfStream) response.end();
     else if (!hasBody) response.flushHeaders();
     else {

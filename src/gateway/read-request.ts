@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import type { HeaderLine } from "../proxy-wasm/header-map.ts";
+import { isGrpcType } from "../proxy-wasm/local-reply.ts";
 import { removeNominated } from "./connection-header.ts";
 import type { DownstreamConnection } from "./downstream.ts";
 import type { HttpConnection } from "./gateway-config.ts";
@@ -54,7 +55,11 @@ export function readRequest(
   if (authority === undefined) return refusedRequest("missing_host_header");
   if (!authorityCharacters.test(authority)) return invalidAuthority;
   const path = acceptPath(target.path, http);
-  if (typeof path !== "string") return path;
+  if (typeof path !== "string") {
+    // As Envoy: gRPC follows no redirects.
+    const isGrpc = isGrpcType(lines.find(([name]) => name === "content-type")?.[1]);
+    return path.status === 307 && isGrpc ? refusedRequest("path_normalization_failed") : path;
+  }
   lines[0] = [":authority", http.stripPort === "none" ? authority : splitPort(authority, connection, http)];
   lines[1] = [":path", path];
   lines[2] = [":method", method];

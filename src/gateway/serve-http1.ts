@@ -1,11 +1,12 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { HeaderMap } from "../proxy-wasm/header-map.ts";
 import type { DownstreamConnection } from "./downstream.ts";
 import type { HttpConnection } from "./gateway-config.ts";
 import { HttpStream, type StreamPlan, type StreamWorld, withoutFilters } from "./http-stream.ts";
 import { Http1Client } from "./http1-client.ts";
-import { Http1Downstream } from "./http1-downstream.ts";
+import { Http1Downstream, readLines } from "./http1-downstream.ts";
 import {
   badRequest,
   type GatewayReply,
@@ -135,14 +136,21 @@ function serve(
   const connection = "status" in head ? direct : withTrustedAddress(direct, head.lines, http);
   const downstream = new Http1Downstream(request, response, connection, client, http.enableTrailers);
   if ("status" in head) {
-    if (!staysConnected(head)) client.setLast();
-    downstream.answer(new HttpStream(options.world, withoutFilters(plan), downstream), head);
+    if (!staysConnected(head) || hasBody(request)) client.setLast();
+    const stream = new HttpStream(options.world, withoutFilters(plan), downstream);
+    // gRPC is answered as gRPC.
+    stream.chain.request.headers = new HeaderMap(readLines(request.rawHeaders));
+    downstream.answer(stream, head);
     return;
   }
   const headers = acceptHeaders({ lines: head.lines, isUpgrade: false, connection }, http);
   if (!http.proxy100Continue && request.headers.expect?.toLowerCase() === "100-continue")
     headers.remove("expect");
   downstream.start(new HttpStream(options.world, plan, downstream), headers, !head.hasBody);
+}
+
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers["transfer-encoding"] !== undefined || (headers["content-length"] ?? "0") !== "0";
 }
 
 /** As Envoy: who asks for another path, or is to ask at one, may ask again. */

@@ -1,9 +1,9 @@
-import { STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
 import type { HeaderMap } from "../proxy-wasm/header-map.ts";
 import { closeGently } from "./close-gently.ts";
 import type { Downstream, DownstreamConnection, DownstreamEvents } from "./downstream.ts";
 import type { HttpConnection } from "./gateway-config.ts";
+import { statusText } from "./status-text.ts";
 
 const none = new Uint8Array(0);
 
@@ -44,7 +44,7 @@ export class SocketDownstream implements Downstream {
   sendHeaders(headers: HeaderMap, endOfStream: boolean): void {
     const status = headers.get(":status")!;
     this.isSwitched = this.isUpgrade && status === "101";
-    let text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Unknown"}\r\n`;
+    let text = `HTTP/1.1 ${status} ${statusText(Number(status))}\r\n`;
     for (const [name, value] of headers.lines) if (name !== ":status") text += `${name}: ${value}\r\n`;
     if (!this.isSwitched) {
       const hasLength = headers.get("content-length") !== undefined;
