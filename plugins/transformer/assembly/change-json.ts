@@ -1,4 +1,4 @@
-import { bytesOf, JsonValue } from "../../../sdk/assembly";
+import { bytesOf, JsonValue, textOf } from "../../../sdk/assembly";
 import { Facts } from "./facts";
 import { JsonText } from "./json/edit";
 import { marshalTexts, marshalValue, quoteGo, setValueText } from "./json/go-json";
@@ -87,7 +87,7 @@ export class JsonChange {
   /** A value inside an array, as Go writes it. */
   private written(json: ArrayBuffer): string {
     const value = parseValue(json);
-    return value === null ? String.UTF8.decode(json) : marshalValue(value, this.keepsIntegers);
+    return value === null ? textOf(json) : marshalValue(value, this.keepsIntegers);
   }
 
   private texts(values: JsonValue[]): string[] {

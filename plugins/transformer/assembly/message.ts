@@ -1,4 +1,4 @@
-import { Action, Body, HeaderMap, logWarn } from "../../../sdk/assembly";
+import { Action, Body, HeaderMap, logWarn, textOf } from "../../../sdk/assembly";
 import { JsonChange } from "./change-json";
 import { changeTable } from "./change-table";
 import { TransformerConfig } from "./config";
@@ -95,7 +95,7 @@ export class Message {
     const querys = this.facts.querys;
     if (querys !== null && this.rules.querys.length > 0) {
       changeTable(querys, this.rules.querys, this.facts);
-      table.set(":path", [withQuery(this.facts.path, String.UTF8.decode(encodeForm(querys)))]);
+      table.set(":path", [withQuery(this.facts.path, textOf(encodeForm(querys)))]);
     }
     this.headers.replaceAll(toHeaders(table));
   }

@@ -16,7 +16,7 @@ export class RegexTemplate {
       const isBraced = template.startsWith("{", dollar + 1);
       const start = dollar + (isBraced ? 2 : 1);
       let end = start;
-      while (end < template.length && isWordPoint(template.charCodeAt(end))) end++;
+      while (end < template.length && isNameUnit(template.charCodeAt(end))) end++;
       if (end == start || (isBraced && !template.startsWith("}", end))) {
         text += "$";
         at = dollar + (template.startsWith("$", dollar + 1) ? 2 : 1);
@@ -41,6 +41,14 @@ export class RegexTemplate {
     }
     return result;
   }
+}
+
+/** Whether Go counts a code unit to a name: letters of all scripts, as far as ranges tell, so that `$1元` is no group 1. */
+function isNameUnit(unit: i32): bool {
+  if (unit < 0xc0) return isWordPoint(unit);
+  if (unit == 0xd7 || unit == 0xf7 || (unit & 0xf800) == 0xd800) return false;
+  const isSymbol = (unit >= 0x2000 && unit < 0x2c00) || (unit >= 0x3000 && unit < 0x3040);
+  return !isSymbol && (unit < 0xfe00 || unit > 0xff20);
 }
 
 /** Number of a group by its number or name; -1 when there is none. */

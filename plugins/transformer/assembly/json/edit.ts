@@ -72,7 +72,8 @@ export class JsonText {
     this.end = skipValue(this.start, base + this.bytes.byteLength);
     for (let i = 0; i < steps.length; i++) {
       const kind = this.start < this.end ? load<u8>(this.start) : 0;
-      if (kind == 0x7b ? !this.enterObject(steps[i]) : kind != 0x5b || !this.enterArray(steps[i], takesLast)) return i;
+      if (kind == 0x7b ? !this.enterObject(steps[i]) : kind != 0x5b || !this.enterArray(steps[i], takesLast))
+        return i;
     }
     return steps.length;
   }

@@ -2,22 +2,6 @@ import { bytesOf } from "../../../../sdk/assembly";
 
 /** An index may be at most this large: setting one beyond an array's end fills the gap with null. */
 const MAX_INDEX: i32 = 10000;
-const MODIFIERS: string[] = [
-  "this",
-  "pretty",
-  "ugly",
-  "reverse",
-  "flatten",
-  "join",
-  "valid",
-  "keys",
-  "values",
-  "tostr",
-  "fromstr",
-  "group",
-  "dig",
-];
-
 /** One name or index of a path. */
 export class PathStep {
   readonly bytes: ArrayBuffer;
@@ -43,11 +27,7 @@ export class JsonPath {
   error: string = "";
 
   constructor(readonly text: string) {
-    if (text == "") this.error = "is empty: expected names and indexes with dots between them";
-    else if (text.startsWith("@") && MODIFIERS.includes(nameAt(text, 1)))
-      this.error =
-        "begins with a modifier, which is not supported: expected names and indexes with dots between them";
-    else this.read();
+    this.read();
   }
 
   private read(): void {
@@ -64,7 +44,7 @@ export class JsonPath {
       } else if (unit == 0x5c) {
         if (++i < text.length) name += text.charAt(i);
       } else if (isSpecial(unit) || (unit == 0x23 && name == "")) {
-        this.error = `has ${text.charAt(i)} at character ${i + 1}, and patterns and queries are not supported: expected names and indexes with dots between them, \\${text.charAt(i)} for the character itself`;
+        this.error = `has ${text.charAt(i)} at character ${i + 1}: patterns and queries are not supported, \\${text.charAt(i)} is the character itself`;
         return;
       } else {
         name += text.charAt(i);
@@ -80,12 +60,6 @@ export class JsonPath {
 /** Wildcards and pipes of gjson. */
 function isSpecial(unit: i32): bool {
   return unit == 0x2a || unit == 0x3f || unit == 0x7c;
-}
-
-function nameAt(text: string, start: i32): string {
-  let end = start;
-  while (end < text.length && !".|:".includes(text.charAt(end))) end++;
-  return text.substring(start, end);
 }
 
 /** The number that a name is; -1 for any other. No digits at all are 0, as in sjson. */

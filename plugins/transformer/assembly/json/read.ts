@@ -1,4 +1,4 @@
-import { JsonValue, parseJson } from "../../../../sdk/assembly";
+import { JsonValue, parseJson, textOf } from "../../../../sdk/assembly";
 import { JsonText } from "./edit";
 import { JsonPath } from "./path";
 
@@ -7,7 +7,7 @@ export function jsonTextAt(json: ArrayBuffer, path: JsonPath): string {
   const found = new JsonText(json).find(path);
   if (found === null) return "";
   const value = parseJson(found).value;
-  return value === null ? String.UTF8.decode(found) : value.text();
+  return value === null ? textOf(found) : value.text();
 }
 
 /** A value as it is written, parsed; null for one that is nested too deep. */
