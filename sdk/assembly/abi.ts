@@ -1,4 +1,4 @@
-// The hostcalls of proxy-wasm ABI 0.2.1 that the library uses. Each returns a Status.
+// The hostcalls of proxy-wasm ABI 0.2.1. Each returns a Status. What a plugin does not use is no import of its module.
 
 @external("env", "proxy_log")
 export declare function proxy_log(level: u32, text: usize, size: usize): u32;
@@ -65,3 +65,122 @@ export declare function proxy_continue_stream(type: u32): u32;
 
 @external("env", "proxy_close_stream")
 export declare function proxy_close_stream(type: u32): u32;
+
+@external("env", "proxy_get_status")
+export declare function proxy_get_status(code: usize, message: usize, messageSize: usize): u32;
+
+@external("env", "proxy_set_effective_context")
+export declare function proxy_set_effective_context(id: u32): u32;
+
+@external("env", "proxy_done")
+export declare function proxy_done(): u32;
+
+@external("env", "proxy_http_call")
+export declare function proxy_http_call(
+  upstream: usize,
+  upstreamSize: usize,
+  headers: usize,
+  headersSize: usize,
+  body: usize,
+  bodySize: usize,
+  trailers: usize,
+  trailersSize: usize,
+  timeout: u32,
+  token: usize,
+): u32;
+
+@external("env", "proxy_grpc_call")
+export declare function proxy_grpc_call(
+  upstream: usize,
+  upstreamSize: usize,
+  service: usize,
+  serviceSize: usize,
+  method: usize,
+  methodSize: usize,
+  metadata: usize,
+  metadataSize: usize,
+  message: usize,
+  messageSize: usize,
+  timeout: u32,
+  token: usize,
+): u32;
+
+@external("env", "proxy_grpc_stream")
+export declare function proxy_grpc_stream(
+  upstream: usize,
+  upstreamSize: usize,
+  service: usize,
+  serviceSize: usize,
+  method: usize,
+  methodSize: usize,
+  metadata: usize,
+  metadataSize: usize,
+  token: usize,
+): u32;
+
+@external("env", "proxy_grpc_send")
+export declare function proxy_grpc_send(token: u32, message: usize, size: usize, endOfStream: u32): u32;
+
+@external("env", "proxy_grpc_cancel")
+export declare function proxy_grpc_cancel(token: u32): u32;
+
+@external("env", "proxy_grpc_close")
+export declare function proxy_grpc_close(token: u32): u32;
+
+@external("env", "proxy_get_shared_data")
+export declare function proxy_get_shared_data(
+  key: usize,
+  keySize: usize,
+  value: usize,
+  valueSize: usize,
+  cas: usize,
+): u32;
+
+@external("env", "proxy_set_shared_data")
+export declare function proxy_set_shared_data(
+  key: usize,
+  keySize: usize,
+  value: usize,
+  valueSize: usize,
+  cas: u32,
+): u32;
+
+@external("env", "proxy_register_shared_queue")
+export declare function proxy_register_shared_queue(name: usize, nameSize: usize, queue: usize): u32;
+
+@external("env", "proxy_resolve_shared_queue")
+export declare function proxy_resolve_shared_queue(
+  vmId: usize,
+  vmIdSize: usize,
+  name: usize,
+  nameSize: usize,
+  queue: usize,
+): u32;
+
+@external("env", "proxy_enqueue_shared_queue")
+export declare function proxy_enqueue_shared_queue(queue: u32, value: usize, valueSize: usize): u32;
+
+@external("env", "proxy_dequeue_shared_queue")
+export declare function proxy_dequeue_shared_queue(queue: u32, value: usize, valueSize: usize): u32;
+
+@external("env", "proxy_define_metric")
+export declare function proxy_define_metric(type: u32, name: usize, nameSize: usize, metric: usize): u32;
+
+@external("env", "proxy_increment_metric")
+export declare function proxy_increment_metric(metric: u32, offset: i64): u32;
+
+@external("env", "proxy_record_metric")
+export declare function proxy_record_metric(metric: u32, value: u64): u32;
+
+@external("env", "proxy_get_metric")
+export declare function proxy_get_metric(metric: u32, value: usize): u32;
+
+@external("env", "proxy_call_foreign_function")
+export declare function proxy_call_foreign_function(
+  name: usize,
+  nameSize: usize,
+  argument: usize,
+  argumentSize: usize,
+  result: usize,
+  resultSize: usize,
+): u32;

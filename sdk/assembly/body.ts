@@ -5,7 +5,7 @@ import { bytesOf, textOf } from "./text";
 
 const ALL: u32 = 0x7fffffff;
 
-/** Body of the current stream, as far as the proxy has it in the running callback. */
+/** Bytes of the current stream, as far as the proxy has them in the running callback. */
 export class Body {
   constructor(readonly type: BufferType) {}
 
@@ -47,5 +47,11 @@ export function readBuffer(type: BufferType, start: u32 = 0, max: u32 = ALL): Ar
   return status == Status.Ok ? takeBytes() : null;
 }
 
+/** Body of the current request. */
 export const requestBody = new Body(BufferType.RequestBody);
+/** Body of the current response. */
 export const responseBody = new Body(BufferType.ResponseBody);
+/** What a TCP client sent. */
+export const downstreamData = new Body(BufferType.DownstreamData);
+/** What a TCP upstream sent. */
+export const upstreamData = new Body(BufferType.UpstreamData);

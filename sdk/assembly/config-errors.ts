@@ -28,23 +28,34 @@ export class ConfigErrors {
     else this.moreNotes++;
   }
 
-  /** Adds the errors and warnings of a part, each with the part's name before it. */
+  /** Adds the errors and warnings of a part, each with the part's name before it where it has one. */
   addAll(part: string, errors: ConfigErrors): void {
-    for (let i = 0; i < errors.messages.length; i++) this.add(part + ": " + errors.messages[i]);
+    for (let i = 0; i < errors.messages.length; i++) this.add(within(part, errors.messages[i]));
     this.moreMessages += errors.moreMessages;
     this.addWarnings(part, errors);
   }
 
   /** Adds the warnings of a part, and leaves its errors. */
   addWarnings(part: string, errors: ConfigErrors): void {
-    for (let i = 0; i < errors.notes.length; i++) {
-      this.warn(part == "" ? errors.notes[i] : part + ": " + errors.notes[i]);
-    }
+    for (let i = 0; i < errors.notes.length; i++) this.warn(within(part, errors.notes[i]));
     this.moreNotes += errors.moreNotes;
+  }
+
+  /** The errors alone. */
+  withoutWarnings(): ConfigErrors {
+    const errors = new ConfigErrors(this.isStrict);
+    errors.messages = this.messages;
+    errors.moreMessages = this.moreMessages;
+    return errors;
   }
 
   get isEmpty(): bool {
     return this.messages.length == 0;
+  }
+
+  /** Neither errors nor warnings. */
+  get isSilent(): bool {
+    return this.messages.length + this.notes.length == 0;
   }
 
   list(): string[] {
@@ -59,6 +70,10 @@ export class ConfigErrors {
   text(): string {
     return this.list().join("; ");
   }
+}
+
+function within(part: string, message: string): string {
+  return part == "" ? message : part + ": " + message;
 }
 
 function withNumber(messages: string[], more: i32): string[] {

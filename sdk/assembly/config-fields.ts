@@ -1,3 +1,4 @@
+import { lowerCase } from "./ascii";
 import { ConfigErrors } from "./config-errors";
 import { JsonKind, JsonValue } from "./json/value";
 
@@ -24,7 +25,7 @@ export function readBool(json: JsonValue, name: string, missing: bool, errors: C
 function isBool(value: JsonValue): bool {
   if (value.kind == JsonKind.Bool || value.isNumber) return true;
   if (!value.isString) return false;
-  const text = value.text().toLowerCase();
+  const text = lowerCase(value.text());
   return value.isTrue || text == "false" || text == "f" || text == "0";
 }
 

@@ -37,18 +37,43 @@ export enum MapType {
   RequestTrailers = 1,
   ResponseHeaders = 2,
   ResponseTrailers = 3,
+  GrpcInitialMetadata = 4,
+  GrpcTrailingMetadata = 5,
+  HttpCallHeaders = 6,
+  HttpCallTrailers = 7,
 }
 
 /** Buffers that a plugin can read. */
 export enum BufferType {
   RequestBody = 0,
   ResponseBody = 1,
+  DownstreamData = 2,
+  UpstreamData = 3,
+  HttpCallBody = 4,
+  GrpcMessage = 5,
   VmConfiguration = 6,
   PluginConfiguration = 7,
+  ForeignArguments = 8,
 }
 
 /** Direction of a stream, for `continueStream` and `closeStream`. */
 export enum StreamType {
   Request = 0,
   Response = 1,
+  Downstream = 2,
+  Upstream = 3,
+}
+
+/** Who closed a TCP connection. */
+export enum PeerType {
+  Unknown = 0,
+  Local = 1,
+  Remote = 2,
+}
+
+/** What a metric counts. */
+export enum MetricType {
+  Counter = 0,
+  Gauge = 1,
+  Histogram = 2,
 }

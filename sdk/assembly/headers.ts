@@ -79,7 +79,11 @@ export class HeaderMap {
   }
 }
 
+/** Headers of the current request, `:method`, `:path` and `:authority` among them. */
 export const requestHeaders = new HeaderMap(MapType.RequestHeaders);
+/** Trailers of the current request. */
 export const requestTrailers = new HeaderMap(MapType.RequestTrailers);
+/** Headers of the current response, `:status` among them. */
 export const responseHeaders = new HeaderMap(MapType.ResponseHeaders);
+/** Trailers of the current response. */
 export const responseTrailers = new HeaderMap(MapType.ResponseTrailers);

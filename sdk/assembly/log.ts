@@ -1,15 +1,14 @@
-import { proxy_get_log_level, proxy_log } from "./abi";
-import { LogLevel, Status } from "./enums";
-import { sizeSlot } from "./memory";
+import { proxy_log } from "./abi";
+import { LogLevel } from "./enums";
+import { currentLogLevel } from "./log-level";
 import { firstArgument } from "./text";
 
 /**
  * Whether the proxy would write a line of this level. Ask before putting a message together, so that a line which
- * nobody reads costs one hostcall and no memory.
+ * nobody reads costs neither memory nor time. A level that changes counts from the next stream on.
  */
 export function isLogged(level: LogLevel): bool {
-  if (proxy_get_log_level(sizeSlot()) != Status.Ok) return level >= LogLevel.Info;
-  return (level as u32) >= load<u32>(sizeSlot());
+  return (level as u32) >= currentLogLevel();
 }
 
 /** Writes a line to the proxy's log if its level is on. */
@@ -19,18 +18,37 @@ export function log(level: LogLevel, message: string): void {
   proxy_log(level, text, firstArgument.size);
 }
 
+/** Writes the line that `describe` makes of a value; `describe` runs only if the level is on. */
+export function logValue<T>(level: LogLevel, value: T, describe: (value: T) => string): void {
+  if (isLogged(level)) log(level, describe(value));
+}
+
+/** Writes a line of level trace. */
+export function logTrace(message: string): void {
+  log(LogLevel.Trace, message);
+}
+
+/** Writes a line of level debug. */
 export function logDebug(message: string): void {
   log(LogLevel.Debug, message);
 }
 
+/** Writes a line of level info. */
 export function logInfo(message: string): void {
   log(LogLevel.Info, message);
 }
 
+/** Writes a line of level warn. */
 export function logWarn(message: string): void {
   log(LogLevel.Warn, message);
 }
 
+/** Writes a line of level error. */
 export function logError(message: string): void {
   log(LogLevel.Error, message);
+}
+
+/** Writes a line of level critical. */
+export function logCritical(message: string): void {
+  log(LogLevel.Critical, message);
 }

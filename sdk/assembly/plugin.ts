@@ -1,10 +1,13 @@
 import { readBuffer } from "./body";
 import { ConfigErrors } from "./config-errors";
-import { PluginContext, StreamContext } from "./context";
+import { currentContext, PluginContext, StreamContext } from "./context";
 import { Action, BufferType } from "./enums";
 import { parseJson } from "./json/parser";
 import { emptyObject, JsonValue } from "./json/value";
+import { LocalResponse } from "./local-response";
 import { logError, logWarn } from "./log";
+import { Property } from "./properties";
+import { forgetRules, keepRules } from "./rules/known-rules";
 import { RuleMatcher } from "./rules/rule-matcher";
 
 /**
@@ -13,6 +16,9 @@ import { RuleMatcher } from "./rules/rule-matcher";
  */
 export abstract class Plugin<C> extends PluginContext {
   private matcher: RuleMatcher<C> = new RuleMatcher<C>();
+  private pluginId: string = "";
+  /** What stays the same from one configuration of the plugin to the next. */
+  private key: string = "";
 
   /** Reads a configuration. Say in `errors` what is wrong with it; what is returned then is not used. */
   abstract parseConfig(json: JsonValue, errors: ConfigErrors): C;
@@ -38,18 +44,28 @@ export abstract class Plugin<C> extends PluginContext {
     return isConfigured;
   }
 
+  /** The configuration's `_plugin_id_`, by which a control plane tags the plugin's lines in the log; "" when it has none. */
+  get id(): string {
+    return this.pluginId;
+  }
+
+  onDelete(): void {
+    forgetRules(this.key, currentContext());
+  }
+
   private readConfig(size: u32): bool {
     const json = readConfiguration(size);
     if (json === null) return false;
+    this.pluginId = json.get("_plugin_id_").text();
     const errors = new ConfigErrors(json.get("strict").isTrue);
-    const matcher = new RuleMatcher<C>();
+    const hasRules = json.get("_rules_").exists;
+    if (hasRules) this.key = keyOf(this.pluginId);
+    const matcher = new RuleMatcher<C>(this.key, errors.isStrict);
     matcher.parse(json, this, errors);
-    const warnings = errors.warnings();
-    for (let i = 0; i < warnings.length; i++) logWarn("configuration: " + warnings[i]);
-    const messages = errors.list();
-    for (let i = 0; i < messages.length; i++) logError("configuration: " + messages[i]);
-    if (messages.length > 0) return false;
+    reportConfig(errors, matcher.kept);
+    if (!errors.isEmpty) return false;
     if (matcher.globalError != "") logWarn("global configuration is not used: " + matcher.globalError);
+    if (hasRules && !errors.isStrict) keepRules(this.key, currentContext(), matcher.known);
     this.matcher = matcher;
     return true;
   }
@@ -61,12 +77,25 @@ export abstract class Plugin<C> extends PluginContext {
   /** The filter for the current stream; null when no configuration applies to it. */
   selectFilter(): HttpFilter | null {
     const config = this.matcher.match();
-    return config === null ? null : this.createFilter(config);
+    if (config !== null) return this.createFilter(config);
+    return this.matcher.isUnreadable ? refusal : null;
   }
 }
 
 /** One stream to which a plugin's configuration applies. Override what the plugin needs. */
 export abstract class HttpFilter extends StreamContext {}
+
+/** For streams of a rule that cannot be read: what it would have refused must not pass. */
+class Refusal extends HttpFilter {
+  private response: LocalResponse = new LocalResponse(503, [], "", "unreadable_rule");
+
+  onRequestHeaders(endOfStream: bool): Action {
+    this.response.send();
+    return Action.Pause;
+  }
+}
+
+const refusal = new Refusal();
 
 /** Gives the stream to a filter as soon as the request's headers say which configuration applies. */
 class PluginStream<C> extends StreamContext {
@@ -114,11 +143,39 @@ class PluginStream<C> extends StreamContext {
     if (filter !== null) filter.onLog();
   }
 
+  onDone(): void {
+    const filter = this.filter;
+    if (filter !== null) filter.onDone();
+  }
+
   private select(): void {
     this.isMatched = true;
     this.filter = this.plugin.selectFilter();
   }
 }
+
+/** Says what is wrong with a configuration, and what is odd about it. */
+function reportConfig(errors: ConfigErrors, kept: ConfigErrors): void {
+  const warnings = errors.warnings();
+  for (let i = 0; i < warnings.length; i++) logWarn("configuration: " + warnings[i]);
+  const messages = errors.list();
+  for (let i = 0; i < messages.length; i++) logError("configuration: " + messages[i]);
+  const rules = kept.list();
+  for (let i = 0; i < rules.length; i++) {
+    logError("configuration: " + rules[i] + "; the last good version of this rule stays in effect");
+  }
+}
+
+/** What names the plugin from one configuration to the next. */
+function keyOf(pluginId: string): string {
+  if (pluginId != "") return pluginId;
+  const name = pluginName.text();
+  const root = pluginRootId.text();
+  return (name === null ? "" : name) + "/" + (root === null ? "" : root);
+}
+
+const pluginName = new Property(["plugin_name"]);
+const pluginRootId = new Property(["plugin_root_id"]);
 
 /** The configuration as JSON; an empty object when there is none, null when it is not JSON. */
 function readConfiguration(size: u32): JsonValue | null {

@@ -35,7 +35,11 @@ export class Property {
 
   /** Sets the property for this stream; later plugins of the chain can read it. */
   setText(value: string): bool {
-    const bytes = bytesOf(value);
+    return this.setBytes(bytesOf(value));
+  }
+
+  /** Sets the property to bytes for this stream. */
+  setBytes(bytes: ArrayBuffer): bool {
     const path = changetype<usize>(this.path);
     return (
       proxy_set_property(path, this.path.byteLength, changetype<usize>(bytes), bytes.byteLength) == Status.Ok

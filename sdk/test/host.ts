@@ -129,6 +129,7 @@ export class Host {
       },
       proxy_get_buffer_bytes: (type, _start, _max, address, size) =>
         type === 7 ? this.give(this.config, address!, size!) : NotFound,
+      proxy_get_shared_data: () => NotFound,
       proxy_get_property: (path, pathSize, address, size) => {
         const name = this.read(path!, pathSize!).replaceAll("\0", ".");
         this.asked.push(name);

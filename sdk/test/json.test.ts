@@ -121,6 +121,30 @@ describe("JSON parser", () => {
     assert.match(errorOf("[".repeat(1_000_000)), /nested deeper/);
   });
 
+  it("reads or refuses any bytes with a position, and never traps", () => {
+    const text = fc
+      .string({ unit: fc.constantFrom(...'{}[]",:\\u0de19-+.tfn \n\u00e9'), maxLength: 60 })
+      .map(Buffer.from);
+    const bytes = fc.oneof(
+      fc.uint8Array({ maxLength: 60 }).map(Buffer.from),
+      text,
+      fc.json().map(Buffer.from),
+    );
+    const check = (parts: Buffer[], cut: number) => {
+      const whole = Buffer.concat(parts);
+      host.logs.length = 0;
+      const started = host.startText(whole.subarray(0, whole.length - (cut % 4)));
+      if (!started) assert.match(host.logs.join("\n"), /^configuration/);
+    };
+    fc.assert(fc.property(fc.array(bytes, { maxLength: 3 }), fc.nat(), check), { numRuns: 3000 });
+  });
+
+  it("bounds the size", () => {
+    const host = new Host(module);
+    assert.equal(host.startText(Buffer.alloc(64 * 1024 * 1024 + 1, " ")), false);
+    assert.match(host.logs.join(), /1:1: expected at most 67108864 bytes, found 67108865/);
+  });
+
   it("keeps bytes that are not UTF-8", () => {
     const bytes = Buffer.from([0x22, 0x61, 0xff, 0xed, 0xa0, 0x80, 0xc3, 0xa4, 0x22]);
     assert.deepEqual(parse(bytes), { value: "a\udcff\udced\udca0\udc80ä" });

@@ -42,5 +42,6 @@ export async function readVectors<T>(name: string): Promise<T> {
 export function startHost(module: string, config: unknown): Host {
   const host = new Host(module);
   if (!host.start(config)) throw new Error(`plugin did not start: ${host.logs.join("; ")}`);
+  host.asked.length = 0;
   return host;
 }

@@ -1,10 +1,9 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { Host } from "./host.ts";
-import { buildFixture, compileModule, startHost } from "./modules.ts";
+import { buildFixture } from "./modules.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -12,23 +11,6 @@ describe("plugin", () => {
   let fixture = "";
   before(async () => {
     fixture = await buildFixture();
-  });
-
-  it("works as the README writes it", async () => {
-    const readme = await readFile(`${root}sdk/README.md`, "utf8");
-    const source = /```ts\n(.*?)```/s.exec(readme)?.[1] ?? "";
-    await mkdir(`${root}build/test/greeter`, { recursive: true });
-    await writeFile(`${root}build/test/greeter/index.ts`, source);
-    const module = await compileModule("build/test/greeter/index.ts", "build/test/greeter.wasm");
-    const host = startHost(module, { name: "you" });
-    host.end(host.request([[":authority", "foo.com"]]).id);
-    assert.deepEqual(host.stream.maps[0], [
-      [":authority", "foo.com"],
-      ["x-greeting", "hello you"],
-    ]);
-    const refused = new Host(module);
-    assert.equal(refused.start({ name: 1 }), false);
-    assert.match(refused.logs.join(), /configuration: .*name is 1: expected a string/);
   });
 
   it("ends with one line that says what failed and where", () => {

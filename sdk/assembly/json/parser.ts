@@ -5,6 +5,9 @@ import { JsonValue, JsonKind } from "./value";
 /** Arrays and objects may be nested this deep. */
 export const MAX_JSON_DEPTH: i32 = 128;
 
+/** A text may have this many bytes; what is made of it takes several times as much. */
+export const MAX_JSON_SIZE: i32 = 64 * 1024 * 1024;
+
 /** Outcome of parsing: the value, or what is wrong and where. */
 export class JsonResult {
   constructor(
@@ -16,6 +19,9 @@ export class JsonResult {
 
 /** Parses a JSON text (RFC 8259) in UTF-8. */
 export function parseJson(source: ArrayBuffer): JsonResult {
+  if (source.byteLength > MAX_JSON_SIZE) {
+    return new JsonResult(null, `1:1: expected at most ${MAX_JSON_SIZE} bytes, found ${source.byteLength}`);
+  }
   const parser = new JsonParser(source);
   const value = parser.parse();
   return value === null ? new JsonResult(null, parser.error) : new JsonResult(value, "");

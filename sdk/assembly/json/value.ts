@@ -125,6 +125,11 @@ export class JsonValue {
     return decodeText(changetype<usize>(this.source) + this.start, this.end - this.start);
   }
 
+  /** A copy of the value's bytes in the JSON text. */
+  rawBytes(): ArrayBuffer {
+    return this.source.slice(this.start, this.end);
+  }
+
   private isWrittenAsInteger(): bool {
     const bytes = changetype<usize>(this.source);
     for (let i = this.start; i < this.end; i++) {

@@ -3,23 +3,26 @@ import { clusterName, routeName } from "../renamed-property";
 
 /** What rules look at in the current stream, each asked from the proxy only when a rule needs it. Null: not known. */
 export class StreamFacts {
-  /** The request's host without its port. */
+  constructor(private isStrict: bool) {}
+
+  /** The request's host as the client wrote it. */
   host(): string | null {
-    const authority = requestHeaders.get(":authority");
-    return authority === null ? null : stripPort(authority);
+    return this.orEmpty(requestHeaders.get(":authority"));
   }
 
+  /** Name of the route; "" when there is none. */
   route(): string | null {
-    return routeName.read();
+    return this.orEmpty(routeName.read());
   }
 
+  /** Name of the cluster; "" when there is none. */
   cluster(): string | null {
-    return clusterName.read();
+    return this.orEmpty(clusterName.read());
   }
-}
 
-/** Cuts a host at its last colon, unless that stands inside the brackets of an IPv6 address. */
-function stripPort(host: string): string {
-  const colon = host.lastIndexOf(":");
-  return colon < 0 || host.lastIndexOf("]") > colon ? host : host.substring(0, colon);
+  // Unlike Higress: what is not there is equal to no name, and the global configuration applies. There a request without a
+  // host gets past the plugin as soon as there is a rule.
+  private orEmpty(text: string | null): string | null {
+    return text === null && !this.isStrict ? "" : text;
+  }
 }

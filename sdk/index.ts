@@ -1,0 +1,2 @@
+// `import { Plugin } from "@wasmline/plugin-sdk"`
+export * from "./assembly";
