@@ -120,6 +120,11 @@ export class Http1Client {
     else if (!this.waiting) this.socket.resume();
   }
 
+  /** The other protocol's bytes may come. */
+  openTunnel(): void {
+    if (this.waiting) setImmediate(() => this.readOn());
+  }
+
   /** Ends our side; the client may end its own later. */
   endTunnel(): void {
     this.socket.end();
@@ -154,7 +159,7 @@ export class Http1Client {
     this.waiting = undefined;
     try {
       while (rest.length > 0 && !this.isDeaf) {
-        if (this.parser.isIdle && (this.current || !this.hasRoom)) {
+        if (this.mustWait) {
           this.wait(rest);
           break;
         }
@@ -167,6 +172,14 @@ export class Http1Client {
     if (this.parser.isWithinHead !== (this.headTimer !== undefined)) this.watchHead();
   }
 
+  /** Nobody takes what comes now: a response is on its way, or has no room. */
+  private get mustWait(): boolean {
+    const { parser, current } = this;
+    // Unlike Envoy: an upstream that switches no protocols would read these bytes as requests that no filter has seen.
+    if (parser.isTunnel) return current !== undefined && !current.isTunnel;
+    return parser.isIdle && (current !== undefined || !this.hasRoom);
+  }
+
   private wait(bytes: Buffer): void {
     this.waiting = bytes;
     this.socket.pause();
@@ -174,7 +187,7 @@ export class Http1Client {
 
   private readOn(): void {
     const { waiting } = this;
-    if (!waiting || this.current || this.isDeaf || this.socket.destroyed) return;
+    if (!waiting || this.mustWait || this.isDeaf || this.socket.destroyed) return;
     this.waiting = undefined;
     this.receive(waiting);
     if (!this.waiting && !this.isBodyPaused && !this.isDeaf) this.socket.resume();
@@ -205,7 +218,7 @@ export class Http1Client {
 
   /** The client says that it sends nothing more. As in Envoy it is gone, unless it has switched protocols. */
   private ended(): void {
-    if (this.parser.isTunnel && this.current) this.current.dataCame(none, true);
+    if (this.current?.isTunnel) this.current.dataCame(none, true);
     else if (this.current) this.socket.destroy();
   }
 

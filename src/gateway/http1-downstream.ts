@@ -76,6 +76,11 @@ export class Http1Downstream implements Downstream {
 
   // What the connection calls:
 
+  /** The protocol has been switched. */
+  get isTunnel(): boolean {
+    return this.framing === "tunnel";
+  }
+
   dataCame(bytes: Uint8Array, endOfStream: boolean): void {
     if (endOfStream) this.endRequest();
     this.events?.onData(bytes, endOfStream);
@@ -119,6 +124,7 @@ export class Http1Downstream implements Downstream {
     const status = headers.get(":status")!;
     if (this.isUpgrade && status === switchingProtocols) {
       this.framing = "tunnel";
+      this.client.openTunnel();
       return "";
     }
     const length = headers.get("content-length");

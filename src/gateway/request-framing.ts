@@ -45,7 +45,8 @@ export function readRequestFraming(lines: HeaderLine[], protocol: ParsedRequest[
     }
   }
   if (coding !== undefined) checkCoding(coding, length);
-  const isAsked = upgrade !== undefined && upgrades.test(connection);
+  // RFC 9110 section 7.8: HTTP/1.0 knows no upgrades.
+  const isAsked = upgrade !== undefined && protocol === "HTTP/1.1" && upgrades.test(connection);
   // As Envoy: a client that would like to speak HTTP/2 is answered in HTTP/1.
   if (isAsked && upgrade === "h2c") removeUpgrade(lines);
   return {

@@ -259,3 +259,54 @@ test("broken bytes are refused in whatever parts they come, and nothing is taken
     { numRuns: fuzzRuns(1000) },
   );
 });
+
+test("bytes that cannot become a request are refused before the rest has come", () => {
+  const refused = [
+    "\x16\x03\x01",
+    "FOO",
+    "get ",
+    "GET\t",
+    "GET / HTTP/1.1\n",
+    "GET / HTTP/1.1\r\nHost: a\n",
+    "GET / HTTP/1.1\r\nHost: a\rb",
+    "GET / HTTP/1.1\r\nHost: \0",
+    `GET /${"a".repeat(limits.maxHeadBytes)}`,
+  ];
+  for (const text of refused) assert.ok(read([latin1(text)]).isBroken, text);
+  for (const text of [
+    "",
+    "\r",
+    "\r\n\r\n",
+    "\n",
+    "M-S",
+    "GET",
+    "GET /a",
+    "GET / HTTP/1.1\r",
+    "GET / HTTP/1.1\r\nX:",
+  ])
+    assert.ok(!read([latin1(text)]).isBroken, text);
+});
+
+test("what two programs could read in two ways is refused", () => {
+  const refused = [
+    "Content-Length: 1\r\nContent-Length: 1\r\n\r\na",
+    "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+    "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "Transfer-Encoding: chunked\r\n\r\n1;\r\na\r\n0\r\n\r\n",
+    "Transfer-Encoding: chunked\r\n\r\n1 ;a\r\na\r\n0\r\n\r\n",
+    "Transfer-Encoding: chunked\r\n\r\n0\r\nContent-Length: 1\r\n\r\n",
+    "Transfer-Encoding: chunked\r\n\r\n0\r\nHost: b\r\n\r\n",
+    "X: a\r\n b\r\n\r\n",
+    "X : a\r\n\r\n",
+  ];
+  for (const text of refused) assert.ok(read([latin1(`POST / HTTP/1.1\r\n${text}`)]).isBroken, text);
+  for (const line of [
+    "GET  / HTTP/1.1",
+    "GET /  HTTP/1.1",
+    "GET / HTTP/1.1 ",
+    "GET /\x80 HTTP/1.1",
+    "GET / HTTP/1.2",
+  ])
+    assert.ok(read([latin1(`${line}\r\n\r\n`)]).isBroken, line);
+});

@@ -32,7 +32,7 @@ export interface RequestEvents {
 /** Parses the requests of one HTTP/1 connection, strictly: what two programs could read in two ways is an error. */
 export interface RequestParser {
   /**
-   * Takes bytes up to the end of a request, and gives those behind it.
+   * Takes bytes up to the end of a request, or up to a switch of protocols, and gives those behind it.
    * @throws ProtocolError
    */
   push(bytes: Buffer): Buffer;
@@ -135,8 +135,10 @@ export function createRequestParser(events: RequestEvents, limits: () => ParserL
   }
 
   function begin({ request, length }: ParsedHead): void {
-    if (request.isUpgrade || request.method === "CONNECT") state = "tunnel";
-    else if (!request.hasBody) finish();
+    if (request.isUpgrade || request.method === "CONNECT") {
+      state = "tunnel";
+      isOver = true;
+    } else if (!request.hasBody) finish();
     else {
       state = length === undefined ? "chunked" : "length";
       left = length ?? 0;
