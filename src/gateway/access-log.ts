@@ -26,7 +26,8 @@ export function createAccessLogs(): AccessLogs {
       const { accessLogs } = stream.plan.http;
       if (accessLogs.length === 0) return;
       const values = valuesOf(stream);
-      for (const log of accessLogs) sinkOf(log.to).write(logLine(log, values));
+      for (const log of accessLogs)
+        if (!log.passes || log.passes(stream)) sinkOf(log.to).write(logLine(log, values));
     },
     reopen: end,
     close: end,
@@ -54,25 +55,42 @@ export function createAccessLogs(): AccessLogs {
 }
 
 /** The line of a stream, with its line break. */
-export function logLine(
-  { format, missing }: Pick<AccessLog, "format" | "missing">,
-  values: FormatValues,
-): string {
+export function logLine(log: LogFormat, values: FormatValues): string {
+  const { format, missing } = log;
   if (format.kind === "text") return formatText(format.format, values, missing);
-  return `${JSON.stringify(jsonOf(format.fields, values, missing))}\n`;
+  return `${JSON.stringify(jsonOf(format.fields, values, log))}\n`;
 }
 
-function jsonOf(fields: JsonFormat, values: FormatValues, missing: string): Record<string, unknown> {
+type LogFormat = Pick<AccessLog, "format" | "missing" | "omitEmpty">;
+
+function jsonOf(fields: JsonFormat, values: FormatValues, log: LogFormat): Record<string, unknown> {
   const made: Record<string, unknown> = {};
   // As Envoy: in the order of their names.
-  for (const name of Object.keys(fields).sort()) made[name] = fieldValue(fields[name]!, values, missing);
+  for (const name of Object.keys(fields).sort()) {
+    const value = fieldValue(fields[name]!, values, log);
+    if (!log.omitEmpty || !isEmpty(value)) made[name] = value;
+  }
   return made;
 }
 
-function fieldValue(field: JsonFormatValue, values: FormatValues, missing: string): unknown {
-  if (field.kind === "literal") return field.value;
-  if (field.kind === "object") return jsonOf(field.fields, values, missing);
-  return formattedValue(field.format, values, missing);
+/** Nothing, or an object that nothing is left of. */
+function isEmpty(value: unknown): boolean {
+  return value === null || (typeof value === "object" && Object.keys(value).length === 0);
+}
+
+function fieldValue(field: JsonFormatValue, values: FormatValues, log: LogFormat): unknown {
+  switch (field.kind) {
+    case "literal":
+      return field.value;
+    case "object":
+      return jsonOf(field.fields, values, log);
+    case "list":
+      return field.items
+        .map((item) => fieldValue(item, values, log))
+        .filter((value) => !log.omitEmpty || !isEmpty(value));
+    case "format":
+      return formattedValue(field.format, values, log.missing);
+  }
 }
 
 /** A number stays one where it stands alone. */

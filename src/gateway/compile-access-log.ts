@@ -11,6 +11,7 @@ import { decodeAny } from "./decode-any.ts";
 import { messageName } from "./filter-config.ts";
 import { parseFormat } from "./format.ts";
 import type { AccessLog, AccessLogFormat, JsonFormat, JsonFormatValue } from "./gateway-config.ts";
+import { compileLogFilter } from "./log-filter.ts";
 import { refuse, within } from "./refused-config.ts";
 
 /** Envoy's default format. */
@@ -20,8 +21,13 @@ const defaultFormat =
   '"%REQ(USER-AGENT)%" "%REQ(X-REQUEST-ID)%" "%REQ(:AUTHORITY)%" "%UPSTREAM_HOST%"\n';
 
 /** Compiles an access log: to a file, or to one of the standard streams. */
-export function compileAccessLog({ name, filter, configType }: AccessLogMessage): AccessLog {
-  if (filter) refuse("filter", "is not supported");
+export function compileAccessLog(log: AccessLogMessage): AccessLog {
+  const { filter } = log;
+  const passes = filter && within("filter", () => compileLogFilter(filter));
+  return { ...compileLogger(log), passes };
+}
+
+function compileLogger({ name, configType }: AccessLogMessage): Omit<AccessLog, "passes"> {
   const any = configType.value;
   if (!any) return refuse("typed_config", "is required");
   switch (messageName(any)) {
@@ -51,17 +57,18 @@ export function compileAccessLog({ name, filter, configType }: AccessLogMessage)
   }
 }
 
-type Compiled = Pick<AccessLog, "format" | "missing">;
+type Compiled = Pick<AccessLog, "format" | "missing" | "omitEmpty">;
 
 function compileLogFormat(format: SubstitutionFormatString | undefined): Compiled {
   const by = format?.format;
   if (format && format.formatters.length > 0) refuse("log_format.formatters", "are not supported");
-  const missing = format?.omitEmptyValues ? "" : "-";
-  if (by?.case === "jsonFormat") return { ...jsonFormat(by.value), missing };
+  const omitEmpty = format?.omitEmptyValues ?? false;
+  const missing = omitEmpty ? "" : "-";
+  if (by?.case === "jsonFormat") return { ...jsonFormat(by.value), missing, omitEmpty };
   if (by?.case === "textFormatSource") {
-    return { ...textFormat(Buffer.from(dataBytes(by.value)).toString("utf8")), missing };
+    return { ...textFormat(Buffer.from(dataBytes(by.value)).toString("utf8")), missing, omitEmpty };
   }
-  return { ...textFormat(by?.value ?? ""), missing };
+  return { ...textFormat(by?.value ?? ""), missing, omitEmpty };
 }
 
 function textFormat(text: string): Compiled {
@@ -69,13 +76,14 @@ function textFormat(text: string): Compiled {
     kind: "text",
     format: within("text_format", () => parseFormat(text === "" ? defaultFormat : text)),
   };
-  return { format, missing: "-" };
+  return { format, missing: "-", omitEmpty: false };
 }
 
 function jsonFormat(fields: JsonObject): Compiled {
   return {
     format: { kind: "json", fields: within("json_format", () => compileFields(fields)) },
     missing: "-",
+    omitEmpty: false,
   };
 }
 
@@ -87,7 +95,8 @@ function compileFields(fields: JsonObject): JsonFormat {
 
 function compileField(value: JsonValue): JsonFormatValue {
   if (typeof value === "string") return { kind: "format", format: parseFormat(value) };
-  if (Array.isArray(value)) return refuse("", "lists are not supported");
+  if (Array.isArray(value))
+    return { kind: "list", items: value.map((item, at) => within(`[${at}]`, () => compileField(item))) };
   if (typeof value === "object" && value !== null) return { kind: "object", fields: compileFields(value) };
   return { kind: "literal", value };
 }

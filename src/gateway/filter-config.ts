@@ -9,6 +9,9 @@ import { RBACSchema } from "../gen/envoy/extensions/filters/http/rbac/v3/rbac_pb
 import { RouterSchema } from "../gen/envoy/extensions/filters/http/router/v3/router_pb.ts";
 import { WasmSchema } from "../gen/envoy/extensions/filters/http/wasm/v3/wasm_pb.ts";
 import { decodeAny } from "./decode-any.ts";
+import { compileFault } from "./filters/fault.ts";
+import { compileRateLimit } from "./filters/local-ratelimit.ts";
+import { compileRbac } from "./filters/rbac.ts";
 import type { FilterConfig } from "./gateway-config.ts";
 import { refuse, withinEach } from "./refused-config.ts";
 
@@ -46,17 +49,21 @@ const decoders: Readonly<Record<string, Decode>> = {
     if (!config.config) refuse("config", "is required");
     return { kind: "wasm", name, config };
   },
-  [RBACSchema.typeName]: (name, any) => ({ kind: "rbac", name, config: decodeAny(RBACSchema, any) }),
+  [RBACSchema.typeName]: (name, any) => ({
+    kind: "rbac",
+    name,
+    test: compileRbac(decodeAny(RBACSchema, any)),
+  }),
   [CorsSchema.typeName]: (name, any) => ({ kind: "cors", name, config: decodeAny(CorsSchema, any) }),
   [LocalRateLimitSchema.typeName]: (name, any) => ({
     kind: "local_ratelimit",
     name,
-    config: decodeAny(LocalRateLimitSchema, any),
+    limit: compileRateLimit(decodeAny(LocalRateLimitSchema, any)),
   }),
   [HTTPFaultSchema.typeName]: (name, any) => ({
     kind: "fault",
     name,
-    config: decodeAny(HTTPFaultSchema, any),
+    fault: compileFault(decodeAny(HTTPFaultSchema, any)),
   }),
   [CompositeSchema.typeName]: (name, any) => ({
     kind: "composite",

@@ -186,6 +186,8 @@ export class Forwarding implements UpstreamEvents {
     this.clearTryTimers();
     this.endRetry();
     if (reset.reason !== "overflow") this.report(undefined);
+    // As Envoy: a request that nothing was done for went to nobody.
+    else this.endpoint = undefined;
     if (this.responseBegan) {
       this.finish();
       this.owner.onCut(cutBy(reset));

@@ -1,14 +1,15 @@
 import type { BlockList } from "node:net";
 import type { Composite } from "../gen/envoy/extensions/filters/http/composite/v3/composite_pb.ts";
 import type { Cors } from "../gen/envoy/extensions/filters/http/cors/v3/cors_pb.ts";
-import type { HTTPFault } from "../gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts";
-import type { LocalRateLimit } from "../gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.ts";
-import type { RBAC } from "../gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.ts";
 import type { Router } from "../gen/envoy/extensions/filters/http/router/v3/router_pb.ts";
 import type { Wasm } from "../gen/envoy/extensions/filters/http/wasm/v3/wasm_pb.ts";
 import type { XdsResource } from "../xds/snapshot.ts";
 import type { Cluster, Endpoints } from "./cluster-config.ts";
+import type { Fault } from "./filters/fault.ts";
+import type { RateLimit } from "./filters/local-ratelimit.ts";
+import type { RbacTest } from "./filters/rbac.ts";
 import type { Format } from "./format.ts";
+import type { LogTest } from "./log-filter.ts";
 import type { AlternativeName } from "./peer-certificate.ts";
 import type { RouteTable } from "./route-table.ts";
 import type { TextTest } from "./string-match.ts";
@@ -225,10 +226,11 @@ export type HttpFilterSlot =
 /** A filter's configuration, decoded. `kind` follows from the type URL. */
 export type FilterConfig =
   | { readonly kind: "wasm"; readonly name: string; readonly config: Wasm }
-  | { readonly kind: "rbac"; readonly name: string; readonly config: RBAC }
+  /** Without rules everything passes. */
+  | { readonly kind: "rbac"; readonly name: string; readonly test: RbacTest | undefined }
   | { readonly kind: "cors"; readonly name: string; readonly config: Cors }
-  | { readonly kind: "local_ratelimit"; readonly name: string; readonly config: LocalRateLimit }
-  | { readonly kind: "fault"; readonly name: string; readonly config: HTTPFault }
+  | { readonly kind: "local_ratelimit"; readonly name: string; readonly limit: RateLimit | undefined }
+  | { readonly kind: "fault"; readonly name: string; readonly fault: Fault }
   /** Without a matcher it lets pass. */
   | { readonly kind: "composite"; readonly name: string; readonly config: Composite }
   | { readonly kind: "router"; readonly name: string; readonly config: Router }
@@ -241,6 +243,10 @@ export interface AccessLog {
   readonly format: AccessLogFormat;
   /** Stands for values that are not there, in text. */
   readonly missing: string;
+  /** Fields without a value are left out of objects. */
+  readonly omitEmpty?: boolean;
+  /** Only these streams; all if it is undefined. */
+  readonly passes?: LogTest | undefined;
 }
 
 export type AccessLogFormat =
@@ -257,4 +263,5 @@ export interface JsonFormat {
 export type JsonFormatValue =
   | { readonly kind: "format"; readonly format: Format }
   | { readonly kind: "object"; readonly fields: JsonFormat }
+  | { readonly kind: "list"; readonly items: readonly JsonFormatValue[] }
   | { readonly kind: "literal"; readonly value: string | number | boolean | null };

@@ -190,8 +190,13 @@ export function startGateway(options: GatewayOptions): Gateway {
   function take(next: GatewayConfig): void {
     latest = next;
     const unready = unreadyOf(next);
-    if (unready.length === 0) apply(next);
-    else applying = Promise.all([applying, applyPrepared(next, unready)]).then(() => {});
+    if (unready.length === 0) {
+      apply(next);
+      return;
+    }
+    // As in Envoy clusters come before those who call them: plugins do when they are configured.
+    clusters.apply(new Map([...(current?.clusters ?? []), ...next.clusters]));
+    applying = Promise.all([applying, applyPrepared(next, unready)]).then(() => {});
   }
 
   /** What nobody has prepared. */

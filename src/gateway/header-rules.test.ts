@@ -89,7 +89,7 @@ test("headers are removed before others are added", () => {
   assert.deepEqual(edited(edits, [["x", "o"]]), [["x", "n"]]);
 });
 
-test("rules come from the weighted cluster outwards, or the other way round", () => {
+test("rules come from the weighted cluster outwards, or from it and then inwards", () => {
   const order = (most_specific_header_mutations_wins: boolean) => {
     const add = (value: string) => ({ request_headers_to_add: [{ header: { key: "x", value } }] });
     const clusters = [{ name: "c", weight: 1, ...add("cluster") }];
@@ -106,5 +106,5 @@ test("rules come from the weighted cluster outwards, or the other way round", ()
     return headerRules(selected).map(({ request }) => request.add[0]?.value.source);
   };
   assert.deepEqual(order(false), ["cluster", "route", "host", "table"]);
-  assert.deepEqual(order(true), ["table", "host", "route", "cluster"]);
+  assert.deepEqual(order(true), ["cluster", "table", "host", "route"]);
 });

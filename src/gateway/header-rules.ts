@@ -84,9 +84,12 @@ export function applyHeaderEdits(headers: HeaderMap, edits: HeaderEdits, values:
   for (const { name, value, overwrites } of due) if (!overwrites) headers.add(name, value);
 }
 
-/** The rules of a route in the order in which they are applied: from the most specific, unless the table says otherwise. */
+/**
+ * The rules of a route in the order in which they are applied: from the most specific, unless the table says otherwise.
+ * Those of a weighted cluster come first in any case.
+ */
 export function headerRules({ table, virtualHost, route, weighted }: SelectedRoute): readonly HeaderRules[] {
-  const rules = [weighted?.headers, route?.headers, virtualHost.headers, table.headers];
-  const present = rules.filter((rule) => rule !== undefined);
-  return table.mostSpecificWins ? present.reverse() : present;
+  const rules = [route?.headers, virtualHost.headers, table.headers];
+  if (table.mostSpecificWins) rules.reverse();
+  return [weighted?.headers, ...rules].filter((rule) => rule !== undefined);
 }

@@ -41,11 +41,15 @@ export function callHttp(
 }
 
 /** As Envoy's client: with a scheme and the body's length. */
-function requestOf({ headers, body }: HttpCall): HeaderMap {
+function requestOf({ headers, body, timeoutMs }: HttpCall): HeaderMap {
   const map = new HeaderMap([...headers]);
   if (map.get(":scheme") === undefined) map.add(":scheme", "http");
   if (body.length > 0 && map.get("content-length") === undefined)
     map.add("content-length", String(body.length));
+  // What the gateway asks itself is internal, and told how long it waits.
+  map.replace("x-envoy-internal", "true");
+  if (timeoutMs !== undefined && timeoutMs > 0)
+    map.replace("x-envoy-expected-rq-timeout-ms", String(timeoutMs));
   return map;
 }
 

@@ -1,6 +1,13 @@
 import { FilterChain } from "../proxy-wasm/filter-chain.ts";
 import { HeaderMap } from "../proxy-wasm/header-map.ts";
-import type { Direction, FilterFactory, HeaderLine, PropertyValue, StreamHost } from "../proxy-wasm/index.ts";
+import type {
+  Direction,
+  FilterFactory,
+  HeaderLine,
+  LocalResponse,
+  PropertyValue,
+  StreamHost,
+} from "../proxy-wasm/index.ts";
 import type { ActiveCluster, PoolDemand } from "./active-cluster.ts";
 import type { ActiveClusters } from "./active-clusters.ts";
 import type { Endpoint } from "./cluster-config.ts";
@@ -17,9 +24,17 @@ import {
   type StreamCut,
   upgradeRefused,
 } from "./local-replies.ts";
-import { type RequestPolicy, takeRequestPolicy } from "./request-policy.ts";
+import { type RouterOptions, takeRequestPolicy } from "./request-policy.ts";
 import { responseLines } from "./response-headers.ts";
-import { editForEndpoint, editRequest, editResponse, routeAnswer } from "./route-effects.ts";
+import {
+  editForEndpoint,
+  editRequest,
+  editResponse,
+  replyHeaders,
+  routeAnswer,
+  type ValuesFor,
+} from "./route-effects.ts";
+import { filterConfigsOf, filterSwitchOf } from "./route-filters.ts";
 import type { ForwardAction, PerFilterConfig, RouteTable, SelectedRoute } from "./route-table.ts";
 import { selectRoute } from "./select-route.ts";
 import type { SharedBuckets } from "./shared-buckets.ts";
@@ -33,8 +48,11 @@ export interface StreamPlan {
   readonly filters: readonly StreamFilter[];
   /** Some of them know their stream. */
   readonly hasNative: boolean;
+  /** Routes switch some of them on or off. */
+  readonly hasSwitches: boolean;
   readonly bufferLimitBytes: number;
   readonly table: RouteTable | undefined;
+  readonly router: RouterOptions;
   readonly names: StreamNames;
 }
 
@@ -62,8 +80,6 @@ export interface StreamWorld {
 }
 
 const upgradeStatus = "101";
-const expectedHeader = "x-envoy-expected-rq-timeout-ms";
-const router = { suppressEnvoyHeaders: false, respectExpectedTimeout: false };
 
 /** One request and its response on their way through filters, upstream and back. */
 export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents {
@@ -82,6 +98,8 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
   upstreamFirstMs: number | undefined;
   upstreamLastMs: number | undefined;
   downstreamFirstMs: number | undefined;
+  /** Of a response that went out whole. */
+  downstreamLastMs: number | undefined;
   endMs: number | undefined;
   transportFailure: string | undefined;
   /** The filters have let the request through. */
@@ -90,9 +108,11 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
   sentHeaders: HeaderMap | undefined;
   readonly sentBytes = { request: 0, response: 0 };
   private readonly world: StreamWorld;
+  private readonly valuesFor: ValuesFor = (coming) => valuesOf(this, coming);
   private readonly random = Math.floor(Math.random() * 2 ** 31);
   private requestHeaders: HeaderMap | undefined;
   private hasRoute = false;
+  private firstRoute: SelectedRoute | undefined;
   private forcedEndpoint: Endpoint | undefined;
   /** Why a direction's source waits: bit 1 a filter holds too much, bit 2 the other end takes no more. */
   private readonly waits = { request: 0, response: 0 };
@@ -114,6 +134,7 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
   onHeaders(headers: HeaderMap, endOfStream: boolean): void {
     this.requestHeaders = headers;
     if (endOfStream) this.endRequest();
+    if (this.plan.hasSwitches) this.firstRoute = this.route();
     if (this.downstream.isUpgrade && !this.allowsUpgrade(headers)) this.reply(upgradeRefused);
     else this.chain.requestHeaders(headers, endOfStream);
   }
@@ -159,7 +180,7 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
     }
     this.timers.touch();
     if (!this.downstream.sendData(bytes, endOfStream)) this.wait("response", 2, true);
-    if (endOfStream) this.finish();
+    if (endOfStream) this.complete();
   }
 
   sendTrailers(direction: Direction, trailers: HeaderMap): void {
@@ -168,7 +189,7 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
       return;
     }
     this.downstream.sendTrailers(trailers);
-    this.finish();
+    this.complete();
   }
 
   reset(): void {
@@ -216,7 +237,8 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
   }
 
   onFailure(reply: GatewayReply): void {
-    this.reply({ ...reply, headers: [...reply.headers, ...this.attemptLines()] });
+    this.transportFailure = reply.transport;
+    this.replyForUpstream(reply);
   }
 
   onCut({ flag, details }: StreamCut): void {
@@ -236,9 +258,12 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
     const now = this.elapsedMs;
     this.upstreamFirstMs = now;
     if (endOfStream) this.upstreamLastMs = now;
-    headers.replace("x-envoy-upstream-service-time", String(Math.round(now - (this.requestEndMs ?? now))));
-    for (const [name, value] of this.attemptLines()) headers.replace(name, value);
-    if (this.selected) editResponse(this.selected, headers, valuesOf(this));
+    if (!this.plan.router.suppressEnvoyHeaders)
+      headers.set("x-envoy-upstream-service-time", String(Math.round(now - (this.requestEndMs ?? now))));
+    if (this.selected) {
+      editResponse(this.selected, headers, valuesOf(this, { headers }));
+      this.addAttemptCount(headers);
+    }
     this.chain.responseHeaders(headers, endOfStream);
   }
 
@@ -262,21 +287,20 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
     return this.selected;
   }
 
-  /** What the route says of a filter: the most specific that says anything. */
+  /** The configuration that the route has for a filter. */
   perFilter(name: string): PerFilterConfig | undefined {
-    const { weighted, route, virtualHost, table } = this.route() ?? {};
-    return (
-      weighted?.perFilter.get(name) ??
-      route?.perFilter.get(name) ??
-      virtualHost?.perFilter.get(name) ??
-      table?.perFilter.get(name)
-    );
+    return filterConfigsOf(this.route(), name)[0];
   }
 
-  /** How often a request was tried, where the virtual host says that clients are told. */
-  private attemptLines(): HeaderLine[] {
-    if (!this.selected?.virtualHost.includeAttemptCountInResponse || !this.forwarding) return [];
-    return [["x-envoy-attempt-count", String(this.forwarding.attempts)]];
+  /** All of them, the most specific first. */
+  perFilters(name: string): PerFilterConfig[] {
+    return filterConfigsOf(this.route(), name);
+  }
+
+  /** Whether the route that the request came with switches a filter on or off. */
+  firstSwitch(name: string): boolean | undefined {
+    this.firstRoute ??= this.route();
+    return filterSwitchOf(this.firstRoute, name);
   }
 
   private allowsUpgrade(headers: HeaderMap): boolean {
@@ -291,8 +315,9 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
     this.reachedRouter = true;
     const selected = this.route();
     if (!selected) this.reply(routeNotFound);
-    else if (selected.action.kind !== "forward") this.reply(routeAnswer(selected, headers, valuesOf(this)));
-    else if (!this.cluster) this.reply(clusterNotFound(selected.action.clusterNotFoundStatus));
+    else if (selected.action.kind !== "forward")
+      this.reply(routeAnswer(selected, headers, this.plan.router, this.valuesFor));
+    else if (!this.cluster) this.replyForUpstream(clusterNotFound(selected.action.clusterNotFoundStatus));
     else this.forwardTo(this.cluster, selected, selected.action, headers, endOfStream);
   }
 
@@ -303,9 +328,10 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
     headers: HeaderMap,
     endOfStream: boolean,
   ): void {
+    const { router } = this.plan;
     const policy = takeRequestPolicy(headers, selected, action, router);
-    if (policy.expectedMs !== undefined) headers.replace(expectedHeader, String(policy.expectedMs));
-    editRequest(selected, headers, valuesOf(this));
+    const edits = { selected, action, policy, router };
+    editRequest(edits, headers, valuesOf(this));
     this.forwarding = new Forwarding(this, {
       cluster,
       timeoutMs: this.downstream.isUpgrade ? 0 : policy.timeoutMs,
@@ -314,13 +340,14 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
       bufferLimitBytes: this.plan.bufferLimitBytes,
       demand: demandOf(cluster, action, this.downstream, headers),
       endpoint: this.forcedEndpoint,
-      onEndpoint: (sent, endpoint, state) => {
-        if (state.attempt > 1 && policy.expectedMs !== undefined)
-          sent.replace(expectedHeader, String(remainingMs(policy, state.elapsedMs)));
-        editForEndpoint(selected, sent, endpoint, state);
-      },
+      onEndpoint: (sent, endpoint, attempt) => editForEndpoint(edits, sent, endpoint, attempt),
     });
     this.forwarding.start(headers, endOfStream);
+  }
+
+  private addAttemptCount(headers: HeaderMap): void {
+    if (this.selected?.virtualHost.includeAttemptCountInResponse && this.forwarding)
+      headers.set("x-envoy-attempt-count", String(this.forwarding.attempts));
   }
 
   private respond(headers: HeaderMap, endOfStream: boolean): void {
@@ -331,9 +358,25 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
     const lines = responseLines(headers, this.plan.http, isUpgrade);
     lines.unshift([":status", status]);
     if (this.plan.http.requestIdInResponse) this.addRequestId(lines);
-    this.sentHeaders = headers;
-    this.downstream.sendHeaders(new HeaderMap(lines), endOfStream);
-    if (endOfStream) this.finish();
+    this.sentHeaders = new HeaderMap(lines);
+    this.downstream.sendHeaders(this.sentHeaders, endOfStream);
+    if (endOfStream) this.complete();
+  }
+
+  /** In place of the upstream's response. */
+  private replyForUpstream(reply: GatewayReply): void {
+    const headers = new HeaderMap([...reply.headers]);
+    this.addAttemptCount(headers);
+    this.reply({ ...reply, headers: headers.lines });
+  }
+
+  /** What a route that forwards says of responses holds for replies too. */
+  editReply(reply: LocalResponse): LocalResponse {
+    const isFinal = "isFinal" in reply && reply.isFinal === true;
+    const selected = isFinal ? undefined : this.route();
+    return selected?.action.kind === "forward"
+      ? { ...reply, headers: replyHeaders(selected, reply, this.valuesFor) }
+      : reply;
   }
 
   private addRequestId(lines: HeaderLine[]): void {
@@ -360,6 +403,11 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
     else this.forwarding?.setPaused(after !== 0);
   }
 
+  private complete(): void {
+    this.downstreamLastMs = this.elapsedMs;
+    this.finish();
+  }
+
   private finish(): void {
     if (this.isOver) return;
     this.isOver = true;
@@ -369,11 +417,6 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
     this.chain.end();
     this.world.onStreamEnd(this);
   }
-}
-
-/** What the upstream has left of the time for all attempts. */
-function remainingMs({ expectedMs = 0, timeoutMs }: RequestPolicy, elapsedMs: number): number {
-  return timeoutMs === 0 ? expectedMs : Math.max(1, Math.min(expectedMs, timeoutMs - Math.floor(elapsedMs)));
 }
 
 /** Undefined: any connection to the cluster will do. */

@@ -22,6 +22,7 @@ const bodiless: ReadonlySet<string> = new Set(["GET", "HEAD", "DELETE", "TRACE",
 export class Http1Connection implements UpstreamConnection, UpstreamCodec {
   readonly protocol = "http1";
   readonly remoteAddress: string;
+  readonly localAddress: string;
   readonly hasTrailers: boolean;
   private readonly socket: Socket;
   private readonly parser: ResponseParser;
@@ -35,6 +36,9 @@ export class Http1Connection implements UpstreamConnection, UpstreamCodec {
     this.owner = owner;
     this.hasTrailers = enableTrailers;
     this.remoteAddress = opened.remoteAddress;
+    // While it is known: logs ask for it when the connection may be gone.
+    const { localAddress, localPort } = opened.socket;
+    this.localAddress = localAddress === undefined ? "" : hostPort(localAddress, localPort!);
     this.parser = createResponseParser({
       onInformational: (headers) => this.stream?.events.onInformational?.(headers),
       onHeaders: (headers, end) => this.stream?.headersCame(headers, end),
@@ -43,11 +47,6 @@ export class Http1Connection implements UpstreamConnection, UpstreamCodec {
     });
     this.socket = opened.socket;
     this.listen(opened);
-  }
-
-  get localAddress(): string {
-    const { localAddress, localPort } = this.socket;
-    return localAddress === undefined ? "" : hostPort(localAddress, localPort!);
   }
 
   get tlsVersion(): string | undefined {

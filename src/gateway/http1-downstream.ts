@@ -1,9 +1,9 @@
-import { STATUS_CODES } from "node:http";
 import type { HeaderMap } from "../proxy-wasm/header-map.ts";
 import type { Downstream, DownstreamConnection, DownstreamEvents, DownstreamProtocol } from "./downstream.ts";
 import type { Http1Client } from "./http1-client.ts";
 import type { GatewayReply } from "./local-replies.ts";
 import type { ParsedRequest } from "./request-parser.ts";
+import { statusText } from "./status-text.ts";
 
 export type AnsweredRequest = Pick<
   ParsedRequest,
@@ -127,20 +127,23 @@ export class Http1Downstream implements Downstream {
       this.client.openTunnel();
       return "";
     }
+    const isChunkable = status !== "204" && status !== "304";
+    const hasBody = isChunkable && method !== "HEAD";
     const length = headers.get("content-length");
-    const hasBody = method !== "HEAD" && status !== "204" && status !== "304";
-    if (!hasBody || endOfStream) {
-      const isEmpty = hasBody && length === undefined;
-      return isEmpty ? `${this.connectionLine(false)}content-length: 0\r\n` : this.connectionLine(false);
-    }
-    if (length !== undefined) {
-      this.framing = "length";
-      this.left = Number(length);
+    if (length !== undefined || !isChunkable) {
+      if (hasBody && !endOfStream) this.expectLength(Number(length));
       return this.connectionLine(false);
     }
-    this.framing = protocol === "HTTP/1.1" ? "chunked" : "close";
-    if (this.framing === "close") return this.connectionLine(true);
-    return `${this.connectionLine(false)}transfer-encoding: chunked\r\n`;
+    if (hasBody && endOfStream) return `${this.connectionLine(false)}content-length: 0\r\n`;
+    const isOld = protocol === "HTTP/1.0";
+    if (hasBody) this.framing = isOld ? "close" : "chunked";
+    // As Envoy: a response to HEAD says how its body would come.
+    return `${this.connectionLine(hasBody && isOld)}${isOld ? "" : "transfer-encoding: chunked\r\n"}`;
+  }
+
+  private expectLength(length: number): void {
+    this.framing = "length";
+    this.left = length;
   }
 
   /**
@@ -232,7 +235,7 @@ function flush(downstream: Http1Downstream): void {
 /** A status line and the headers behind it. */
 function headText(headers: HeaderMap): string {
   const status = headers.get(":status")!;
-  return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Unknown"}\r\n${headerText(headers)}`;
+  return `HTTP/1.1 ${status} ${statusText(Number(status))}\r\n${headerText(headers)}`;
 }
 
 /** Lines of headers. What would not be read as one line is left out. */

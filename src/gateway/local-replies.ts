@@ -5,6 +5,10 @@ import type { UpstreamReset } from "./upstream-stream.ts";
 export interface GatewayReply extends LocalResponse {
   /** Envoy's response flag; empty for none. */
   readonly flag: string;
+  /** The route has had its way with the headers already. */
+  readonly isFinal?: boolean;
+  /** What the transport to an upstream said: for logs. */
+  readonly transport?: string | undefined;
 }
 
 export function gatewayReply(
@@ -74,7 +78,8 @@ export function upstreamReset(reset: UpstreamReset, isRetry: boolean): GatewayRe
   const cause = transport === undefined ? reason : `${reason}|${transport}`;
   const details = `upstream_reset_before_response_started{${cause.replace(/ /g, "_")}}`;
   const headers: HeaderLine[] = reason === "overflow" ? [["x-envoy-overloaded", "true"]] : [];
-  return gatewayReply(reason === "protocol error" ? 502 : 503, body, details, flags[reason], headers);
+  const status = reason === "protocol error" ? 502 : 503;
+  return { ...gatewayReply(status, body, details, flags[reason], headers), transport };
 }
 
 /** Why a stream ended within a response. */

@@ -37,6 +37,9 @@ export function compilePathMatch({ pathSpecifier: by, caseSensitive }: RouteMatc
       const regex = within("safe_regex", () => compileRegex(by.value.regex));
       return { matches: (path) => regex.test(path), matchedLength: (path) => withoutQuery(path).length };
     }
+    case "connectMatcher":
+      // Of CONNECT requests only, and those are answered before any route is looked for.
+      return { matches: () => false, matchedLength: () => undefined };
     default:
       return refuse("path_specifier", by.case === undefined ? "is required" : `${by.case} is not supported`);
   }

@@ -1,4 +1,5 @@
 import type { HeaderLine } from "../proxy-wasm/header-map.ts";
+import { isGrpcType } from "../proxy-wasm/local-reply.ts";
 import { removeNominated } from "./connection-header.ts";
 import type { DownstreamConnection } from "./downstream.ts";
 import type { HttpConnection } from "./gateway-config.ts";
@@ -28,16 +29,17 @@ const authorityCharacters = /^[A-Za-z0-9._~!$&'()*+,;=:@[\]%-]*$/;
 
 /** What a request of HTTP/1 says in its first line and headers; or what is wrong with it, as Envoy answers that. */
 export function readRequest(
-  { method, target: url, protocol, lines }: ParsedRequest,
+  { method, target: url, protocol, lines: received }: ParsedRequest,
   http: HttpConnection,
   connection: DownstreamConnection,
 ): RequestHead | GatewayReply {
   if (protocol === "HTTP/1.0") {
     if (!http.acceptHttp10) return upgradeRequired;
     // RFC 9112 section 6.1: who knows HTTP/1.0 only reads another body than we.
-    if (lines.some(([name]) => name === "transfer-encoding")) return badRequest;
+    if (received.some(([name]) => name === "transfer-encoding")) return badRequest;
   }
-  const found = takeHost(lines, http);
+  const lines: HeaderLine[] = [noLine, noLine, noLine];
+  const found = takeHost(received, lines, http);
   if ("status" in found) return found;
   const target = readTarget(url, method, found.authority);
   if ("status" in target) return target;
@@ -46,7 +48,11 @@ export function readRequest(
   if (authority === undefined) return refusedRequest("missing_host_header");
   if (!authorityCharacters.test(authority)) return invalidAuthority;
   const path = acceptPath(target.path, http);
-  if (typeof path !== "string") return path;
+  if (typeof path !== "string") {
+    // As Envoy: gRPC follows no redirects.
+    const isGrpc = isGrpcType(lines.find(([name]) => name === "content-type")?.[1]);
+    return path.status === 307 && isGrpc ? refusedRequest("path_normalization_failed") : path;
+  }
   lines[0] = [":authority", http.stripPort === "none" ? authority : splitPort(authority, connection, http)];
   lines[1] = [":path", path];
   lines[2] = [":method", method];
@@ -57,12 +63,17 @@ interface FoundHost {
   readonly authority: string | undefined;
 }
 
-/** Takes the host out of the lines, and what the client says for this connection only. */
-function takeHost(lines: HeaderLine[], { underscoreHeaders }: HttpConnection): FoundHost | GatewayReply {
+const noLine: HeaderLine = ["", ""];
+
+/** Takes lines over but for the host, and for what the client says for this connection only. */
+function takeHost(
+  received: readonly HeaderLine[],
+  lines: HeaderLine[],
+  { underscoreHeaders }: HttpConnection,
+): FoundHost | GatewayReply {
   let authority: string | undefined;
   let connection = "";
-  let kept = 0;
-  for (const line of lines) {
+  for (const line of received) {
     const [name, value] = line;
     switch (name) {
       case "host":
@@ -71,7 +82,7 @@ function takeHost(lines: HeaderLine[], { underscoreHeaders }: HttpConnection): F
         authority = value;
         continue;
       case "connection":
-        connection = value;
+        connection = connection === "" ? value : `${connection},${value}`;
         break;
       default:
         if (underscoreHeaders !== "allow" && name.includes("_")) {
@@ -79,9 +90,8 @@ function takeHost(lines: HeaderLine[], { underscoreHeaders }: HttpConnection): F
           continue;
         }
     }
-    lines[kept++] = line;
+    lines.push(line);
   }
-  lines.length = kept;
   return isPlain(connection) ? { authority } : withoutNominated(lines, authority);
 }
 

@@ -99,12 +99,20 @@ export function acceptHeaders(
   const appended = appendedForwardedFor(forwardedFor, connection, http);
   if (appended !== undefined) setLine(kept, "x-forwarded-for", appended, forwardedFor !== undefined);
   setLine(kept, "x-forwarded-proto", proto, knownProto !== undefined);
+  if (http.via !== "") appendVia(kept, http.via);
   if (isInternal) kept.push(["x-envoy-internal", "true"]);
   if (atEdge) setLine(kept, externalAddress, connection.remoteAddress, hasExternal);
   const mustMake = http.generateRequestId && (requestId === undefined || (atEdge && !http.preserveRequestId));
   if (mustMake) setLine(kept, "x-request-id", randomUUID(), requestId !== undefined);
   const mayForward = connection.tls !== undefined || hasCertificate;
   return new HeaderMap(mayForward ? forwardCertificate(kept, connection, http) : kept);
+}
+
+/** Adds a proxy to those that a message has passed. */
+export function appendVia(lines: HeaderLine[], via: string): void {
+  const at = lines.findIndex(([name]) => name === "via");
+  if (at < 0) lines.push(["via", via]);
+  else lines[at] = ["via", `${lines[at]![1]}, ${via}`];
 }
 
 /** In its place, if it is there. */

@@ -32,7 +32,7 @@ function read(parts: readonly Buffer[]): Reading {
   let body = "";
   const end = (trailers: Message["trailers"]) => {
     const { method, target, protocol, lines } = request!;
-    messages.push({ method, target, protocol, headers: lines.slice(3), body, trailers });
+    messages.push({ method, target, protocol, headers: lines, body, trailers });
     body = "";
   };
   const parser = createRequestParser(

@@ -12,7 +12,7 @@ export interface ParsedRequest {
   readonly method: string;
   readonly target: string;
   readonly protocol: "HTTP/1.0" | "HTTP/1.1";
-  /** Room for three pseudo-headers, and the headers; names lower-case. */
+  /** Names are lower-case. */
   readonly lines: HeaderLine[];
   readonly hasBody: boolean;
   /** The client wants to send another request after this one. */
@@ -167,12 +167,8 @@ function parseHead(head: string, maxHeaders: number): ParsedHead {
   if (!targetText.test(target)) throw new RequestFault(invalidCharacters);
   if (isOld) throw new RequestFault(upgradeRequired);
   const protocol = readVersion(head, targetEnd + 1, lineEnd);
-  const lines: HeaderLine[] = [
-    ["", ""],
-    ["", ""],
-    ["", ""],
-  ];
-  if (found >= 0) readHeaderLines(head, lineEnd + 2, lines, maxHeaders + 2);
+  const lines: HeaderLine[] = [];
+  if (found >= 0) readHeaderLines(head, lineEnd + 2, lines, maxHeaders - 1);
   const { length, ...said } = readRequestFraming(lines, protocol);
   return { request: { method, target, protocol, lines, ...said }, length };
 }

@@ -1,5 +1,6 @@
 import type { HeaderLine, HeaderMap } from "../proxy-wasm/header-map.ts";
 import type { HttpConnection } from "./gateway-config.ts";
+import { appendVia } from "./request-headers.ts";
 
 const removed: ReadonlySet<string> = new Set([
   "keep-alive",
@@ -27,14 +28,8 @@ export function responseLines(headers: HeaderMap, http: HttpConnection, isUpgrad
   if (!hasDate) lines.push(["date", currentDate()]);
   if (http.serverHeader === "overwrite" && serverAt >= 0) lines[serverAt] = ["server", http.serverName];
   else if (http.serverHeader !== "pass-through" && serverAt < 0) lines.push(["server", http.serverName]);
-  if (http.via !== "") addVia(lines, http.via);
+  if (http.via !== "") appendVia(lines, http.via);
   return lines;
-}
-
-function addVia(lines: HeaderLine[], via: string): void {
-  const at = lines.findIndex(([name]) => name === "via");
-  if (at < 0) lines.push(["via", via]);
-  else lines[at] = ["via", `${lines[at]![1]}, ${via}`];
 }
 
 let date = "";

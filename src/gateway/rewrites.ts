@@ -21,11 +21,10 @@ export function rewrittenPath(
  * later.
  */
 export function rewrittenHost(
-  { action, weighted }: SelectedRoute,
+  { action }: SelectedRoute,
   headers: HeaderMap,
 ): string | { readonly auto: true } | undefined {
   if (action.kind !== "forward") return undefined;
-  if (weighted?.hostRewrite) return weighted.hostRewrite;
   const by = action.hostRewrite;
   switch (by?.kind) {
     case "literal":

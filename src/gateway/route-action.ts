@@ -154,7 +154,6 @@ function compileTarget({ clusterSpecifier: by }: RouteActionMessage): ForwardAct
 const maxTotalWeight = 4_294_967_295;
 
 function compileWeighted({ clusters, randomValueSpecifier }: WeightedMessage): ForwardAction["target"] {
-  if (randomValueSpecifier.case) refuse("header_name", "is not supported");
   const compiled = withinEach("clusters", clusters, (cluster) => {
     if ((cluster.name === "") === (cluster.clusterHeader === ""))
       refuse("name", "either name or cluster_header must be there, and not both");
@@ -171,7 +170,11 @@ function compileWeighted({ clusters, randomValueSpecifier }: WeightedMessage): F
   if (total === 0) refuse("", "sum of weights in the weighted_cluster must be greater than 0");
   if (total > maxTotalWeight)
     refuse("", `the sum of weights of all weighted clusters exceeds ${maxTotalWeight}`);
-  return { kind: "weighted", total, clusters: compiled };
+  const randomHeader =
+    randomValueSpecifier.case === "headerName" && randomValueSpecifier.value !== ""
+      ? randomValueSpecifier.value.toLowerCase()
+      : undefined;
+  return { kind: "weighted", total, clusters: compiled, randomHeader };
 }
 
 function compileHostRewrite({ hostRewriteSpecifier: by }: RouteActionMessage): HostRewrite | undefined {

@@ -4,6 +4,7 @@ import {
   type FractionalPercent,
 } from "../gen/envoy/type/v3/percent_pb.ts";
 import type { HeaderMap } from "../proxy-wasm/header-map.ts";
+import { isGrpcType } from "../proxy-wasm/local-reply.ts";
 import { compileHeaderMatcher } from "./header-match.ts";
 import { compilePathMatch, type PathMatch } from "./path-match.ts";
 import { compileQueryMatcher, readQuery } from "./query-match.ts";
@@ -50,8 +51,6 @@ function isWithin({ numerator, denominator }: FractionalPercent, random: number)
   return random % denominators[denominator] < numerator;
 }
 
-/** `application/grpc`, alone or with a suffix such as `+proto`; not `application/grpc-web`. */
 export function isGrpc(headers: HeaderMap): boolean {
-  const type = headers.get("content-type") ?? "";
-  return type.startsWith("application/grpc") && (type.length === 16 || type[16] === "+");
+  return isGrpcType(headers.get("content-type"));
 }

@@ -1,10 +1,9 @@
-import type { CorsPolicy } from "../gen/envoy/config/route/v3/route_components_pb.ts";
-import type { HTTPFault } from "../gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts";
-import type { LocalRateLimit } from "../gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.ts";
-import type { RBACPerRoute } from "../gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.ts";
 import type { HeaderMap } from "../proxy-wasm/header-map.ts";
+import type { CorsRules } from "./filters/cors.ts";
+import type { Fault } from "./filters/fault.ts";
+import type { RateLimit } from "./filters/local-ratelimit.ts";
+import type { RbacTest } from "./filters/rbac.ts";
 import type { Format } from "./format.ts";
-import type { FilterConfig } from "./gateway-config.ts";
 
 /** What a route is chosen by. Headers include the pseudo-headers; names are lower-case. */
 export interface RouteRequest {
@@ -50,12 +49,13 @@ export type PerFilter = ReadonlyMap<string, PerFilterConfig>;
 
 export type PerFilterConfig =
   | { readonly kind: "disabled" }
-  | { readonly kind: "cors"; readonly config: CorsPolicy }
-  | { readonly kind: "rbac"; readonly config: RBACPerRoute }
-  | { readonly kind: "local_ratelimit"; readonly config: LocalRateLimit }
-  | { readonly kind: "fault"; readonly config: HTTPFault }
-  /** In place of the filters of the chain. */
-  | { readonly kind: "chain"; readonly filters: readonly FilterConfig[] };
+  /** It runs, with the configuration that it has otherwise. */
+  | { readonly kind: "enabled" }
+  | { readonly kind: "cors"; readonly config: CorsRules }
+  /** Without rules everything passes. */
+  | { readonly kind: "rbac"; readonly test: RbacTest | undefined }
+  | { readonly kind: "local_ratelimit"; readonly config: RateLimit | undefined }
+  | { readonly kind: "fault"; readonly config: Fault };
 
 export type RouteAction = ForwardAction | RedirectAction | DirectResponseAction | HttpsAction;
 
@@ -90,7 +90,13 @@ export interface ForwardAction {
   readonly target:
     | { readonly kind: "cluster"; readonly name: string }
     | { readonly kind: "header"; readonly header: string }
-    | { readonly kind: "weighted"; readonly total: number; readonly clusters: readonly WeightedCluster[] };
+    | {
+        readonly kind: "weighted";
+        readonly total: number;
+        readonly clusters: readonly WeightedCluster[];
+        /** The number in this header chooses, where it has one. */
+        readonly randomHeader: string | undefined;
+      };
   /** The status where the cluster does not exist. */
   readonly clusterNotFoundStatus: 500 | 503 | 404;
   readonly prefixRewrite: string | undefined;

@@ -45,7 +45,7 @@ const noCluster: Target = { cluster: "", weighted: undefined };
 function selectCluster({ target }: ForwardAction, { headers, random }: RouteRequest): Target {
   if (target.kind === "cluster") return { cluster: target.name, weighted: undefined };
   if (target.kind === "header") return { cluster: headers.get(target.header) ?? "", weighted: undefined };
-  const chosen = random % target.total;
+  const chosen = numberIn(headers, target.randomHeader, target.total) ?? random % target.total;
   let end = 0;
   for (const weighted of target.clusters) {
     end += weighted.weight;
@@ -54,4 +54,16 @@ function selectCluster({ target }: ForwardAction, { headers, random }: RouteRequ
     return { cluster, weighted };
   }
   return noCluster;
+}
+
+const uint64 = /^[ \t\n\v\f\r]*\+?(\d{1,20})[ \t\n\v\f\r]*$/;
+
+/** The number in a header that is there once, below `total`. */
+function numberIn(headers: HeaderMap, name: string | undefined, total: number): number | undefined {
+  if (name === undefined) return undefined;
+  const values = headers.lines.filter(([each]) => each === name);
+  const digits = values.length === 1 ? uint64.exec(values[0]![1])?.[1] : undefined;
+  if (digits === undefined) return undefined;
+  const value = BigInt(digits);
+  return value === BigInt.asUintN(64, value) ? Number(value % BigInt(total)) : undefined;
 }

@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { HeaderMap } from "../proxy-wasm/header-map.ts";
 import type { DownstreamConnection } from "./downstream.ts";
 import type { HttpConnection } from "./gateway-config.ts";
 import { HttpStream, type StreamPlan, type StreamWorld, withoutFilters } from "./http-stream.ts";
@@ -68,7 +69,8 @@ function serve(request: ParsedRequest, client: Http1Client, options: Http1Option
   const direct = client.connection;
   const read = request.method === "CONNECT" ? refusedTunnel(request) : readRequest(request, http, direct);
   if ("status" in read) {
-    if (!staysConnected(read) || request.isUpgrade || request.method === "CONNECT") client.setLast();
+    const isTunnel = request.isUpgrade || request.method === "CONNECT";
+    if (!staysConnected(read) || request.hasBody || isTunnel) client.setLast();
     refuse({ ...request, isUpgrade: false }, client, read, options);
     return;
   }
@@ -96,13 +98,16 @@ function staysConnected({ status }: GatewayReply): boolean {
 
 /** Answers what no filter gets to see. */
 function refuse(
-  request: AnsweredRequest,
+  request: AnsweredRequest & Partial<Pick<ParsedRequest, "lines">>,
   client: Http1Client,
   reply: GatewayReply,
   options: Http1Options,
 ): void {
   const downstream = new Http1Downstream(request, client, client.connection, false);
-  downstream.answer(new HttpStream(options.world, withoutFilters(options.plan()), downstream), reply);
+  const stream = new HttpStream(options.world, withoutFilters(options.plan()), downstream);
+  // gRPC is answered as gRPC.
+  if (request.lines) stream.chain.request.headers = new HeaderMap([...request.lines]);
+  downstream.answer(stream, reply);
 }
 
 /** Of a head that does not arrive whole: whichever of Envoy's timeouts comes first. */

@@ -3,7 +3,7 @@ import type { Stores } from "../proxy-wasm/index.ts";
 /** Token buckets that are the same for all threads, by the place where they are configured. */
 export interface SharedBuckets {
   /** Takes a token, if there is one. A bucket begins full, and anew when its limit is another. */
-  take(place: string, limit: TokenLimit): boolean;
+  take(place: string, limit: TokenLimit): Taken;
 }
 
 export interface TokenLimit {
@@ -12,9 +12,26 @@ export interface TokenLimit {
   readonly fillMs: number;
 }
 
-interface Bucket {
+export interface TokenBucket {
   readonly tokens: number;
+  /** Milliseconds. */
   readonly filledAt: number;
+}
+
+/** Whether there was a token, and what there is now. */
+export interface Taken {
+  readonly isTaken: boolean;
+  readonly tokens: number;
+}
+
+/** Takes a token of a bucket. As Envoy's it fills all the time, by parts of tokens. */
+export function spendToken(bucket: TokenBucket, limit: TokenLimit, now: number): TokenBucket & Taken {
+  const { maxTokens, tokensPerFill, fillMs } = limit;
+  const added = (Math.max(0, now - bucket.filledAt) * tokensPerFill) / fillMs;
+  const tokens = Math.min(maxTokens, bucket.tokens + added);
+  return tokens < 1
+    ? { isTaken: false, tokens, filledAt: now }
+    : { isTaken: true, tokens: tokens - 1, filledAt: now };
 }
 
 /** No guest's: theirs are names in configurations. */
@@ -32,34 +49,29 @@ export function createSharedBuckets(
     take(place, limit) {
       for (let attempt = 0; attempt < maxAttempts; attempt++) {
         const known = data.get(place);
+        const now = nowMs();
         const found = known && decode(known.value, limit);
-        const bucket = fill(found ?? { tokens: limit.maxTokens, filledAt: nowMs() }, limit, nowMs());
-        if (bucket.tokens < 1) return false;
-        const left = encode({ ...bucket, tokens: bucket.tokens - 1 }, limit);
-        const isSet = data.set(place, left, known?.cas ?? 0);
+        const spent = spendToken(found ?? { tokens: limit.maxTokens, filledAt: now }, limit, now);
+        // What nobody took anything from stays: it fills by the time that has passed.
+        if (!spent.isTaken) return spent;
+        const isSet = data.set(place, encode(spent, limit), known?.cas ?? 0);
         // Where there is no room nothing is limited.
-        if (isSet) return true;
+        if (isSet) return spent;
       }
-      return true;
+      return { isTaken: true, tokens: 0 };
     },
   };
 }
 
-function fill(
-  { tokens, filledAt }: Bucket,
+function encode(
+  { tokens, filledAt }: TokenBucket,
   { maxTokens, tokensPerFill, fillMs }: TokenLimit,
-  now: number,
-): Bucket {
-  const times = Math.max(0, Math.floor((now - filledAt) / fillMs));
-  return { tokens: Math.min(maxTokens, tokens + times * tokensPerFill), filledAt: filledAt + times * fillMs };
-}
-
-function encode({ tokens, filledAt }: Bucket, { maxTokens, tokensPerFill, fillMs }: TokenLimit): Uint8Array {
+): Uint8Array {
   return new Uint8Array(Float64Array.of(maxTokens, tokensPerFill, fillMs, tokens, filledAt).buffer);
 }
 
 /** Undefined if it was another limit's. */
-function decode(bytes: Uint8Array, limit: TokenLimit): Bucket | undefined {
+function decode(bytes: Uint8Array, limit: TokenLimit): TokenBucket | undefined {
   const [maxTokens, tokensPerFill, fillMs, tokens = 0, filledAt = 0] = new Float64Array(bytes.slice().buffer);
   const isSame =
     maxTokens === limit.maxTokens && tokensPerFill === limit.tokensPerFill && fillMs === limit.fillMs;

@@ -3,7 +3,8 @@ import { createDenyFilter } from "./filters/deny.ts";
 import { createFaultFilter } from "./filters/fault.ts";
 import { createLocalRateLimitFilter } from "./filters/local-ratelimit.ts";
 import type { StreamFilter } from "./filters/native-filter.ts";
-import { compileRbac, createRbacFilter } from "./filters/rbac.ts";
+import { createRbacFilter } from "./filters/rbac.ts";
+import { createSwitchable } from "./filters/switchable.ts";
 import type {
   FilterConfig,
   GatewayConfig,
@@ -14,7 +15,9 @@ import type {
 import type { StreamPlan } from "./http-stream.ts";
 import { gatewayReply } from "./local-replies.ts";
 import type { PluginRegistry, WasmFilterConfig } from "./plugin-registry.ts";
-import type { PerFilter, RouteTable } from "./route-table.ts";
+import type { RouterOptions } from "./request-policy.ts";
+import { mentionsOf } from "./route-filters.ts";
+import type { RouteTable } from "./route-table.ts";
 import { addressInNames } from "./stats/listener-stats.ts";
 
 /** What stands at a place of the filters; undefined where nothing is known of it yet. */
@@ -69,25 +72,24 @@ export function createFilterMaker(plugins: PluginRegistry): FilterMaker {
   return { make };
 
   function make(filter: FilterConfig, table: RouteTable | undefined): readonly StreamFilter[] {
+    const isMentioned = (name: string) => mentionsOf(table).has(name);
     switch (filter.kind) {
       case "wasm":
         return [plugins.find(filter) ?? createDenyFilter(notReady)];
       case "chain":
         return filter.filters.flatMap((each) => make(each, table));
-      case "rbac": {
-        const test = compileRbac(filter.config);
-        return test || isUsed(table, filter.name) ? [createRbacFilter(filter.name, test)] : [];
-      }
+      case "rbac":
+        return filter.test || isMentioned(filter.name) ? [createRbacFilter(filter.name, filter.test)] : [];
       case "cors":
-        return isUsed(table, filter.name) ? [createCorsFilter(filter.name)] : [];
-      case "local_ratelimit": {
-        const isActive = filter.config.tokenBucket !== undefined || isUsed(table, filter.name);
-        return isActive ? [createLocalRateLimitFilter(filter.name, filter.config)] : [];
-      }
-      case "fault": {
-        const isActive = filter.config.abort || filter.config.delay || isUsed(table, filter.name);
-        return isActive ? [createFaultFilter(filter.name, filter.config)] : [];
-      }
+        return isMentioned(filter.name) ? [createCorsFilter(filter.name)] : [];
+      case "local_ratelimit":
+        return filter.limit || isMentioned(filter.name)
+          ? [createLocalRateLimitFilter(filter.name, filter.limit)]
+          : [];
+      case "fault":
+        return filter.fault.abort || filter.fault.delay || isMentioned(filter.name)
+          ? [createFaultFilter(filter.name, filter.fault)]
+          : [];
       case "composite":
       case "router":
         return [];
@@ -104,18 +106,21 @@ export function planStreams(
   maker: FilterMaker,
 ): StreamPlan {
   const table = http.routes.kind === "table" ? http.routes.table : config.routes.get(http.routes.name);
-  // A route cannot enable one yet.
-  const enabled = http.filters.filter(({ disabled }) => !disabled);
-  const filters = enabled.flatMap((slot) => {
+  const filters = http.filters.flatMap((slot) => {
     const filter = slotConfig(slot, config);
-    return filter ? maker.make(filter, table) : [createDenyFilter(notReady)];
+    const made = filter ? maker.make(filter, table) : [createDenyFilter(notReady)];
+    return switched(made, slot, mentionsOf(table).get(slot.name));
   });
   return {
     http,
     filters,
     hasNative: filters.some((filter) => "createFor" in filter),
+    hasSwitches: http.filters.some(
+      ({ name, disabled }) => disabled || mentionsOf(table).get(name)?.has("disabled"),
+    ),
     bufferLimitBytes: listener.bufferLimitBytes,
     table,
+    router: routerOptions(http),
     names: {
       listener: listener.name,
       address: addressInNames(listener.address, listener.port),
@@ -124,28 +129,22 @@ export function planStreams(
   };
 }
 
-const usedNames = new WeakMap<RouteTable, ReadonlySet<string>>();
-
-/** Whether a table says anything about a filter. */
-function isUsed(table: RouteTable | undefined, name: string): boolean {
-  if (!table) return false;
-  let names = usedNames.get(table);
-  if (!names) {
-    names = new Set(perFilters(table).flatMap((perFilter) => [...perFilter.keys()]));
-    usedNames.set(table, names);
-  }
-  return names.has(name);
+function routerOptions({ filters }: HttpConnection): RouterOptions {
+  const last = filters.at(-1);
+  const router = last?.kind === "inline" && last.config.kind === "router" ? last.config.config : undefined;
+  return {
+    suppressEnvoyHeaders: router?.suppressEnvoyHeaders ?? false,
+    respectExpectedTimeout: router?.respectExpectedRqTimeout ?? false,
+  };
 }
 
-function perFilters(table: RouteTable): PerFilter[] {
-  const all = [table.perFilter];
-  for (const host of table.virtualHosts) {
-    all.push(host.perFilter);
-    for (const { perFilter, action } of host.routes) {
-      all.push(perFilter);
-      if (action.kind === "forward" && action.target.kind === "weighted")
-        all.push(...action.target.clusters.map((cluster) => cluster.perFilter));
-    }
-  }
-  return all;
+/** What a route can switch on or off is asked for each stream; what none does is there, or is not. */
+function switched(
+  filters: readonly StreamFilter[],
+  { name, disabled }: HttpFilterSlot,
+  mentions: ReadonlySet<string> | undefined,
+): readonly StreamFilter[] {
+  if (!mentions) return disabled ? [] : filters;
+  if (!disabled && !mentions.has("disabled")) return filters;
+  return filters.map((filter) => createSwitchable(filter, name, !disabled));
 }

@@ -1,81 +1,21 @@
-import type { HeaderMap } from "../proxy-wasm/header-map.ts";
-import { hostPort } from "./endpoint-address.ts";
-import { type FormatOperator, type FormatValues, headerNames } from "./format.ts";
+import type { FormatValues } from "./format.ts";
 import type { HttpStream } from "./http-stream.ts";
-import { formatTime } from "./time-format.ts";
+import { downstreamValues } from "./values/downstream-values.ts";
+import { headerValues } from "./values/header-values.ts";
+import type { ComingResponse, Readers } from "./values/reader.ts";
+import { responseValues } from "./values/response-values.ts";
+import { timeValues } from "./values/time-values.ts";
+import { upstreamValues } from "./values/upstream-values.ts";
 
-type Reader = (stream: HttpStream, operator: FormatOperator) => string | number | undefined;
-
-const clientAddress: Reader = ({ downstream: { connection } }) => connection.remoteAddress;
-const protocols: Readonly<Record<string, string>> = { http1: "HTTP/1.1", http2: "HTTP/2" };
-
-const readers: Readonly<Record<string, Reader>> = {
-  REQ: ({ chain }, operator) => headerValue(chain.request.headers, operator),
-  RESP: ({ chain, sentHeaders }, operator) => headerValue(sentHeaders ?? chain.response.headers, operator),
-  TRAILER: ({ chain }, operator) => headerValue(chain.response.trailers, operator),
-  START_TIME: ({ startedAt }, { argument }) => formatTime(startedAt, argument),
-  PROTOCOL: ({ downstream }) => downstream.protocol,
-  UPSTREAM_PROTOCOL: ({ forwarding }) => forwarding?.connection && protocols[forwarding.connection.protocol],
-  RESPONSE_CODE: ({ chain }) => Number(chain.response.headers?.get(":status") ?? 0),
-  RESPONSE_CODE_DETAILS: ({ chain, upstreamFirstMs }) =>
-    (chain.details ?? (upstreamFirstMs === undefined ? undefined : "via_upstream"))?.replace(/\s/g, "_"),
-  RESPONSE_FLAGS: ({ flags }) => (flags.length > 0 ? [...new Set(flags)].join(",") : undefined),
-  BYTES_RECEIVED: ({ chain }) => chain.bodyBytes.request,
-  BYTES_SENT: ({ sentBytes }) => sentBytes.response,
-  DURATION: ({ endMs }) => milliseconds(endMs),
-  REQUEST_DURATION: ({ requestEndMs }) => milliseconds(requestEndMs),
-  RESPONSE_DURATION: ({ upstreamFirstMs }) => milliseconds(upstreamFirstMs),
-  RESPONSE_TX_DURATION: ({ upstreamFirstMs, endMs }) =>
-    upstreamFirstMs === undefined || endMs === undefined ? undefined : milliseconds(endMs - upstreamFirstMs),
-  ROUTE_NAME: ({ selected }) => selected?.route?.name || undefined,
-  UPSTREAM_CLUSTER: ({ cluster }) => cluster?.config.statName,
-  UPSTREAM_CLUSTER_RAW: ({ cluster }) => cluster?.config.name,
-  UPSTREAM_HOST: ({ forwarding }) => forwarding?.address,
-  UPSTREAM_REMOTE_ADDRESS: ({ forwarding }) => forwarding?.address,
-  UPSTREAM_LOCAL_ADDRESS: ({ forwarding }) => forwarding?.connection?.localAddress || undefined,
-  UPSTREAM_REQUEST_ATTEMPT_COUNT: ({ forwarding }) => forwarding?.attempts ?? 0,
-  UPSTREAM_TRANSPORT_FAILURE_REASON: ({ transportFailure }) => transportFailure,
-  CONNECTION_ID: ({ downstream }) => downstream.connection.id,
-  REQUESTED_SERVER_NAME: ({ downstream }) => downstream.connection.tls?.serverName || undefined,
-  DOWNSTREAM_TLS_VERSION: ({ downstream }) => downstream.connection.tls?.version,
-  DOWNSTREAM_REMOTE_ADDRESS: ({ downstream: { connection: c } }) => hostPort(c.remoteAddress, c.remotePort),
-  DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT: clientAddress,
-  DOWNSTREAM_REMOTE_PORT: ({ downstream }) => downstream.connection.remotePort,
-  DOWNSTREAM_DIRECT_REMOTE_ADDRESS: ({ downstream: { connection: c } }) =>
-    hostPort(c.directAddress, c.directPort),
-  DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT: ({ downstream }) => downstream.connection.directAddress,
-  DOWNSTREAM_LOCAL_ADDRESS: ({ downstream: { connection: c } }) => hostPort(c.localAddress, c.localPort),
-  DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT: ({ downstream }) => downstream.connection.localAddress,
-  DOWNSTREAM_LOCAL_PORT: ({ downstream }) => downstream.connection.localPort,
-  FILTER_CHAIN_NAME: ({ plan }) => plan.names.filterChain || undefined,
-  FILTER_STATE: ({ chain }, { argument = "" }) => filterState(chain.state, argument),
-  PATH: ({ chain }) => chain.request.headers?.get(":path"),
-  REQUEST_HEADERS_BYTES: ({ chain }) => chain.request.headers?.byteSize,
-  RESPONSE_HEADERS_BYTES: ({ chain }) => chain.response.headers?.byteSize,
-  RESPONSE_TRAILERS_BYTES: ({ chain }) => chain.response.trailers?.byteSize ?? 0,
+const readers: Readers = {
+  ...headerValues,
+  ...timeValues,
+  ...responseValues,
+  ...upstreamValues,
+  ...downstreamValues,
 };
 
 /** What format strings ask a stream, in access logs and in headers that routes add. */
-export function valuesOf(stream: HttpStream): FormatValues {
-  return (operator) => readers[operator.name]?.(stream, operator);
-}
-
-function headerValue(headers: HeaderMap | undefined, operator: FormatOperator): string | undefined {
-  for (const name of headerNames(operator)) {
-    const value = headers?.get(name);
-    if (value !== undefined) return value;
-  }
-  return undefined;
-}
-
-function filterState(state: ReadonlyMap<string, Uint8Array>, argument: string): string | undefined {
-  const [name = "", form] = argument.split(":", 2);
-  const value = state.get(name);
-  if (!value) return undefined;
-  const text = Buffer.from(value).toString("latin1");
-  return form === "PLAIN" ? text : JSON.stringify(text);
-}
-
-function milliseconds(value: number | undefined): number | undefined {
-  return value === undefined ? undefined : Math.floor(value);
+export function valuesOf(stream: HttpStream, coming?: ComingResponse): FormatValues {
+  return (operator) => readers[operator.name]?.(stream, operator, coming);
 }

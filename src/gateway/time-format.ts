@@ -14,6 +14,16 @@ export function formatTime(ms: number, format: string | undefined): string {
   });
 }
 
+const localFormat = "%Y-%m-%dT%H:%M:%S.%3f%z";
+
+/** The same in the time zone of this machine; without a format as `2026-01-31T10:00:00.000+0000`. */
+export function formatLocalTime(ms: number, format: string | undefined): string {
+  const minutes = -new Date(ms).getTimezoneOffset();
+  const hours = String(Math.floor(Math.abs(minutes) / 60)).padStart(2, "0");
+  const zone = `${minutes < 0 ? "-" : "+"}${hours}${String(Math.abs(minutes) % 60).padStart(2, "0")}`;
+  return formatTime(ms + minutes * 60_000, (format || localFormat).replaceAll(/%z/g, zone));
+}
+
 type Field = (date: Date, iso: string) => string;
 
 const fields: Readonly<Record<string, Field>> = {

@@ -127,7 +127,8 @@ export class FilterChain implements IterationOwner {
     this.details = this.lastDetails;
     if (this.responseSent) this.cut();
     else {
-      const { headers, body } = buildReply(response, this.request.headers);
+      const edited = this.host.editReply?.(response) ?? response;
+      const { headers, body } = buildReply(edited, this.request.headers);
       if (this.response.headers) this.replyPastFilters(headers, body);
       else this.replyThroughFilters(headers, body);
     }

@@ -17,6 +17,12 @@ const joined: ReadonlySet<string> = new Set(
   ),
 );
 
+/** As Envoy: nothing is no item of a list. */
+function appended(before: string, value: string): string {
+  if (value === "") return before;
+  return before === "" ? value : `${before},${value}`;
+}
+
 /** Header or trailer lines in their order. Names are lower-case. `host` is `:authority`, where there is one. */
 export class HeaderMap {
   /** A guest has written something that may be no header: whoever sends the map on looks at it. */
@@ -63,9 +69,21 @@ export class HeaderMap {
     const { list } = this;
     const real = this.nameOf(name);
     const at = joined.has(real) ? this.find(real) : -1;
-    if (at >= 0) list[at] = [real, `${list[at]![1]},${value}`];
+    if (at >= 0) list[at] = [real, appended(list[at]![1], value)];
     else if (real.charCodeAt(0) !== colon) list.push([real, value]);
     else list.splice(list.findLastIndex((line) => line[0].charCodeAt(0) === colon) + 1, 0, [real, value]);
+  }
+
+  /** One value, where the first one stands; at the end if there is none. What a proxy sets of its own stays in its place. */
+  set(name: string, value: string): void {
+    const { list } = this;
+    const at = this.find(this.nameOf(name));
+    if (at < 0) {
+      this.add(name, value);
+      return;
+    }
+    this.serialized = undefined;
+    list[at] = [list[at]![0], value];
   }
 
   /** One value in place of all that the name has. As in Envoy it comes to the end. */

@@ -9,8 +9,8 @@ export interface Reply {
 
 const none = new Uint8Array(0);
 
-/** gRPC's status for an HTTP status, by gRPC's own table. */
-const grpcStatusOf: ReadonlyMap<number, number> = new Map([
+/** By gRPC's own table. */
+const grpcStatuses: ReadonlyMap<number, number> = new Map([
   [400, 13],
   [401, 16],
   [403, 7],
@@ -22,9 +22,20 @@ const grpcStatusOf: ReadonlyMap<number, number> = new Map([
 ]);
 const grpcUnknown = 2;
 
+/** gRPC's status for one of HTTP. */
+export function grpcStatusOf(status: number): number {
+  return grpcStatuses.get(status) ?? grpcUnknown;
+}
+
+/** `application/grpc`, alone or with a suffix such as `+proto`; not `application/grpc-web`. */
+export function isGrpcType(contentType: string | undefined): boolean {
+  return contentType !== undefined && /^application\/grpc(\+|$)/.test(contentType);
+}
+
 /** What Envoy makes of a local response: headers as given, length and type of the body set; for gRPC, no body but trailers. */
 export function buildReply(response: LocalResponse, request: HeaderMap | undefined): Reply {
-  if (request?.get("content-type")?.startsWith("application/grpc")) return buildGrpcReply(response);
+  if (isGrpcType(request?.get("content-type")))
+    return buildGrpcReply(response, request?.get(":method") === "HEAD");
   const headers = HeaderMap.from([[":status", String(response.status)], ...response.headers]);
   if (response.body.length === 0) {
     headers.remove("content-length");
@@ -36,13 +47,13 @@ export function buildReply(response: LocalResponse, request: HeaderMap | undefin
   return { headers, body: request?.get(":method") === "HEAD" ? none : response.body };
 }
 
-function buildGrpcReply({ status, grpcStatus, headers: given, body }: LocalResponse): Reply {
+function buildGrpcReply({ status, grpcStatus, headers: given, body }: LocalResponse, isHead: boolean): Reply {
   const headers = HeaderMap.from([[":status", "200"], ...given]);
   headers.replace("content-type", "application/grpc");
   headers.remove("content-length");
   if (headers.get("grpc-status") === undefined)
-    headers.add("grpc-status", String(grpcStatus ?? grpcStatusOf.get(status) ?? grpcUnknown));
-  if (body.length > 0) headers.replace("grpc-message", percentEncode(body));
+    headers.add("grpc-status", String(grpcStatus ?? grpcStatusOf(status)));
+  if (body.length > 0 && !isHead) headers.replace("grpc-message", percentEncode(body));
   return { headers, body: none };
 }
 

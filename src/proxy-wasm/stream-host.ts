@@ -1,3 +1,4 @@
+import type { LocalResponse } from "./context.ts";
 import type { HeaderLine, HeaderMap } from "./header-map.ts";
 import type { PropertyValue } from "./property-values.ts";
 
@@ -14,6 +15,8 @@ export interface StreamHost {
   sendTrailers(direction: Direction, trailers: HeaderMap): void;
   /** The stream is over without a response, or without the rest of one; the chain's `details` says why. */
   reset(): void;
+  /** Changes a reply that a filter or the chain itself gives, before filters see it. */
+  editReply?(reply: LocalResponse): LocalResponse;
   /** A plugin holds more than the limit: no more of this direction is wanted (true), or it is again (false). */
   setPaused(direction: Direction, paused: boolean): void;
   /** The request's headers have changed in a way that may lead to another route. */

@@ -241,7 +241,7 @@ test("bench: phases, host calls and memory", async () => {
     "--config",
     keyAuthConfig,
     "-n",
-    "100",
+    "1000",
     "--rounds",
     "2",
   );

@@ -1,85 +1,107 @@
+import type { HeaderValueOption } from "../../gen/envoy/config/core/v3/base_pb.ts";
 import type { LocalRateLimit } from "../../gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.ts";
+import { HeaderMap } from "../../proxy-wasm/header-map.ts";
 import { HeadersAction } from "../../proxy-wasm/index.ts";
 import { durationMs } from "../duration.ts";
+import { applyHeaderEdits, compileHeaderRules } from "../header-rules.ts";
 import type { HttpStream } from "../http-stream.ts";
 import { gatewayReply } from "../local-replies.ts";
-import type { PerFilter } from "../route-table.ts";
-import { isDrawn } from "./fault.ts";
+import { refuse } from "../refused-config.ts";
+import type { HeaderEdits } from "../route-table.ts";
+import type { TokenLimit } from "../shared-buckets.ts";
+import { valuesOf } from "../stream-values.ts";
 import type { NativeFilter } from "./native-filter.ts";
 import { passThrough } from "./pass-through.ts";
+import { isDrawn } from "./percent.ts";
+import { type Spent, takeToken } from "./token-bucket.ts";
 
-interface Bucket {
-  tokens: number;
-  filledAt: number;
+/** A token bucket's size, with what is done when it is empty. */
+export interface RateLimit {
+  readonly from: LocalRateLimit;
+  readonly status: number;
+  readonly tokens: TokenLimit;
+  readonly response: HeaderEdits;
+  readonly request: HeaderEdits;
 }
 
-/** By configuration: a route's bucket is its own. */
-const buckets = new WeakMap<LocalRateLimit, Bucket>();
 const tooMany = 429;
+const resourceExhausted = 8;
+/** What fractions of tokens may be off by. */
+const roundingSeconds = 1e-3;
+
+/** Compiles Envoy's LocalRateLimit; undefined where it has no bucket. Throws RefusedConfig. */
+export function compileRateLimit(from: LocalRateLimit): RateLimit | undefined {
+  if (from.descriptors.length > 0) refuse("descriptors", "are not supported");
+  const { tokenBucket } = from;
+  if (!tokenBucket) return undefined;
+  const { maxTokens, tokensPerFill = 1, fillInterval } = tokenBucket;
+  const code = from.status?.code ?? 0;
+  return {
+    from,
+    status: code >= 400 ? code : tooMany,
+    tokens: { maxTokens, tokensPerFill, fillMs: Math.max(1, durationMs(fillInterval, 1000)) },
+    response: editsOf(from.responseHeadersToAdd),
+    request: editsOf(from.requestHeadersToAddWhenNotEnforced),
+  };
+}
+
+function editsOf(options: readonly HeaderValueOption[]): HeaderEdits {
+  const none = { requestHeadersToRemove: [], responseHeadersToAdd: [], responseHeadersToRemove: [] };
+  return compileHeaderRules({ requestHeadersToAdd: options, ...none }).request;
+}
 
 /** Lets as many requests pass as the token bucket of the route, or of the filter, has tokens. */
-export function createLocalRateLimitFilter(name: string, own: LocalRateLimit): NativeFilter {
+export function createLocalRateLimitFilter(name: string, own: RateLimit | undefined): NativeFilter {
   return {
-    createFor: (stream) => ({
-      ...passThrough,
-      onHeaders(direction) {
-        if (direction === "response") return HeadersAction.Continue;
-        const config = limitFor(stream, name, own);
-        if (!config || takeTokenOf(stream, name, config) || !isDrawn(config.filterEnforced?.defaultValue))
-          return HeadersAction.Continue;
-        const headers = config.responseHeadersToAdd.map(
-          ({ header }) => [header?.key.toLowerCase() ?? "", header?.value ?? ""] as const,
-        );
-        const status = config.status?.code || tooMany;
-        const lines = [["x-envoy-ratelimited", "true"] as const, ...headers];
-        stream.reply(gatewayReply(status, "local_rate_limited", "local_rate_limited", "RL", lines));
-        return HeadersAction.StopAllIterationAndWatermark;
-      },
-    }),
+    createFor(stream) {
+      let spent: Spent | undefined;
+      let showsLimits = false;
+      let isRefused = false;
+      return {
+        ...passThrough,
+        onHeaders(direction, headers) {
+          if (direction === "response") {
+            // As Envoy: behind the reply, which does not show it.
+            if (isRefused) stream.flags.push("RL");
+            if (spent && showsLimits) addLimits(headers, spent);
+            return HeadersAction.Continue;
+          }
+          const limit = limitFor(stream, name, own);
+          if (!limit) return HeadersAction.Continue;
+          showsLimits = limit.from.enableXRatelimitHeaders > 0;
+          spent = takeToken(stream, name, limit);
+          if (spent.isTaken) return HeadersAction.Continue;
+          if (!isDrawn(limit.from.filterEnforced?.defaultValue)) {
+            applyHeaderEdits(headers, limit.request, valuesOf(stream));
+            return HeadersAction.Continue;
+          }
+          isRefused = true;
+          refuseRequest(stream, limit);
+          return HeadersAction.StopAllIterationAndWatermark;
+        },
+      };
+    },
   };
 }
 
-function limitFor(stream: HttpStream, name: string, own: LocalRateLimit): LocalRateLimit | undefined {
-  const config = stream.perFilter(name);
-  if (config?.kind === "disabled") return undefined;
-  const limit = config?.kind === "local_ratelimit" ? config.config : own;
-  return limit.tokenBucket && isDrawn(limit.filterEnabled?.defaultValue) ? limit : undefined;
+function refuseRequest(stream: HttpStream, { status, response, from }: RateLimit): void {
+  const headers = new HeaderMap();
+  applyHeaderEdits(headers, response, valuesOf(stream));
+  const reply = gatewayReply(status, "local_rate_limited", "local_rate_limited", "", headers.lines);
+  stream.reply({ ...reply, grpcStatus: from.rateLimitedAsResourceExhausted ? resourceExhausted : undefined });
 }
 
-function takeTokenOf(stream: HttpStream, name: string, config: LocalRateLimit): boolean {
-  const { buckets: shared } = stream;
-  if (!shared) return takeToken(config);
-  const { maxTokens, tokensPerFill = 1, fillInterval } = config.tokenBucket!;
-  const fillMs = Math.max(1, durationMs(fillInterval, 1000));
-  return shared.take(placeOf(stream, name, config), { maxTokens, tokensPerFill, fillMs });
+function limitFor(stream: HttpStream, name: string, own: RateLimit | undefined): RateLimit | undefined {
+  const ofRoute = stream.perFilter(name);
+  const limit = ofRoute?.kind === "local_ratelimit" ? ofRoute.config : own;
+  return limit && isDrawn(limit.from.filterEnabled?.defaultValue) ? limit : undefined;
 }
 
-/** What a limit is called in all threads: the filter, or where in the routes it stands. */
-function placeOf({ plan, selected }: HttpStream, name: string, config: LocalRateLimit): string {
-  const { listener, filterChain } = plan.names;
-  const is = (perFilter: PerFilter | undefined) => {
-    const found = perFilter?.get(name);
-    return found?.kind === "local_ratelimit" && found.config === config;
-  };
-  const { table, virtualHost, route, weighted } = selected ?? {};
-  const inTable = [table?.name, virtualHost?.name, virtualHost?.routes.indexOf(route!), weighted?.name];
-  const levels = [table, virtualHost, route, weighted].findIndex((level) => is(level?.perFilter)) + 1;
-  // Routes by name are the same for all listeners.
-  const isOwn = levels === 0 || plan.http.routes.kind === "table";
-  return JSON.stringify([name, ...(isOwn ? [listener, filterChain] : []), ...inTable.slice(0, levels)]);
-}
-
-function takeToken(config: LocalRateLimit): boolean {
-  const { maxTokens, tokensPerFill, fillInterval } = config.tokenBucket!;
-  const now = performance.now();
-  const bucket = buckets.get(config) ?? { tokens: maxTokens, filledAt: now };
-  buckets.set(config, bucket);
-  const intervals = Math.floor((now - bucket.filledAt) / Math.max(1, durationMs(fillInterval, 1000)));
-  if (intervals > 0) {
-    bucket.tokens = Math.min(maxTokens, bucket.tokens + intervals * (tokensPerFill ?? 1));
-    bucket.filledAt += intervals * Math.max(1, durationMs(fillInterval, 1000));
-  }
-  if (bucket.tokens < 1) return false;
-  bucket.tokens--;
-  return true;
+/** How much there is, and in how many seconds there is one more. */
+function addLimits(headers: HeaderMap, { tokens, limit }: Spent): void {
+  const { maxTokens, tokensPerFill, fillMs } = limit;
+  const seconds = (Math.max(0, 1 - tokens) * fillMs) / tokensPerFill / 1000;
+  headers.add("x-ratelimit-limit", String(maxTokens));
+  headers.add("x-ratelimit-remaining", String(Math.floor(tokens)));
+  headers.add("x-ratelimit-reset", String(Math.ceil(seconds - roundingSeconds)));
 }
