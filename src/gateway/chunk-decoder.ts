@@ -3,6 +3,8 @@ import { indexOfHeadEnd, ProtocolError, readHeaderLines } from "./header-text.ts
 
 export interface ChunkDecoderOptions {
   readonly maxTrailerBytes: number;
+  /** What follows a chunk's size may be anything visible, as some servers write it. */
+  readonly isLoose: boolean;
   /** A view of what was pushed. */
   onData(bytes: Buffer): void;
   onEnd(trailers: HeaderMap | undefined): void;
@@ -21,13 +23,22 @@ type State = "size" | "data" | "data-end" | "trailers" | "done";
 /** A line with the size of a chunk, extensions and all. */
 const maxSizeLine = 256;
 const maxTrailers = 100;
-const sizeLine = /^([0-9a-fA-F]{1,12})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?$/;
+const word = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
+const quoted = String.raw`"(?:[\t\x20\x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*"`;
+const strictSize = new RegExp(`^(0*[0-9a-fA-F]{1,12})(?:;${word}(?:=(?:${word}|${quoted}))?)*$`);
+const looseSize = /^([0-9a-fA-F]{1,12})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?$/;
 const cr = 0x0d;
 const lf = 0x0a;
 const none = Buffer.alloc(0);
 
 /** Decodes chunked bodies, one after the other. Extensions are dropped; a line that does not end in CR LF is an error. */
-export function createChunkDecoder({ maxTrailerBytes, onData, onEnd }: ChunkDecoderOptions): ChunkDecoder {
+export function createChunkDecoder({
+  maxTrailerBytes,
+  isLoose,
+  onData,
+  onEnd,
+}: ChunkDecoderOptions): ChunkDecoder {
+  const sizeLine = isLoose ? looseSize : strictSize;
   let state: State = "size";
   let held: Buffer = none;
   let left = 0;
@@ -90,7 +101,7 @@ export function createChunkDecoder({ maxTrailerBytes, onData, onEnd }: ChunkDeco
     if (bytes[0] === cr && bytes[1] === lf) return finish(2, undefined);
     const end = indexOfHeadEnd(bytes, 0);
     if (end > maxTrailerBytes || (end < 0 && bytes.length > maxTrailerBytes))
-      throw new ProtocolError("the trailers are too long");
+      throw new ProtocolError("the trailers are too long", "length");
     if (end < 0) return 0;
     const lines: HeaderLine[] = [];
     readHeaderLines(bytes.toString("latin1", 0, end), 0, lines, maxTrailers);

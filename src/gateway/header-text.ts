@@ -1,24 +1,47 @@
 import type { HeaderLine } from "../proxy-wasm/header-map.ts";
 
-/** What the peer sent is no HTTP. */
-export class ProtocolError extends Error {}
+/** What of a message is wrong, where that makes a difference. */
+export type FaultKind = "characters" | "count" | "length" | "other";
 
-const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
-/** All that a value may not hold. */
-const forbidden = /[^\P{Cc}\t\x80-\x9f]/u;
+/** What the peer sent is no HTTP. */
+export class ProtocolError extends Error {
+  readonly kind: FaultKind;
+
+  constructor(message: string, kind: FaultKind = "other") {
+    super(message);
+    this.kind = kind;
+  }
+}
+
+/** For each byte whether it may be in a name (1) and in a value (2). */
+const classes = new Uint8Array(256);
+for (let code = 0x20; code < 0x100; code++) if (code !== 0x7f) classes[code] = 2;
+classes[0x09] = 2;
+for (const char of "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+  classes[char.charCodeAt(0)] = 3;
+const cr = 0x0d;
+const lf = 0x0a;
+const colon = 0x3a;
+
 /** Names as they are written, lower-case. Bounded: peers write what they want. */
 const known = new Map<string, string>();
 const maxKnown = 2000;
 const maxKnownLength = 64;
 
-/** A header's name in lower case; undefined if it is no name. */
-export function lowerCaseName(name: string): string | undefined {
+/** A header's name in lower case. */
+function lowerCaseName(name: string): string {
   const lower = known.get(name);
   if (lower !== undefined) return lower;
-  if (!token.test(name)) return undefined;
   const made = name.toLowerCase();
-  if (known.size < maxKnown && name.length <= maxKnownLength) known.set(name, made);
-  return made;
+  if (known.size >= maxKnown || name.length > maxKnownLength) return made;
+  // A piece of a head would hold all of it; and V8 compares keys of objects by reference.
+  const kept = keyOf(made);
+  known.set(keyOf(name), kept);
+  return kept;
+}
+
+function keyOf(text: string): string {
+  return Object.keys({ [text]: 0 })[0]!;
 }
 
 /** Where CR LF CR LF begins; -1 if it is not there. */
@@ -35,33 +58,24 @@ export function parseLength(text: string): number | undefined {
  * Reads the header lines of a head, from an index on, without the empty line at its end. Folded lines, lone CR and LF, and
  * names that are none are errors.
  */
-export function readHeaderLines(
-  head: string,
-  from: number,
-  into: HeaderLine[],
-  maxHeaders: number,
-  nameOf: (name: string) => string | undefined = lowerCaseName,
-): void {
+export function readHeaderLines(head: string, from: number, into: HeaderLine[], maxHeaders: number): void {
   const { length } = head;
   for (let at = from; at < length; ) {
-    const found = head.indexOf("\r\n", at);
-    const end = found < 0 ? length : found;
-    const colon = head.indexOf(":", at);
-    const name = colon > at && colon < end ? nameOf(head.slice(at, colon)) : undefined;
-    if (name === undefined) throw new ProtocolError("a header line has no name");
-    const value = trimmed(head, colon + 1, end);
-    if (forbidden.test(value)) throw new ProtocolError("a header's value has control characters");
-    if (into.length > maxHeaders) throw new ProtocolError("there are too many headers");
-    into.push([name, value]);
+    let end = at;
+    while (end < length && classes[head.charCodeAt(end)] === 3) end++;
+    if (end === at || head.charCodeAt(end) !== colon) throw new ProtocolError("a header line has no name");
+    const name = lowerCaseName(head.slice(at, end));
+    let start = end + 1;
+    while (start < length && isBlank(head.charCodeAt(start))) start++;
+    end = start;
+    while (end < length && classes[head.charCodeAt(end)]! >= 2) end++;
+    if (end < length && (head.charCodeAt(end) !== cr || head.charCodeAt(end + 1) !== lf))
+      throw new ProtocolError("a header's value has control characters", "characters");
     at = end + 2;
+    while (end > start && isBlank(head.charCodeAt(end - 1))) end--;
+    if (into.length > maxHeaders) throw new ProtocolError("there are too many headers", "count");
+    into.push([name, head.slice(start, end)]);
   }
-}
-
-function trimmed(text: string, from: number, to: number): string {
-  let [start, end] = [from, to];
-  while (start < end && isBlank(text.charCodeAt(start))) start++;
-  while (end > start && isBlank(text.charCodeAt(end - 1))) end--;
-  return text.slice(start, end);
 }
 
 function isBlank(code: number): boolean {

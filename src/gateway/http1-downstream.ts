@@ -1,220 +1,249 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
-import { type HeaderLine, HeaderMap } from "../proxy-wasm/header-map.ts";
+import type { HeaderMap } from "../proxy-wasm/header-map.ts";
 import type { Downstream, DownstreamConnection, DownstreamEvents, DownstreamProtocol } from "./downstream.ts";
 import type { Http1Client } from "./http1-client.ts";
 import type { GatewayReply } from "./local-replies.ts";
+import type { ParsedRequest } from "./request-parser.ts";
 import { statusText } from "./status-text.ts";
 
+export type AnsweredRequest = Pick<
+  ParsedRequest,
+  "method" | "protocol" | "keepsAlive" | "isUpgrade" | "hasBody"
+>;
+
 const none = new Uint8Array(0);
+const switchingProtocols = "101";
+/** Bytes that leave as text, in one write with what goes before. */
 const smallBytes = 4096;
+/** How much text waits for the end of a turn. */
+const maxText = 4 * smallBytes;
 /** How long a client may take to read the last of a response that was cut. */
 const flushMs = 1000;
+const valueText = /^[\t\x20-\x7e\x80-\xff]*$/;
 // Behind `toString("latin1")`: it works on any Uint8Array.
 const { latin1Slice } = Buffer.prototype as unknown as {
   latin1Slice(this: Uint8Array, start: number, end: number): string;
 };
 
-/** The client's side of a stream over HTTP/1: a request that Node has read and the response to it. */
+/** How a client knows where a response's body ends. */
+type Framing = "none" | "length" | "chunked" | "close" | "tunnel";
+
+/** The client's side of a stream over HTTP/1: a request and the response to it. */
 export class Http1Downstream implements Downstream {
   readonly protocol: DownstreamProtocol;
   readonly connection: DownstreamConnection;
-  readonly isUpgrade = false;
-  private readonly request: IncomingMessage;
-  private readonly response: ServerResponse;
+  readonly isUpgrade: boolean;
+  private readonly request: AnsweredRequest;
   private readonly client: Http1Client;
   private readonly hasTrailers: boolean;
-  private waitsForDrain = false;
-  /** What comes of the body in this turn leaves with the head. */
-  private headWaits = false;
   private events: DownstreamEvents | undefined;
-  private requestEnded = false;
+  private requestEnded: boolean;
+  private headersSent = false;
+  private framing: Framing = "none";
+  /** Bytes that the response's length promises. */
+  private left = 0;
+  /** What leaves with what follows in this turn. */
+  private text = "";
+  private isTextDue = false;
 
-  /** `client` is whom it goes to; `hasTrailers` says whether trailers pass. */
+  /** `hasTrailers` says whether trailers pass. */
   constructor(
-    request: IncomingMessage,
-    response: ServerResponse,
-    connection: DownstreamConnection,
+    request: AnsweredRequest,
     client: Http1Client,
+    connection: DownstreamConnection,
     hasTrailers: boolean,
   ) {
     this.request = request;
-    this.response = response;
-    this.connection = connection;
     this.client = client;
+    this.connection = connection;
     this.hasTrailers = hasTrailers;
-    this.protocol = request.httpVersionMinor === 1 ? "HTTP/1.1" : "HTTP/1.0";
+    this.protocol = request.protocol;
+    this.isUpgrade = request.isUpgrade;
+    this.requestEnded = !request.hasBody && !request.isUpgrade;
+    client.begin(this);
   }
 
-  /** Answers a request that no stream takes. */
+  /** Answers a request that no stream takes. The rest of it is read and dropped. */
   answer(stream: DownstreamEvents, reply: GatewayReply): void {
-    const { request, response } = this;
-    // The rest of it is read and dropped.
     this.requestEnded = true;
-    request.resume();
-    request.on("error", () => {});
-    response.on("close", () => {
-      stream.onClosed();
-      this.client.end();
-    });
     stream.onFault(reply);
   }
 
   /** Tells the stream what comes from the client. */
-  start(events: DownstreamEvents, headers: HeaderMap, endOfStream: boolean): void {
-    const { request, response } = this;
+  start(events: DownstreamEvents, headers: HeaderMap): void {
     this.events = events;
-    this.requestEnded = endOfStream;
-    this.client.setStream(events);
-    response.on("close", () => {
-      events.onClosed();
-      this.client.end();
-    });
-    events.onHeaders(headers, endOfStream);
-    if (endOfStream || response.destroyed) return;
-    request.on("data", (bytes: Buffer) => events.onData(bytes, false));
-    request.on("end", () => {
-      this.requestEnded = true;
-      if (this.hasTrailers && request.rawTrailers.length > 0)
-        events.onTrailers(new HeaderMap(readLines(request.rawTrailers)));
-      else events.onData(none, true);
-    });
-    // A client that goes away within its request: the response closes with it.
-    request.on("error", () => {});
+    events.onHeaders(headers, this.requestEnded);
   }
 
+  // What the connection calls:
+
+  /** The protocol has been switched. */
+  get isTunnel(): boolean {
+    return this.framing === "tunnel";
+  }
+
+  dataCame(bytes: Uint8Array, endOfStream: boolean): void {
+    if (endOfStream) this.endRequest();
+    this.events?.onData(bytes, endOfStream);
+  }
+
+  trailersCame(trailers: HeaderMap): void {
+    this.endRequest();
+    if (this.hasTrailers) this.events?.onTrailers(trailers);
+    else this.events?.onData(none, true);
+  }
+
+  fail(reply: GatewayReply): void {
+    this.events?.onFault(reply);
+  }
+
+  drained(): void {
+    this.events?.onDrain();
+  }
+
+  closed(): void {
+    this.events?.onClosed();
+  }
+
+  // What the stream calls:
+
   sendInformational(headers: HeaderMap): void {
-    const { socket } = this.response;
-    if (this.protocol === "HTTP/1.0" || !socket || this.response.headersSent) return;
-    const status = headers.get(":status")!;
-    let text = `HTTP/1.1 ${status} ${statusText(Number(status))}\r\n`;
-    for (const [name, value] of headers.lines) if (!name.startsWith(":")) text += `${name}: ${value}\r\n`;
-    socket.write(`${text}\r\n`, "latin1");
+    if (this.protocol === "HTTP/1.0" || this.headersSent) return;
+    this.client.write(`${headText(headers)}\r\n`);
   }
 
   sendHeaders(headers: HeaderMap, endOfStream: boolean): void {
-    const { response, request } = this;
-    const flat: string[] = [];
-    let status = 200;
-    let hasLength = false;
-    for (const [name, value] of headers.lines) {
-      if (name === ":status") status = Number(value);
-      else flat.push(name, value);
-      if (name === "content-length") hasLength = true;
-    }
-    const isBodiless = status === 204 || status === 304;
-    const hasBody = request.method !== "HEAD" && !isBodiless;
-    this.keepOrClose(flat, hasBody && !hasLength && !endOfStream);
-    if (!hasLength && !isBodiless) {
-      if (endOfStream && hasBody) flat.push("content-length", "0");
-      else if (this.protocol === "HTTP/1.1") flat.push("transfer-encoding", "chunked");
-    }
-    response.sendDate = false;
-    response.writeHead(status, statusText(status), flat);
-    if (endOfStream) response.end();
-    else if (!hasBody) response.flushHeaders();
-    else {
-      this.headWaits = true;
-      process.nextTick(flushHead, this);
-    }
+    this.headersSent = true;
+    this.text = `${headText(headers)}${this.frame(headers, endOfStream)}\r\n`;
+    if (endOfStream) this.end();
+    else this.flushSoon();
   }
 
-  /** Of a response whose body takes its time. */
-  flushHead(): void {
-    if (!this.headWaits) return;
-    this.headWaits = false;
-    if (!this.response.destroyed) this.response.flushHeaders();
+  /** Chooses how the body is framed, and gives the lines that say it. */
+  private frame(headers: HeaderMap, endOfStream: boolean): string {
+    const { method, protocol } = this.request;
+    const status = headers.get(":status")!;
+    if (this.isUpgrade && status === switchingProtocols) {
+      this.framing = "tunnel";
+      this.client.openTunnel();
+      return "";
+    }
+    const isChunkable = status !== "204" && status !== "304";
+    const hasBody = isChunkable && method !== "HEAD";
+    const length = headers.get("content-length");
+    if (length !== undefined || !isChunkable) {
+      if (hasBody && !endOfStream) this.expectLength(Number(length));
+      return this.connectionLine(false);
+    }
+    if (hasBody && endOfStream) return `${this.connectionLine(false)}content-length: 0\r\n`;
+    const isOld = protocol === "HTTP/1.0";
+    if (hasBody) this.framing = isOld ? "close" : "chunked";
+    // As Envoy: a response to HEAD says how its body would come.
+    return `${this.connectionLine(hasBody && isOld)}${isOld ? "" : "transfer-encoding: chunked\r\n"}`;
+  }
+
+  private expectLength(length: number): void {
+    this.framing = "length";
+    this.left = length;
   }
 
   /**
    * As Envoy: nothing is said of a connection that stays, but to HTTP/1.0. A response that comes before the end of its
    * request ends the connection.
    */
-  private keepOrClose(flat: string[], endsWithConnection: boolean): void {
-    const { response, protocol, client } = this;
-    const isOld = protocol === "HTTP/1.0";
-    const isEarly = !this.requestEnded;
-    if (isEarly || client.isEnding || !response.shouldKeepAlive || (isOld && endsWithConnection)) {
+  private connectionLine(endsWithConnection: boolean): string {
+    const { client, request } = this;
+    if (!this.requestEnded || client.isEnding || !request.keepsAlive || endsWithConnection) {
       client.setLast();
-      response.shouldKeepAlive = false;
-      flat.push("connection", "close");
-    } else if (isOld) flat.push("connection", "keep-alive");
-    // Otherwise Node would say keep-alive.
-    else response.removeHeader("connection");
+      return "connection: close\r\n";
+    }
+    return request.protocol === "HTTP/1.0" ? "connection: keep-alive\r\n" : "";
   }
 
   sendData(bytes: Uint8Array, endOfStream: boolean): boolean {
-    const { response } = this;
+    if (bytes.length > 0 && this.framing !== "none") this.put(bytes);
     if (endOfStream) {
-      this.end(bytes);
+      if (this.framing === "chunked") this.text += "0\r\n\r\n";
+      this.end();
       return true;
     }
-    if (bytes.length === 0) return true;
-    this.headWaits = false;
-    if (response.write(bytes)) return true;
-    if (!this.waitsForDrain) {
-      this.waitsForDrain = true;
-      response.once("drain", () => {
-        this.waitsForDrain = false;
-        this.events?.onDrain();
-      });
-    }
-    return false;
+    return this.client.hasRoom;
   }
 
-  private end(bytes: Uint8Array): void {
-    const { response } = this;
-    this.headWaits = false;
-    if (bytes.length === 0) response.end();
-    // As text it leaves in one write with the head.
-    else if (bytes.length <= smallBytes) response.end(latin1Slice.call(bytes, 0, bytes.length), "latin1");
-    else response.end(bytes);
+  private put(bytes: Uint8Array): void {
+    const { length } = bytes;
+    this.left -= length;
+    const isChunked = this.framing === "chunked";
+    const before = isChunked ? `${length.toString(16)}\r\n` : "";
+    const behind = isChunked ? "\r\n" : "";
+    if (length <= smallBytes) {
+      this.text += before + latin1Slice.call(bytes, 0, length) + behind;
+      if (this.text.length > maxText) this.flush();
+      else this.flushSoon();
+    } else {
+      this.client.writeBytes(this.text + before, bytes, behind);
+      this.text = "";
+    }
   }
 
   sendTrailers(trailers: HeaderMap): void {
-    this.headWaits = false;
-    if (this.hasTrailers)
-      this.response.addTrailers(trailers.lines.map(([name, value]) => [name, value] as [string, string]));
-    this.response.end();
+    if (this.framing === "chunked")
+      this.text += this.hasTrailers ? `0\r\n${headerText(trailers)}\r\n` : "0\r\n\r\n";
+    this.end();
   }
 
-  /** What was written still leaves, if the client reads it, as in Envoy. */
   reset(): void {
-    const { response } = this;
-    const { socket } = response;
-    if (!socket || !response.headersSent) {
-      response.destroy();
-      this.request.destroy();
-      return;
-    }
-    response.flushHeaders();
-    const timer = setTimeout(() => socket.destroy(), flushMs);
-    socket.once("close", () => clearTimeout(timer));
-    socket.destroySoon();
+    this.flush();
+    this.client.cut(this.headersSent ? flushMs : 0);
   }
 
   setPaused(paused: boolean): void {
-    if (paused) this.request.pause();
-    else this.request.resume();
+    if (!this.requestEnded) this.client.setPaused(paused);
+  }
+
+  /** Writes what waits. */
+  flush(): void {
+    const { text } = this;
+    this.text = "";
+    this.isTextDue = false;
+    if (text !== "") this.client.write(text);
+  }
+
+  private flushSoon(): void {
+    if (this.isTextDue) return;
+    this.isTextDue = true;
+    process.nextTick(flush, this);
+  }
+
+  private end(): void {
+    this.flush();
+    // Unlike Envoy: a body that is not as long as it was said to be ends the connection, on which it would be read wrongly.
+    if (this.framing === "length" && this.left !== 0) this.client.setLast();
+    if (this.framing === "tunnel") this.client.endTunnel();
+    else this.client.end();
+  }
+
+  private endRequest(): void {
+    this.requestEnded = true;
+    this.client.setPaused(false);
   }
 }
 
-function flushHead(downstream: Http1Downstream): void {
-  downstream.flushHead();
+function flush(downstream: Http1Downstream): void {
+  downstream.flush();
 }
 
-const lowerCase = new Map<string, string>();
-const maxKnown = 2000;
-
-/** Names and values that follow each other, as lines with lower-case names. */
-export function readLines(raw: readonly string[], into: HeaderLine[] = []): HeaderLine[] {
-  for (let i = 0; i + 1 < raw.length; i += 2) {
-    const name = raw[i]!;
-    let lower = lowerCase.get(name);
-    if (lower === undefined) {
-      lower = name.toLowerCase();
-      if (lowerCase.size < maxKnown && name.length <= 64) lowerCase.set(name, lower);
-    }
-    into.push([lower, raw[i + 1]!]);
-  }
-  return into;
+/** A status line and the headers behind it. */
+function headText(headers: HeaderMap): string {
+  const status = headers.get(":status")!;
+  return `HTTP/1.1 ${status} ${statusText(Number(status))}\r\n${headerText(headers)}`;
 }
+
+/** Lines of headers. What would not be read as one line is left out. */
+function headerText(headers: HeaderMap): string {
+  let text = "";
+  for (const [name, value] of headers.lines)
+    if (name.charCodeAt(0) !== colon && valueText.test(value)) text += `${name}: ${value}\r\n`;
+  return text;
+}
+
+const colon = 0x3a;

@@ -31,6 +31,7 @@ export const badRequest = codecError(400, "Bad Request");
 export const notImplemented = codecError(501, "Not Implemented", "http1.invalid_transfer_encoding");
 export const upgradeRequired = codecError(426, "Upgrade Required", "low_version");
 export const headersTooLarge = codecError(431, "Request Header Fields Too Large", "http1.headers_too_large");
+export const tooManyHeaders = codecError(431, "Request Header Fields Too Large", "http1.too_many_headers");
 export const invalidCharacters = codecError(400, "Bad Request", "http1.invalid_characters");
 export const lengthAndChunks = codecError(400, "Bad Request", "http1.content_length_and_chunked_not_allowed");
 export const invalidUrl = codecError(400, "Bad Request", "http1.invalid_url");

@@ -1,10 +1,8 @@
-import type { IncomingMessage } from "node:http";
 import type { HeaderLine } from "../proxy-wasm/header-map.ts";
 import { isGrpcType } from "../proxy-wasm/local-reply.ts";
 import { removeNominated } from "./connection-header.ts";
 import type { DownstreamConnection } from "./downstream.ts";
 import type { HttpConnection } from "./gateway-config.ts";
-import { readLines } from "./http1-downstream.ts";
 import {
   absolutePathRejected,
   badRequest,
@@ -14,44 +12,39 @@ import {
   invalidAuthority,
   invalidScheme,
   invalidUrl,
-  notImplemented,
   refusedRequest,
   upgradeRequired,
 } from "./local-replies.ts";
+import type { ParsedRequest } from "./request-parser.ts";
 import { acceptPath } from "./request-path.ts";
 import { splitPort } from "./strip-port.ts";
 
 export interface RequestHead {
   /** Pseudo-headers first, names lower-case. */
   readonly lines: HeaderLine[];
-  readonly hasBody: boolean;
 }
 
-const tooManyHeaders = codecError(431, "Request Header Fields Too Large", "http1.too_many_headers");
 const absolute = /^(https?):\/\/(?:[^/?#@]*@)?([^/?#]+)([^#]*)$/i;
 const authorityCharacters = /^[A-Za-z0-9._~!$&'()*+,;=:@[\]%-]*$/;
 
 /** What a request of HTTP/1 says in its first line and headers; or what is wrong with it, as Envoy answers that. */
 export function readRequest(
-  request: IncomingMessage,
+  { method, target: url, protocol, lines: received }: ParsedRequest,
   http: HttpConnection,
   connection: DownstreamConnection,
 ): RequestHead | GatewayReply {
-  const { rawHeaders, method = "", url = "", httpVersion } = request;
-  if (httpVersion !== "1.1" && (httpVersion !== "1.0" || !http.acceptHttp10)) return upgradeRequired;
-  if (rawHeaders.length / 2 > http.maxHeadersCount) return tooManyHeaders;
-  const lines: HeaderLine[] = [
-    ["", ""],
-    ["", ""],
-    ["", ""],
-  ];
-  readLines(rawHeaders, lines);
-  const found = takeHost(lines, http);
+  if (protocol === "HTTP/1.0") {
+    if (!http.acceptHttp10) return upgradeRequired;
+    // RFC 9112 section 6.1: who knows HTTP/1.0 only reads another body than we.
+    if (received.some(([name]) => name === "transfer-encoding")) return badRequest;
+  }
+  const lines: HeaderLine[] = [noLine, noLine, noLine];
+  const found = takeHost(received, lines, http);
   if ("status" in found) return found;
   const target = readTarget(url, method, found.authority);
   if ("status" in target) return target;
   if (target.scheme === "https" && !connection.tls) return httpsOnPlaintext;
-  const authority = target.authority ?? (httpVersion === "1.0" ? http.http10Host || undefined : undefined);
+  const authority = target.authority ?? (protocol === "HTTP/1.0" ? http.http10Host || undefined : undefined);
   if (authority === undefined) return refusedRequest("missing_host_header");
   if (!authorityCharacters.test(authority)) return invalidAuthority;
   const path = acceptPath(target.path, http);
@@ -63,22 +56,24 @@ export function readRequest(
   lines[0] = [":authority", http.stripPort === "none" ? authority : splitPort(authority, connection, http)];
   lines[1] = [":path", path];
   lines[2] = [":method", method];
-  return { lines, hasBody: found.hasBody };
+  return { lines };
 }
 
 interface FoundHost {
   readonly authority: string | undefined;
-  readonly hasBody: boolean;
 }
 
-/** Takes the host out of the lines, and what the client says for this connection only. */
-function takeHost(lines: HeaderLine[], { underscoreHeaders }: HttpConnection): FoundHost | GatewayReply {
+const noLine: HeaderLine = ["", ""];
+
+/** Takes lines over but for the host, and for what the client says for this connection only. */
+function takeHost(
+  received: readonly HeaderLine[],
+  lines: HeaderLine[],
+  { underscoreHeaders }: HttpConnection,
+): FoundHost | GatewayReply {
   let authority: string | undefined;
-  let coding: string | undefined;
-  let hasLength = false;
   let connection = "";
-  let kept = 0;
-  for (const line of lines) {
+  for (const line of received) {
     const [name, value] = line;
     switch (name) {
       case "host":
@@ -86,14 +81,8 @@ function takeHost(lines: HeaderLine[], { underscoreHeaders }: HttpConnection): F
         if (authority !== undefined) return badRequest;
         authority = value;
         continue;
-      case "transfer-encoding":
-        coding = coding === undefined ? value.toLowerCase() : `${coding},${value}`;
-        break;
-      case "content-length":
-        hasLength = value !== "0";
-        break;
       case "connection":
-        connection = value;
+        connection = connection === "" ? value : `${connection},${value}`;
         break;
       default:
         if (underscoreHeaders !== "allow" && name.includes("_")) {
@@ -101,13 +90,9 @@ function takeHost(lines: HeaderLine[], { underscoreHeaders }: HttpConnection): F
           continue;
         }
     }
-    lines[kept++] = line;
+    lines.push(line);
   }
-  lines.length = kept;
-  if (coding !== undefined && coding !== "chunked") return notImplemented;
-  const hasBody = hasLength || coding !== undefined;
-  if (isPlain(connection)) return { authority, hasBody };
-  return withoutNominated(lines, authority, hasBody);
+  return isPlain(connection) ? { authority } : withoutNominated(lines, authority);
 }
 
 const underscoreRefused = codecError(400, "Bad Request", "http1.unexpected_underscore");
@@ -116,17 +101,13 @@ function isPlain(connection: string): boolean {
   return connection === "" || /^(keep-alive|close|upgrade)$/i.test(connection);
 }
 
-function withoutNominated(
-  lines: HeaderLine[],
-  authority: string | undefined,
-  hasBody: boolean,
-): FoundHost | GatewayReply {
+function withoutNominated(lines: HeaderLine[], authority: string | undefined): FoundHost | GatewayReply {
   const left = removeNominated(authority === undefined ? lines : [...lines, ["host", authority]]);
   if (!left) return codecError(400, "Bad Request", "http1.connection_header_rejected");
   const kept = left.filter(([name]) => name !== "host");
   const isHostKept = kept.length < left.length;
   lines.splice(0, lines.length, ...kept);
-  return { authority: isHostKept ? authority : undefined, hasBody };
+  return { authority: isHostKept ? authority : undefined };
 }
 
 interface Target {

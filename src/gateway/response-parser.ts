@@ -56,6 +56,7 @@ export function createResponseParser(
   let informational = 0;
   const chunks = createChunkDecoder({
     maxTrailerBytes: limits.maxHeadBytes,
+    isLoose: true,
     onData: (bytes) => events.onData(bytes, false),
     onEnd(trailers) {
       state = "idle";

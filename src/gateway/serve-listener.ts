@@ -128,10 +128,8 @@ export function serveListener({
         planned.chain.tls?.certificateNames.length
       )
         stats.listenerTls(listener).counters["server_ssl_socket_factory.ssl_context_update_by_sds"]++;
-      if (known) {
-        known.planned = planned;
-        known.http1.update(planned.plan.http);
-      } else served.set(key, serveChain(planned));
+      if (known) known.planned = planned;
+      else served.set(key, serveChain(planned));
     }
     // For clients that name no server.
     const unnamed = chainFor("")?.planned.secure;
@@ -149,7 +147,6 @@ export function serveListener({
     chain.retired = true;
     chain.http2.closeIdle();
     if (chain.connections > 0) retired.add(chain);
-    else chain.http1.close();
   }
 
   function serveChain(planned: PlannedChain): ServedChain {
@@ -186,9 +183,7 @@ export function serveListener({
   function count(chain: ServedChain, socket: Socket): void {
     chain.connections++;
     socket.once("close", () => {
-      if (--chain.connections > 0 || !retired.delete(chain)) return;
-      chain.http1.close();
-      onChainUnused();
+      if (--chain.connections === 0 && retired.delete(chain)) onChainUnused();
     });
   }
 
@@ -248,11 +243,7 @@ export function serveListener({
   function retire(): Promise<void> {
     draining = true;
     for (const { http2 } of [...served.values(), ...retired]) http2.closeIdle();
-    const empty =
-      sockets.size === 0 ? Promise.resolve() : new Promise<void>((resolve) => whenEmpty.push(resolve));
-    return empty.then(() => {
-      for (const { http1 } of served.values()) http1.close();
-    });
+    return sockets.size === 0 ? Promise.resolve() : new Promise<void>((resolve) => whenEmpty.push(resolve));
   }
 
   function drain(): Promise<void> {

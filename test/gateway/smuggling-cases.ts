@@ -196,7 +196,7 @@ const texts: Readonly<Record<string, string>> = {
   "a pseudo-header": get(":path: /other"),
 };
 
-/** Where Envoy takes what has no one meaning, the gateway refuses it with 400 and closes. Node's parser is that strict. */
+/** Where Envoy takes what has no one meaning, the gateway refuses it with 400 and closes. */
 export const refusedHere: Readonly<Record<string, string>> = {
   ...sameReason(
     "RFC 9112 section 7.1.1 has visible characters in extensions; others are for proxies that cut at them",
@@ -232,6 +232,8 @@ export const refusedHere: Readonly<Record<string, string>> = {
   ...sameReason("RFC 9112 section 3 has one blank between the parts", [
     "a tab in the first line",
     "a blank after the version",
+    "two blanks before the path",
+    "two blanks after the path",
   ]),
   ...sameReason("RFC 9112 section 3.2 has two hosts refused; Envoy joins them with a comma", [
     "two hosts that differ",
