@@ -1,4 +1,4 @@
-// What rules cost. `node --import tsx bench/rules.ts` prints, for each kind of rule, what a stream costs that the last of 1, 100,
+// What rules cost. `node --import tsx bench/rules.ts [KIND…]` prints, for each kind of rule, what a stream costs that the last of 1, 100,
 // 10,000 and 100,000 rules matches, and how long a configuration takes to be read.
 import { readFile } from "node:fs/promises";
 import { compileModule } from "../sdk/test/modules.ts";
@@ -56,7 +56,9 @@ const kinds: Record<string, Kind> = {
 const file = await compileModule("sdk/fixture/isolation.ts", "build/bench/rules.wasm");
 const bytes = await readFile(file);
 
+const chosen = process.argv.slice(2);
 for (const [name, kind] of Object.entries(kinds)) {
+  if (chosen.length > 0 && !chosen.includes(name)) continue;
   const figures = [];
   for (const count of counts) {
     const { plugin, parseMs } = await start(kind, count);
@@ -66,7 +68,7 @@ for (const [name, kind] of Object.entries(kinds)) {
   const alone = figures[0]!.ns;
   const line = figures.map(
     ({ count, ns, parseMs }) =>
-      `${count}: ${ns.toFixed(0)} ns (+${(ns - alone).toFixed(0)}), read in ${parseMs.toFixed(1)} ms`,
+      `${count}: ${ns.toFixed(0)} ns (${ns < alone ? "" : "+"}${(ns - alone).toFixed(0)}), read in ${parseMs.toFixed(1)} ms`,
   );
   console.log(`${name.padEnd(18)} ${line.join(" · ")}`);
 }

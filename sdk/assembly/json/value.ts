@@ -28,9 +28,10 @@ export class JsonValue {
 
   constructor(
     readonly kind: JsonKind,
-    private source: ArrayBuffer,
-    private start: i32 = 0,
-    private end: i32 = 0,
+    /** The JSON text, and where the value begins and ends in it. */
+    readonly source: ArrayBuffer,
+    readonly start: i32 = 0,
+    readonly end: i32 = 0,
   ) {}
 
   static ofNumber(number: f64, source: ArrayBuffer, start: i32, end: i32): JsonValue {
@@ -123,11 +124,6 @@ export class JsonValue {
   /** The value as it stands in the JSON text. */
   raw(): string {
     return decodeText(changetype<usize>(this.source) + this.start, this.end - this.start);
-  }
-
-  /** A copy of the value's bytes in the JSON text. */
-  rawBytes(): ArrayBuffer {
-    return this.source.slice(this.start, this.end);
   }
 
   private isWrittenAsInteger(): bool {

@@ -3,18 +3,24 @@ import { getSharedData, setSharedData } from "../shared-data";
 /** Rules of a plugin that could be read, by the hash of their conditions. */
 export class KnownRules {
   readonly hashes: u64[] = [];
-  /** As they were written; null where only other VMs have the text. */
-  private texts: (ArrayBuffer | null)[] = [];
+  /** The configurations that they stand in, and where: thousands of texts of their own would be the collector's work. */
+  private sources: ArrayBuffer[] = [];
+  private starts: i32[] = [];
+  private ends: i32[] = [];
 
-  add(hash: u64, text: ArrayBuffer | null): void {
+  /** A rule of which only other VMs have the text is one without a range. */
+  add(hash: u64, source: ArrayBuffer, start: i32, end: i32): void {
     this.hashes.push(hash);
-    this.texts.push(text);
+    this.sources.push(source);
+    this.starts.push(start);
+    this.ends.push(end);
   }
 
   /** The text of the first rule with these conditions; null when there is none. */
   find(hash: u64): ArrayBuffer | null {
     const at = this.hashes.indexOf(hash);
-    return at < 0 ? null : this.texts[at];
+    if (at < 0 || this.ends[at] == 0) return null;
+    return this.sources[at].slice(this.starts[at], this.ends[at]);
   }
 }
 

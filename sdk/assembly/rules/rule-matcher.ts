@@ -14,6 +14,7 @@ const STRICT = "strict";
 const MAX_PAIRS: i32 = 1000000;
 /** When more rules than these cannot be read, the configuration is of another plugin. */
 const MAX_KEPT: i32 = 1000;
+const noText = new ArrayBuffer(0);
 const NO_RULES = "parse config failed, no valid rules; global config parse error:<nil>";
 const NO_CONDITION =
   "there is at least one of  '_match_route_', '_match_domain_', '_match_service_' and '_match_route_prefix_' can present in configuration.";
@@ -91,7 +92,7 @@ export class RuleMatcher<C> {
     const errors = this.ruleErrors(all.isStrict);
     const config = plugin.parseOverride(rule, this.global, errors);
     if (errors.isEmpty) {
-      this.known.add(conditions.hash, rule.rawBytes());
+      this.known.add(conditions.hash, rule.source, rule.start, rule.end);
       this.useRule(conditions, config);
       if (!errors.isSilent) all.addAll(pathOf(at), errors);
     } else if (!all.isStrict && this.keepRule(conditions, plugin)) {
@@ -115,7 +116,7 @@ export class RuleMatcher<C> {
     const text = findRuleText(this.pluginKey, hash);
     if (text !== null) return this.useText(text, conditions, plugin);
     if (!isKnownElsewhere(this.pluginKey, hash)) return false;
-    this.known.add(hash, null);
+    this.known.add(hash, noText, 0, 0);
     this.unreadable.push(this.rules.length);
     this.useRule(conditions, this.global);
     return true;
@@ -127,7 +128,7 @@ export class RuleMatcher<C> {
     const errors = new ConfigErrors();
     const config = plugin.parseOverride(rule, this.global, errors);
     if (!errors.isEmpty) return false;
-    this.known.add(conditions.hash, text);
+    this.known.add(conditions.hash, text, 0, text.byteLength);
     this.useRule(conditions, config);
     return true;
   }
