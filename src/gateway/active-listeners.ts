@@ -1,8 +1,8 @@
 import type { GatewayConfig, Listener } from "./gateway-config.ts";
-import type { StreamWorld } from "./http-stream.ts";
 import { createOpenPorts, type OpenPort, type OpenPorts } from "./open-ports.ts";
 import type { WasmFilterConfig } from "./plugin-registry.ts";
 import { type ActiveListener, type PlannedChain, serveListener } from "./serve-listener.ts";
+import type { StreamWorld } from "./stream-plan.ts";
 
 export interface ActiveListenersOptions {
   readonly world: StreamWorld;

@@ -1,6 +1,6 @@
 import { getOrCreate } from "../get-or-create.ts";
 import type { GatewayConfig, Listener } from "./gateway-config.ts";
-import type { HttpStream, StreamPlan } from "./http-stream.ts";
+import type { HttpStream } from "./http-stream.ts";
 import { type ConnectionCounter, createConnectionCounter } from "./stats/count-connections.ts";
 import { countStreamEnd, countStreamStart, type PlanStats } from "./stats/count-streams.ts";
 import {
@@ -19,6 +19,7 @@ import {
 } from "./stats/listener-stats.ts";
 import { resetCounters, snapshotScope } from "./stats/stat-scope.ts";
 import type { StatsSnapshot } from "./stats/stats-snapshot.ts";
+import type { StreamPlan } from "./stream-plan.ts";
 
 /** What one thread counts of its clients' side, by Envoy's names. Clusters hold their own. */
 export interface GatewayStats {

@@ -17,13 +17,13 @@ import type { GatewayConfig, Listener } from "./gateway-config.ts";
 import { createGatewayOutside } from "./gateway-outside.ts";
 import { type GatewaySnapshot, type OpenListener, takeSnapshot } from "./gateway-snapshot.ts";
 import { createGatewayStats, type GatewayStats } from "./gateway-stats.ts";
-import type { StreamWorld } from "./http-stream.ts";
 import { createPluginRegistry, type PluginRegistry, type WasmFilterConfig } from "./plugin-registry.ts";
 import { createPluginWords, type PluginWords } from "./plugin-words.ts";
 import type { Preparers } from "./prepare-updates.ts";
 import type { ActiveListener, PlannedChain } from "./serve-listener.ts";
 import { createSharedBuckets } from "./shared-buckets.ts";
 import { resetClusterStats } from "./stats/cluster-stats.ts";
+import type { StreamWorld } from "./stream-plan.ts";
 import {
   createFilterMaker,
   planStreams,

@@ -8,15 +8,11 @@ import type {
   PropertyValue,
   StreamHost,
 } from "../proxy-wasm/index.ts";
-import type { ActiveCluster, PoolDemand } from "./active-cluster.ts";
-import type { ActiveClusters } from "./active-clusters.ts";
+import type { ActiveCluster } from "./active-cluster.ts";
 import type { Endpoint } from "./cluster-config.ts";
 import type { Downstream, DownstreamEvents } from "./downstream.ts";
-import { addressOf } from "./endpoint-address.ts";
-import { bindFilters, type StreamFilter } from "./filters/native-filter.ts";
+import { bindFilters } from "./filters/native-filter.ts";
 import { Forwarding, type ForwardingOwner } from "./forwarding.ts";
-import type { HttpConnection } from "./gateway-config.ts";
-import type { GatewayStats } from "./gateway-stats.ts";
 import {
   clusterNotFound,
   type GatewayReply,
@@ -24,7 +20,7 @@ import {
   type StreamCut,
   upgradeRefused,
 } from "./local-replies.ts";
-import { type RouterOptions, takeRequestPolicy } from "./request-policy.ts";
+import { takeRequestPolicy } from "./request-policy.ts";
 import { responseLines } from "./response-headers.ts";
 import {
   editForEndpoint,
@@ -35,49 +31,14 @@ import {
   type ValuesFor,
 } from "./route-effects.ts";
 import { filterConfigsOf, filterSwitchOf } from "./route-filters.ts";
-import type { ForwardAction, PerFilterConfig, RouteTable, SelectedRoute } from "./route-table.ts";
+import type { ForwardAction, PerFilterConfig, SelectedRoute } from "./route-table.ts";
 import { selectRoute } from "./select-route.ts";
 import type { SharedBuckets } from "./shared-buckets.ts";
+import type { StreamPlan, StreamWorld } from "./stream-plan.ts";
 import { findProperty } from "./stream-properties.ts";
 import { StreamTimers } from "./stream-timers.ts";
 import { valuesOf } from "./stream-values.ts";
-
-/** What a stream runs by: as it was when the stream began. */
-export interface StreamPlan {
-  readonly http: HttpConnection;
-  readonly filters: readonly StreamFilter[];
-  /** Some of them know their stream. */
-  readonly hasNative: boolean;
-  /** Routes switch some of them on or off. */
-  readonly hasSwitches: boolean;
-  readonly bufferLimitBytes: number;
-  readonly table: RouteTable | undefined;
-  readonly router: RouterOptions;
-  readonly names: StreamNames;
-}
-
-/** For a request that is none: no filter sees it. */
-export function withoutFilters(plan: StreamPlan): StreamPlan {
-  return { ...plan, filters: [], hasNative: false };
-}
-
-/** Where a stream came in. */
-export interface StreamNames {
-  readonly listener: string;
-  /** Of the listener, as in names of figures. */
-  readonly address: string;
-  readonly filterChain: string;
-}
-
-/** What all streams of a gateway use. */
-export interface StreamWorld {
-  readonly clusters: ActiveClusters;
-  /** Where several threads serve. */
-  readonly buckets?: SharedBuckets;
-  readonly stats: GatewayStats;
-  /** After a stream's end. */
-  onStreamEnd(stream: HttpStream): void;
-}
+import { demandOf, upstreamHosts } from "./upstream-choice.ts";
 
 const upgradeStatus = "101";
 
@@ -417,27 +378,4 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
     this.chain.end();
     this.world.onStreamEnd(this);
   }
-}
-
-/** Undefined: any connection to the cluster will do. */
-function demandOf(
-  { config }: ActiveCluster,
-  { priority }: ForwardAction,
-  { protocol }: Downstream,
-  headers: HeaderMap,
-): PoolDemand | undefined {
-  const autoSni = config.tls?.autoSni ?? false;
-  if (priority === "default" && !autoSni && config.protocol !== "downstream") return undefined;
-  const serverName = autoSni ? headers.get(":authority")?.replace(/:\d+$/, "") : undefined;
-  return { priority, serverName, protocol: protocol === "HTTP/2" ? "http2" : "http1" };
-}
-
-/** Higress: the endpoints of a cluster, each with what is known of it. */
-function upstreamHosts(cluster: ActiveCluster | undefined): HeaderLine[] {
-  const localities = cluster?.config.endpoints.localities ?? [];
-  return localities.flatMap(({ endpoints }) =>
-    endpoints.map(
-      (endpoint): HeaderLine => [addressOf(endpoint), JSON.stringify({ weight: endpoint.weight })],
-    ),
-  );
 }

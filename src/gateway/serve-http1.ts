@@ -3,13 +3,14 @@ import type { Duplex } from "node:stream";
 import { HeaderMap } from "../proxy-wasm/header-map.ts";
 import type { DownstreamConnection } from "./downstream.ts";
 import type { HttpConnection } from "./gateway-config.ts";
-import { HttpStream, type StreamPlan, type StreamWorld, withoutFilters } from "./http-stream.ts";
+import { HttpStream } from "./http-stream.ts";
 import { Http1Client } from "./http1-client.ts";
 import { type AnsweredRequest, Http1Downstream } from "./http1-downstream.ts";
 import { type GatewayReply, gatewayReply, invalidUrl, routeNotFound } from "./local-replies.ts";
 import { readRequest } from "./read-request.ts";
 import { acceptHeaders, withTrustedAddress } from "./request-headers.ts";
 import type { ParsedRequest } from "./request-parser.ts";
+import { type StreamPlan, type StreamWorld, withoutFilters } from "./stream-plan.ts";
 
 export interface Http1Options {
   readonly world: StreamWorld;

@@ -8,12 +8,13 @@ import {
 import type { Socket } from "node:net";
 import { ConnectionLife } from "./connection-life.ts";
 import type { HttpConnection } from "./gateway-config.ts";
-import { HttpStream, withoutFilters } from "./http-stream.ts";
+import { HttpStream } from "./http-stream.ts";
 import { Http2Downstream } from "./http2-downstream.ts";
 import { readHttp2Request } from "./read-http2-request.ts";
 import { acceptHeaders, withTrustedAddress } from "./request-headers.ts";
 import type { Http1Options } from "./serve-http1.ts";
 import { createSilenceCheck, type WatchedSession } from "./silent-sessions.ts";
+import { withoutFilters } from "./stream-plan.ts";
 
 /** HTTP/2 for sockets that somebody else has accepted. */
 export interface Http2Server {

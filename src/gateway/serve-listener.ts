@@ -6,12 +6,12 @@ import { isAcceptedClient } from "./client-certificate.ts";
 import { detectProtocol } from "./detect-protocol.ts";
 import type { DownstreamConnection, DownstreamTlsState } from "./downstream.ts";
 import type { DownstreamTls, FilterChain, Listener } from "./gateway-config.ts";
-import type { StreamPlan, StreamWorld } from "./http-stream.ts";
 import { namesOf, type PeerCertificate, readCertificate } from "./peer-certificate.ts";
 import type { WasmFilterConfig } from "./plugin-registry.ts";
 import { type Http1Server, serveHttp1 } from "./serve-http1.ts";
 import { type Http2Server, serveHttp2 } from "./serve-http2.ts";
 import { countHandshake } from "./stats/listener-stats.ts";
+import type { StreamPlan, StreamWorld } from "./stream-plan.ts";
 import { type ChainContext, matchServerName } from "./tls-contexts.ts";
 
 /** A filter chain with what its streams run by. */

@@ -12,13 +12,13 @@ import type {
   HttpFilterSlot,
   Listener,
 } from "./gateway-config.ts";
-import type { StreamPlan } from "./http-stream.ts";
 import { gatewayReply } from "./local-replies.ts";
 import type { PluginRegistry, WasmFilterConfig } from "./plugin-registry.ts";
 import type { RouterOptions } from "./request-policy.ts";
 import { mentionsOf } from "./route-filters.ts";
 import type { RouteTable } from "./route-table.ts";
 import { addressInNames } from "./stats/listener-stats.ts";
+import type { StreamPlan } from "./stream-plan.ts";
 
 /** What stands at a place of the filters; undefined where nothing is known of it yet. */
 export function slotConfig(slot: HttpFilterSlot, config: GatewayConfig): FilterConfig | undefined {
