@@ -8,6 +8,7 @@ import {
   parseInteger,
   parseJson,
 } from "../../../sdk/assembly";
+import { lowerCase } from "../../../sdk/assembly/ascii";
 
 const DETAILS = "custom-response";
 const STATUS_DEFAULT = 200;
@@ -21,7 +22,7 @@ export function parseResponse(item: JsonValue, prefix: string, errors: ConfigErr
   for (let i = 0; i < lines.length; i++) {
     const header = parseHeader(lines[i], `${prefix}headers[${i}]`, errors);
     if (header === null) continue;
-    const name = header.name.toLowerCase();
+    const name = lowerCase(header.name);
     if (name == "content-type") contentType = header.value;
     else if (name != "content-length") headers.push(header);
   }

@@ -1,4 +1,5 @@
 import { ConfigErrors, describeValue, JsonValue, LocalResponse, parseInteger } from "../../../sdk/assembly";
+import { lowerCase } from "../../../sdk/assembly/ascii";
 import { StatusTable } from "./response-config";
 
 /** Makes a response the one for a code, or for a pattern such as "40x". */
@@ -11,7 +12,7 @@ export function addCode(
 ): void {
   const text = value.text();
   const code = parseInteger(text);
-  const key = code === null ? text.toLowerCase() : text;
+  const key = code === null ? lowerCase(text) : text;
   if (code === null && !isPattern(key)) {
     errors.add(
       `invalid enable_on_status value: ${path} is ${describeValue(value)}: ` +

@@ -6,6 +6,7 @@ import {
   readTexts,
   warnUnknown,
 } from "../../../sdk/assembly";
+import { lowerCase } from "../../../sdk/assembly/ascii";
 
 /** Whether every request needs a key, or only those for which a rule says who is allowed. */
 export enum GlobalAuth {
@@ -92,7 +93,7 @@ function requireItems(json: JsonValue, name: string, errors: ConfigErrors): void
 function checkTwice(keys: string[], inHeader: bool, errors: ConfigErrors): void {
   const seen = new Set<string>();
   for (let i = 0; i < keys.length; i++) {
-    const key = inHeader ? keys[i].toLowerCase() : keys[i];
+    const key = inHeader ? lowerCase(keys[i]) : keys[i];
     if (seen.has(key))
       errors.addUnlessStrict(`keys[${i}] is "${keys[i]}", which is there before: every request would be denied`);
     seen.add(key);
