@@ -5,7 +5,7 @@ export type TraceLine = readonly (string | number | bigint)[];
 
 const consumer = { name: "c", credential: "r1" };
 const settings = {
-  ...{ body: "b", keys: ["k"], in_header: true, consumers: [consumer], allow: ["c"] },
+  ...{ status_code: 203, keys: ["k"], in_header: true, consumers: [consumer], allow: ["c"] },
   reqRules: [{ operate: "add", headers: [{ key: "x", value: "y" }] }],
 };
 /** Something for each of our plugins, and rules. */

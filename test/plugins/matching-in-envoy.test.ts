@@ -44,7 +44,9 @@ function idOf(index: number): string {
 }
 
 function listenerOf(module: string, { config, queries = [] }: MatchingCase, index: number): PluginListener {
-  return { id: idOf(index), module, configuration: JSON.stringify(config), routes: queries.map(routeOf) };
+  const isObject = typeof config === "object" && config !== null && !Array.isArray(config);
+  const configuration = JSON.stringify(isObject ? { ...config, strict: true } : config);
+  return { id: idOf(index), module, configuration, routes: queries.map(routeOf) };
 }
 
 function routeOf({ route_name: route, cluster_name: cluster }: Query): StreamRoute {
