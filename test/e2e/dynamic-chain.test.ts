@@ -217,7 +217,7 @@ function testKilledEnvoy(form: string): void {
 
   test("an Envoy that is killed while a configuration is refused comes back with the last good one", async () => {
     const served = (await ask()).headers.key1;
-    await files.edit("custom-response.yaml", (text) => text.replace("key2=value2", "key2"));
+    await files.edit("custom-response.yaml", (text) => text.replace(/key1=\S+/, "$&\n      - key"));
     await refusalOf("custom-response");
     const { envoy } = await getJson<{ envoy: { pid: number } }>(15020 + files.offset, "/debug/modules");
     process.kill(envoy.pid, "SIGKILL");
@@ -227,7 +227,7 @@ function testKilledEnvoy(form: string): void {
     });
     await refusalOf("custom-response");
     assert.equal((await ask()).headers.key1, served);
-    await files.edit("custom-response.yaml", (text) => text.replace(/key2$/m, "key2=value2"));
+    await files.edit("custom-response.yaml", (text) => text.replace("\n      - key\n", "\n"));
     await editBeside(`mended-${form}`);
   });
 }

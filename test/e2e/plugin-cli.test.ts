@@ -220,7 +220,7 @@ test("trace: the conversation, of a request and of a case", async () => {
   assert.match(stdout, /\n {2}proxy_get_header_map_value\(request headers, "x-api-key"\) = ok "secret"\n/);
   assert.match(
     stdout,
-    /\n {2}proxy_add_header_map_value\(request headers, "x-mse-consumer", "ann"\) = ok\n {2}= continue\n/,
+    /\n {2}proxy_replace_header_map_value\(request headers, "x-mse-consumer", "ann"\) = ok\n {2}= continue\n/,
   );
   const vectors = "plugins/custom-response/test/vectors.yaml";
   const one = await run("trace", vectors, "--case", "content-length dropped");

@@ -70,7 +70,7 @@ onEachGateway((gateway) => {
   test("a gateway that is killed while a configuration is refused comes back with the last good one", async () => {
     const served = await answer();
     await files.edit("custom-response.yaml", (text) =>
-      text.replace("key2=value2", "key2").replace(/key1=[\w-]+/, "key1=refused"),
+      text.replace(/key1=[\w-]+/, "key1=refused\n      - key"),
     );
     await until(
       "the refusal",
@@ -78,7 +78,7 @@ onEachGateway((gateway) => {
     );
     await killGateway(served);
     assert.equal((await ecdsStatus(files.offset, "custom-response"))?.state, "ERROR");
-    await files.edit("custom-response.yaml", (text) => text.replace(/key2$/m, "key2=value2"));
+    await files.edit("custom-response.yaml", (text) => text.replace("\n      - key\n", "\n"));
     await until("the repaired file is in effect", async () => (await answer()) === "refused");
   });
 });

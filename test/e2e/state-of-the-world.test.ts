@@ -68,7 +68,9 @@ test("an edit to an image that is missing: the last good module stays, and the o
     async () => (await moduleStatus(system.offset, "custom-response"))?.state === "last-good",
   );
   assert.equal(await key1(), "edited");
-  await system.edit("chain.yaml", (text) => text.replace("fields: [method,", "fields: [status, method,"));
+  await system.edit("chain.yaml", (text) =>
+    text.replace("[method, host, path, status]", "[status, method, host, path]"),
+  );
   await until("the edit of another plugin is in effect", async () => {
     await key1();
     return system.up.stderr().includes('easy-logger: {"status":200,"method":"GET"');
@@ -84,17 +86,17 @@ test("an edit to an image that is missing: the last good module stays, and the o
 });
 
 test("a configuration that the plugin refuses: its own reason is shown, the last good one stays", async () => {
-  await system.edit("custom-response.yaml", (text) => text.replace("key2=value2", "key2"));
+  await system.edit("custom-response.yaml", (text) => text.replace(/key1=\S+/, "$&\n      - key"));
   const status = await until("the refusal", async () => {
     const now = await ecdsStatus(system.offset, "custom-response");
     return now?.state === "ERROR" ? now : undefined;
   });
   const reason =
-    /Unable to create Wasm plugin higress-system\.custom-response: .*expected to be "name=value"/;
+    /Unable to create Wasm plugin higress-system\.custom-response: .*headers\[1\] is "key": expected "name=value"/;
   assert.match(status.error, reason);
   assert.match((await moduleStatus(system.offset, "custom-response"))?.error ?? "", reason);
   assert.equal(await key1(), "repaired");
-  await system.edit("custom-response.yaml", (text) => text.replace(/key2$/m, "key2=value2"));
+  await system.edit("custom-response.yaml", (text) => text.replace("\n      - key\n", "\n"));
   await until(
     "the repaired file is in effect",
     async () => (await ecdsStatus(system.offset, "custom-response"))?.state === "SYNCED",
