@@ -51,7 +51,8 @@ test("a module with the marker of Higress' ABI works on a stock Envoy, and the s
   assert.match(module.adaptedFrom ?? "", /^[0-9a-f]{64}$/);
   assert.deepEqual(module.adapted, ["marker"]);
   assert(!module.path.includes(module.adaptedFrom!), module.path);
-  assert.deepEqual(await readFile(module.path), await readFile(join(modules, "transformer.wasm")));
+  // An export's name, and behind it that it is a function.
+  assert((await readFile(module.path)).includes("proxy_abi_version_0_2_1\0"));
   assert.equal((await ecdsStatus(files.offset, "marked"))?.state, "SYNCED");
 });
 
