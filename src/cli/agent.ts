@@ -19,8 +19,9 @@ import {
   stopSignal,
   withOffset,
 } from "./options.ts";
+import { addConnectionOptions, type ConnectionFlags } from "./registry-access.ts";
 
-export interface AgentFlags extends CommonOptions, NodeFlags {
+export interface AgentFlags extends CommonOptions, NodeFlags, ConnectionFlags {
   readonly discovery: string | undefined;
   readonly envoy: boolean;
   readonly envoyPath: string | undefined;
@@ -31,11 +32,7 @@ export interface AgentFlags extends CommonOptions, NodeFlags {
   readonly dataDir: string;
   readonly drainSeconds: number;
   readonly envoyLogLevel: NonNullable<AgentOptions["envoy"]>["logLevel"];
-  readonly insecureRegistry: readonly string[] | undefined;
   readonly registryMirror: readonly string[] | undefined;
-  readonly registryCa: readonly string[] | undefined;
-  readonly registrySkipVerify: readonly string[] | undefined;
-  readonly allowPrivateRedirects: "true" | "false" | undefined;
   readonly gatewayAbi: AgentOptions["gatewayAbi"];
   readonly moduleCacheBytes: number;
   readonly xds: "incremental" | "state-of-the-world";
@@ -93,35 +90,12 @@ export function addAgentOptions(command: Command): void {
   addOption(command, "--envoy-log-level <level>", "what Envoy itself logs", (option) =>
     option.default("warning").choices(["trace", "debug", "info", "warning", "error", "critical", "off"]),
   );
-  addOption(
-    command,
-    "--insecure-registry <host>",
-    "a registry that is spoken to without TLS; may be repeated",
-    (option) => option.argParser(collect),
-  );
+  addConnectionOptions(command);
   addOption(
     command,
     "--registry-mirror <from=to>",
     "pull from another registry than the image says; may be repeated",
     (option) => option.argParser(collect),
-  );
-  addOption(
-    command,
-    "--registry-ca <host=file>",
-    "certificate authorities (PEM) that are trusted for a registry beside Node's own; may be repeated",
-    (option) => option.argParser(collect),
-  );
-  addOption(
-    command,
-    "--registry-skip-verify <host>",
-    "a registry whose TLS certificate is not looked at; may be repeated",
-    (option) => option.argParser(collect),
-  );
-  addOption(
-    command,
-    "--allow-private-redirects [answer]",
-    "registries may redirect, or send for tokens, to addresses nearer to this machine than their own",
-    (option) => option.choices(["true", "false"]).preset("true"),
   );
   addOption(
     command,

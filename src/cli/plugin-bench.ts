@@ -6,13 +6,8 @@ import { runCases } from "../plugin/run-cases.ts";
 import { SystemError } from "../system-error.ts";
 import { integer } from "./options.ts";
 import { formatBytes } from "./plugin-inspect.ts";
-import {
-  addGuestLimit,
-  addInsecureRegistry,
-  type GuestFlags,
-  type RegistryFlags,
-  registryOptions,
-} from "./plugin-options.ts";
+import { addGuestLimit, type GuestFlags } from "./plugin-options.ts";
+import { addInsecureRegistry, type RegistryFlags, registryOptions } from "./registry-access.ts";
 
 interface BenchFlags extends GuestFlags, RegistryFlags {
   readonly case: string | undefined;

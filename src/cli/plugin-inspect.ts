@@ -2,7 +2,7 @@ import { type Command, Option } from "commander";
 import type { Finding } from "../plugin/find-toolchain.ts";
 import { type GatewayReport, inspectModule, type ModuleReport } from "../plugin/inspect-module.ts";
 import { loadModule } from "../plugin/load-module.ts";
-import { addInsecureRegistry, type RegistryFlags, registryOptions } from "./plugin-options.ts";
+import { addInsecureRegistry, type RegistryFlags, registryOptions } from "./registry-access.ts";
 
 interface InspectFlags extends RegistryFlags {
   readonly output: "text" | "json";

@@ -7,8 +7,8 @@ import { createRegistryClient, type RegistryClient } from "../oci/registry-clien
 import { writeFileAtomically } from "../oci/write-file.ts";
 import { SystemError } from "../system-error.ts";
 import { addOption, collect, pair, stopSignal } from "./options.ts";
-import { addConnectionOptions, type ConnectionFlags, connectionOptions } from "./plugin-options.ts";
 import { createProgress, type Progress } from "./progress.ts";
+import { addConnectionOptions, type ConnectionFlags, connectionOptions } from "./registry-access.ts";
 
 interface PullFlags extends ConnectionFlags {
   readonly output: string;

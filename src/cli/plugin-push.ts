@@ -3,8 +3,8 @@ import { pushImage } from "../oci/push-image.ts";
 import { formatReference, parseReference } from "../oci/reference.ts";
 import { findImageToPush } from "../plugin/image-to-push.ts";
 import { integer, stopSignal } from "./options.ts";
-import { addConnectionOptions, type ConnectionFlags, connectionOptions } from "./plugin-options.ts";
 import { createProgress } from "./progress.ts";
+import { addConnectionOptions, type ConnectionFlags, connectionOptions } from "./registry-access.ts";
 
 interface PushFlags extends ConnectionFlags {
   readonly image: string | undefined;

@@ -6,13 +6,8 @@ import { ResourceError } from "../resource/diagnostic.ts";
 import { SystemError } from "../system-error.ts";
 import { watchFile } from "../watch-file.ts";
 import { stopSignal } from "./options.ts";
-import {
-  addGuestLimit,
-  addInsecureRegistry,
-  type GuestFlags,
-  type RegistryFlags,
-  registryOptions,
-} from "./plugin-options.ts";
+import { addGuestLimit, type GuestFlags } from "./plugin-options.ts";
+import { addInsecureRegistry, type RegistryFlags, registryOptions } from "./registry-access.ts";
 
 interface TestFlags extends GuestFlags, RegistryFlags {
   readonly wasm: string | undefined;

@@ -4,13 +4,8 @@ import type { CaseRun } from "../plugin/job.ts";
 import { runCases } from "../plugin/run-cases.ts";
 import type { HeaderPair } from "../plugin/test-file.ts";
 import { integer } from "./options.ts";
-import {
-  addGuestLimit,
-  addInsecureRegistry,
-  type GuestFlags,
-  type RegistryFlags,
-  registryOptions,
-} from "./plugin-options.ts";
+import { addGuestLimit, type GuestFlags } from "./plugin-options.ts";
+import { addInsecureRegistry, type RegistryFlags, registryOptions } from "./registry-access.ts";
 
 interface TraceFlags extends GuestFlags, RegistryFlags {
   readonly case: string | undefined;
