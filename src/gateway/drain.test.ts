@@ -31,10 +31,15 @@ async function askOverHttp2(port: number): Promise<number> {
   });
   let count = 0;
   while (!isEnding) {
-    assert.equal(await askOnSession(session), "200 whole");
+    const answer = await askOnSession(session).catch((error: NodeJS.ErrnoException) => {
+      // Node refuses a request of its own that is not on the wire yet when the gateway's GOAWAY arrives: it was not begun.
+      if (!isEnding || !error.message.endsWith("NGHTTP2_REFUSED_STREAM")) throw error;
+    });
+    if (answer === undefined) break;
+    assert.equal(answer, "200 whole");
     count++;
   }
-  await once(session, "close");
+  if (!session.destroyed) await once(session, "close");
   return count;
 }
 
