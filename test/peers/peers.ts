@@ -21,11 +21,19 @@ export interface Peers {
   readonly wrk: string;
   readonly openssl: string;
   readonly redisServer: string;
+  readonly etcd: string;
 }
 
-/** Debian's packages; each holds the command of its name. */
-const packages = ["docker-registry", "skopeo", "wrk", "openssl", "redis-server"] as const;
-const daemons = ["docker-registry", "redis-server"];
+/** Debian's packages, and the command that each holds. */
+const packages: Readonly<Record<string, string>> = {
+  "docker-registry": "docker-registry",
+  skopeo: "skopeo",
+  wrk: "wrk",
+  openssl: "openssl",
+  "redis-server": "redis-server",
+  "etcd-server": "etcd",
+};
+const daemons = ["docker-registry", "redis-server", "etcd-server"];
 const aptTimeoutMs = 15 * 60_000;
 const policyFile = "/usr/sbin/policy-rc.d";
 
@@ -47,7 +55,8 @@ async function findOrInstall(log: Log): Promise<Peers> {
     const still = await missingPackages();
     if (still.length > 0) throw absent(still, "they were installed, and yet their commands are not in PATH");
   }
-  const [dockerRegistry, skopeo, wrk, openssl, redisServer] = await Promise.all(packages.map(requireCommand));
+  const commands = await Promise.all(Object.keys(packages).map(requireCommand));
+  const [dockerRegistry, skopeo, wrk, openssl, redisServer, etcd] = commands;
   return {
     envoy: await requireEnvoy(log),
     dockerRegistry: dockerRegistry!,
@@ -55,12 +64,14 @@ async function findOrInstall(log: Log): Promise<Peers> {
     wrk: wrk!,
     openssl: openssl!,
     redisServer: redisServer!,
+    etcd: etcd!,
   };
 }
 
 async function missingPackages(): Promise<string[]> {
   const missing: string[] = [];
-  for (const name of packages) if (!(await findCommand(name))) missing.push(name);
+  for (const [name, command] of Object.entries(packages))
+    if (!(await findCommand(command))) missing.push(name);
   return [...missing, ...(await missingPip())];
 }
 
@@ -78,7 +89,7 @@ async function requireEnvoy(log: Log): Promise<string> {
 }
 
 async function requireCommand(name: string): Promise<string> {
-  const path = await findCommand(name);
+  const path = await findCommand(packages[name] ?? name);
   if (!path) throw absent([name], "it is not in PATH");
   return path;
 }
@@ -109,7 +120,7 @@ async function installPackages(names: readonly string[], log: Log): Promise<void
   }
   // These packages would have their daemons started at the next boot.
   for (const name of daemons.filter((daemon) => names.includes(daemon)))
-    if (await findCommand("systemctl")) await runCommand("systemctl", ["disable", name]);
+    if (await findCommand("systemctl")) await runCommand("systemctl", ["disable", packages[name]!]);
 }
 
 /** Debian asks policy-rc.d before a package starts its daemon. One that is there already is its administrator's will. */
