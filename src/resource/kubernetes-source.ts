@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { sameItems, whenChanged } from "../incremental.ts";
 import type { KubernetesClient } from "../kubernetes/client.ts";
 import type { Collection, Patience } from "../kubernetes/collection.ts";
@@ -43,6 +44,8 @@ const secretGraceMs = 2000;
  */
 export async function watchKubernetes(options: KubernetesSourceOptions): Promise<KubernetesSource> {
   options.signal.throwIfAborted();
+  // One for each request that is on its way.
+  setMaxListeners(0, options.signal);
   return new ClusterSource(options);
 }
 
