@@ -26,6 +26,10 @@ export interface ObjectMeta {
   readonly namespace: string;
   readonly labels?: Readonly<Record<string, string>>;
   readonly annotations?: Readonly<Record<string, string>>;
+  /** From an API server: tells a resource from another of the same name that was there before. */
+  readonly uid?: string;
+  /** From an API server: grows with each change of `spec`. */
+  readonly generation?: number;
 }
 
 interface ResourceBase<K extends string> {
