@@ -1,7 +1,8 @@
 import type { Diagnostic } from "../../resource/diagnostic.ts";
 import { formatPath } from "../../resource/diagnostic.ts";
 import type { WasmPluginStatus } from "../convert-resources.ts";
-import type { KnownReports, SummedReport } from "./sum-reports.ts";
+import type { PluginReport } from "../../xds/plugin-report.ts";
+import type { KnownReports } from "./report-table.ts";
 
 export type ConditionType = "Accepted" | "Resolved" | "Programmed";
 
@@ -36,7 +37,7 @@ export interface PluginFacts {
   readonly version: string | undefined;
   /** Its configuration holds values from Secrets, which what gateways say may repeat. */
   readonly holdsSecrets: boolean;
-  readonly report: SummedReport | undefined;
+  readonly report: PluginReport | undefined;
   /** How much discovery says at all. */
   readonly following: KnownReports["following"];
 }
@@ -145,7 +146,7 @@ function both(
   };
 }
 
-function reported(facts: PluginFacts, report: SummedReport): Rest {
+function reported(facts: PluginFacts, report: PluginReport): Rest {
   const { gateways: total, programmed, refused } = report;
   const isPending = programmed + refused < total;
   const digests = Object.keys(report.modules);
@@ -158,7 +159,7 @@ function reported(facts: PluginFacts, report: SummedReport): Rest {
 }
 
 /** Whether gateways found the module. */
-function resolvedCondition(facts: PluginFacts, report: SummedReport, isPending: boolean): Condition {
+function resolvedCondition(facts: PluginFacts, report: PluginReport, isPending: boolean): Condition {
   const { modules, refusals } = report;
   const without = refusals.filter(({ hasModule }) => !hasModule);
   if (without.length > 0 && refusals.length > 0) {
@@ -175,7 +176,7 @@ function resolvedCondition(facts: PluginFacts, report: SummedReport, isPending: 
 }
 
 /** Whether every gateway runs this version. */
-function programmedCondition(facts: PluginFacts, report: SummedReport): Condition {
+function programmedCondition(facts: PluginFacts, report: PluginReport): Condition {
   const { gateways: total, programmed, refused } = report;
   const count = `${programmed} of ${gateways(total)} ${programmed === 1 ? "runs" : "run"} it`;
   if (refused > 0) {
@@ -192,7 +193,7 @@ function gateways(count: number): string {
   return count === 1 ? "1 gateway" : `${count} gateways`;
 }
 
-function refusalText({ holdsSecrets }: PluginFacts, refusals: SummedReport["refusals"]): string {
+function refusalText({ holdsSecrets }: PluginFacts, refusals: PluginReport["refusals"]): string {
   const words = (reason: string) =>
     holdsSecrets ? "its words are in the agent's log only: the configuration holds values from Secrets" : reason;
   return refusals.map(({ gateway, reason }) => `${gateway}: ${words(reason)}`).join("; ");
