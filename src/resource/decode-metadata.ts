@@ -1,21 +1,14 @@
 import { warnUnknown } from "./decode-message.ts";
-import { type Cursor, type Decoder, isObject, reportMismatch, reportMissing } from "./decoder.ts";
+import { type Cursor, isObject, reportMismatch, reportMissing } from "./decoder.ts";
 import { mapOf, record, string } from "./decoders.ts";
 import type { ObjectMeta } from "./types.ts";
 
-const metadata = record<{ -readonly [K in keyof ObjectMeta]?: ObjectMeta[K] }>({
+const metadata = record<Partial<Omit<ObjectMeta, "server">>>({
   name: string,
   namespace: string,
   labels: mapOf(string),
   annotations: mapOf(string),
-  uid: serverField<string>("string"),
-  generation: serverField<number>("number"),
 });
-
-/** What an API server fills in. In a file it means nothing, so that nothing is wrong with it there. */
-function serverField<T extends string | number>(type: "string" | "number"): Decoder<T> {
-  return (value) => (typeof value === type ? (value as T) : undefined);
-}
 
 const readFields = ["name", "namespace", "labels", "annotations"];
 const serverFields = new Set([
