@@ -1,7 +1,7 @@
 import type { Diagnostic } from "../../resource/diagnostic.ts";
 import { formatPath } from "../../resource/diagnostic.ts";
-import type { WasmPluginStatus } from "../convert-resources.ts";
 import type { PluginReport } from "../../xds/plugin-report.ts";
+import type { WasmPluginStatus } from "../convert-resources.ts";
 import type { KnownReports } from "./report-table.ts";
 
 export type ConditionType = "Accepted" | "Resolved" | "Programmed";
@@ -33,10 +33,9 @@ export interface PluginFacts {
   readonly plugin: WasmPluginStatus | undefined;
   /** What there is to say about what was written. */
   readonly diagnostics: readonly Diagnostic[];
-  /** The version under which it is served now; undefined where nothing is. */
-  readonly version: string | undefined;
   /** Its configuration holds values from Secrets, which what gateways say may repeat. */
   readonly holdsSecrets: boolean;
+  /** What discoveries say of the version that is served now. */
   readonly report: PluginReport | undefined;
   /** How much discovery says at all. */
   readonly following: KnownReports["following"];
@@ -113,18 +112,20 @@ function notServed({ plugin }: PluginFacts, { reason }: Condition): Rest {
 }
 
 function inEffect(facts: PluginFacts, accepted: Condition): Rest {
-  const { version, following, report } = facts;
+  const { following, report } = facts;
   if (accepted.reason === "Disabled") return both("Unknown", "False", "Disabled", "it is switched off");
   if (following !== "yes") {
     const why = {
       no: ["NotFollowed", "core is not told where discovery reports (--discovery-status)"],
       away: ["DiscoveryUnreachable", "no discovery reports what gateways run"],
     } as const;
-    return { ...both("Unknown", "Unknown", ...why[following]), isPending: following === "away" };
+    const [reason, message] = why[following];
+    return { ...both("Unknown", "Unknown", reason, message), isPending: following === "away" };
   }
-  if (!report || report.version !== version) {
+  if (!report) {
     // A plugin that applies nowhere is in no report, and neither is one that discovery has not got yet.
-    const message = "no gateway has it yet: none is connected that it applies to, or discovery has not sent it";
+    const message =
+      "no gateway has it yet: none is connected that it applies to, or discovery has not sent it";
     return { ...both("Unknown", "False", "NoGateways", message), gateways: none, isPending: true };
   }
   return reported(facts, report);
@@ -195,6 +196,8 @@ function gateways(count: number): string {
 
 function refusalText({ holdsSecrets }: PluginFacts, refusals: PluginReport["refusals"]): string {
   const words = (reason: string) =>
-    holdsSecrets ? "its words are in the agent's log only: the configuration holds values from Secrets" : reason;
+    holdsSecrets
+      ? "its words are in the agent's log only: the configuration holds values from Secrets"
+      : reason;
   return refusals.map(({ gateway, reason }) => `${gateway}: ${words(reason)}`).join("; ");
 }

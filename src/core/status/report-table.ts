@@ -11,6 +11,9 @@ export interface KnownReports {
 /** Nobody says anything. */
 export const notFollowing: KnownReports = { following: "no", reports: new Map() };
 
+/** Somebody will say something. */
+export const notHeardYet: KnownReports = { following: "away", reports: new Map() };
+
 /** What each of several discoveries says, by plugin. */
 export interface ReportTable {
   /** Takes a message of a discovery; the first one of a stream says everything. */
