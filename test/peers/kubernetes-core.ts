@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
+import { load } from "js-yaml";
 import type { Kubernetes } from "./kubernetes.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -36,10 +37,44 @@ export const coreLeaseRules = [
   },
 ] as const;
 
-/** Puts the CRD and the system's namespace into a cluster. */
-export async function installCrds(plane: Kubernetes): Promise<void> {
-  const crd = await readFile(`${root}/api/crds/wasmplugins.extensions.higress.io.yaml`, "utf8");
-  await plane.kubectl(["apply", "-f", "-"], crd);
+/** The CRD of WasmPlugins, as text. */
+export function wasmPluginCrd(): Promise<string> {
+  return readFile(`${root}/api/crds/wasmplugins.extensions.higress.io.yaml`, "utf8");
+}
+
+/** What Higress' CRD has less than ours: rules, bounds, columns, and what a status looks like. */
+function asHigress(crd: string): string {
+  const { spec, ...rest } = load(crd) as { readonly spec: { readonly versions: readonly [Version] } };
+  const [{ schema, additionalPrinterColumns: _columns, ...version }] = spec.versions;
+  const { spec: fields } = schema.openAPIV3Schema.properties;
+  const { "x-kubernetes-validations": _rules, ...withoutRules } = fields;
+  const priority = { type: "integer", nullable: true };
+  const { maxItems: _max, ...matchRules } = fields.properties.matchRules;
+  const properties = {
+    spec: { ...withoutRules, properties: { ...fields.properties, priority, matchRules } },
+    status: { type: "object", "x-kubernetes-preserve-unknown-fields": true },
+  };
+  const openAPIV3Schema = { type: "object", properties };
+  return JSON.stringify({
+    ...rest,
+    spec: { ...spec, versions: [{ ...version, schema: { openAPIV3Schema } }] },
+  });
+}
+
+interface Version {
+  readonly schema: { readonly openAPIV3Schema: { readonly properties: { readonly spec: SpecSchema } } };
+  readonly additionalPrinterColumns: object;
+}
+
+interface SpecSchema {
+  readonly "x-kubernetes-validations": object;
+  readonly properties: { readonly matchRules: { readonly maxItems: number } };
+}
+
+/** Puts the CRD, ours or one as Higress has it, and the system's namespace into a cluster. */
+export async function installCrds(plane: Kubernetes, which: "ours" | "as-higress" = "ours"): Promise<void> {
+  const crd = await wasmPluginCrd();
+  await plane.kubectl(["apply", "-f", "-"], which === "ours" ? crd : asHigress(crd));
   await plane.kubectl([
     ...["wait", "--for=condition=Established", "crd/wasmplugins.extensions.higress.io"],
     "--timeout=60s",

@@ -10,6 +10,7 @@ import { convertWasmPlugin } from "../convert-wasm-plugin.ts";
 export interface AdmissionRequest {
   readonly uid: string;
   readonly operation?: string;
+  readonly name?: string;
   readonly object?: unknown;
   readonly oldObject?: unknown;
 }
@@ -22,7 +23,12 @@ export interface AdmissionResponse {
     readonly code: number;
     readonly reason: string;
     readonly message: string;
-    readonly details: { readonly causes: readonly { reason: string; message: string; field: string }[] };
+    /** With these kubectl says of each field what is wrong, as it does for what a schema refuses. */
+    readonly details: {
+      readonly kind: string;
+      readonly name: string;
+      readonly causes: readonly { reason: string; message: string; field: string }[];
+    };
   };
   readonly warnings?: readonly string[];
 }
@@ -60,6 +66,8 @@ export function reviewWasmPlugin(request: AdmissionRequest, options: ConvertOpti
       reason: "Invalid",
       message: errors.map(textOf).join("; "),
       details: {
+        kind: "WasmPlugin",
+        name: request.name ?? "",
         causes: errors.map((error) => ({
           reason: "FieldValueInvalid",
           message: withHint(error),
