@@ -13,16 +13,16 @@ export const coreClusterRules = [
   {
     apiGroups: ["extensions.higress.io"],
     resources: ["wasmplugins"],
-    verbs: ["get", "list", "watch"],
+    verbs: ["list", "watch"],
   },
   { apiGroups: ["extensions.higress.io"], resources: ["wasmplugins/status"], verbs: ["patch"] },
   {
     apiGroups: ["networking.k8s.io"],
     resources: ["ingresses", "ingressclasses"],
-    verbs: ["get", "list", "watch"],
+    verbs: ["list", "watch"],
   },
-  { apiGroups: [""], resources: ["services", "secrets"], verbs: ["get", "list", "watch"] },
-  { apiGroups: ["discovery.k8s.io"], resources: ["endpointslices"], verbs: ["get", "list", "watch"] },
+  { apiGroups: [""], resources: ["services", "secrets"], verbs: ["list", "watch"] },
+  { apiGroups: ["discovery.k8s.io"], resources: ["endpointslices"], verbs: ["list", "watch"] },
   { apiGroups: ["events.k8s.io"], resources: ["events"], verbs: ["create"] },
 ] as const;
 
