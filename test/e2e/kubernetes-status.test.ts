@@ -169,6 +169,8 @@ test("conditions and events say what became of a plugin on every gateway; anothe
     /^Programmed=False Refused/,
   );
   await applyObjects(plane, customResponse("first", { body: "three" }));
+  const programmed = ["wait", "--for=condition=Programmed", "wasmplugin/first", "-n", namespace];
+  await plane.kubectl([...programmed, "--timeout=30s"]);
   await untilConditions(plane, "first", /^Resolved=True/, /^Programmed=True/);
 
   const described = await until("the events are described", async () => {
