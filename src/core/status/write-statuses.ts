@@ -58,6 +58,8 @@ export async function createStatusWriter(options: StatusWriterOptions): Promise<
   /** One write at a time to each object, so that the last one is the newest. */
   const running = new Set<string>();
   let timer: NodeJS.Timeout | undefined;
+  /** Events go one after the other: who reads them wants their order, and nobody waits for them. */
+  let lastEvent = Promise.resolve();
   signal.addEventListener("abort", () => clearTimeout(timer), { once: true });
 
   function pump(): void {
@@ -123,14 +125,20 @@ export async function createStatusWriter(options: StatusWriterOptions): Promise<
 
   function report(status: StatusOfPlugin, condition: WrittenCondition): void {
     if (!allowEvent()) return;
-    const sent = postEvent(client, createEvent(status, condition, instance, new Date()), signal);
-    sent
-      .then(() => onWrite?.("event", "success"))
-      .catch((error) => {
-        if (signal.aborted || isGone(error)) return;
-        onWrite?.("event", "failure");
-        log.warn({ plugin: formatRef(status.ref), error: errorText(error) }, "cannot write an event");
-      });
+    const event = createEvent(status, condition, instance, new Date());
+    lastEvent = lastEvent.then(() => send(event, status));
+  }
+
+  async function send(event: ReturnType<typeof createEvent>, status: StatusOfPlugin): Promise<void> {
+    if (signal.aborted) return;
+    try {
+      await postEvent(client, event, signal);
+      onWrite?.("event", "success");
+    } catch (error) {
+      if (signal.aborted || isGone(error)) return;
+      onWrite?.("event", "failure");
+      log.warn({ plugin: formatRef(status.ref), error: errorText(error) }, "cannot write an event");
+    }
   }
 
   function forgetOthers(): void {
