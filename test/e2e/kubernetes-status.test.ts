@@ -209,4 +209,9 @@ test("conditions and events say what became of a plugin on every gateway; anothe
     "first",
     /^Programmed=False Pending: 1 of 2 gateways runs it; the others have not answered yet$/,
   );
+
+  // Who ends gives the lead back.
+  assert.equal(await other.core.stop(), 0);
+  const holder = ["get", "lease", "wasmline-core", "-n", namespace, "-o", "jsonpath={.spec.holderIdentity}"];
+  assert.equal(await plane.kubectl(holder), "");
 });
