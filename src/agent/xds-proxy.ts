@@ -1,5 +1,5 @@
 import { chmod, rm } from "node:fs/promises";
-import { Server, ServerCredentials, type ServerDuplexStream, status } from "@grpc/grpc-js";
+import { type ChannelCredentials, Server, ServerCredentials, type ServerDuplexStream, status } from "@grpc/grpc-js";
 import type { Log } from "../log.ts";
 import { errorText, SystemError } from "../system-error.ts";
 import type { Watchable } from "../watchable.ts";
@@ -31,8 +31,10 @@ import {
 import { createXdsMemory, type XdsMemory } from "./xds-memory.ts";
 
 export interface XdsProxyOptions {
-  /** Discovery, as `host:port`. */
+  /** Discovery, as `host:port`, several separated by commas. */
   readonly target: string;
+  /** How it is spoken to; in plaintext unless given. */
+  readonly credentials?: ChannelCredentials;
   /** Path of the unix socket that Envoy connects to. */
   readonly socket: string;
   readonly resolver: ModuleResolver;
@@ -97,7 +99,7 @@ const stateOfTheWorld: Form<DiscoveryRequest, DiscoveryResponse> = {
  */
 export async function serveXdsProxy(options: XdsProxyOptions): Promise<void> {
   const { socket, signal, log, listenerRewrite } = options;
-  const link = createDiscoveryLink(options.target, signal);
+  const link = createDiscoveryLink(options, signal);
   const shared: Shared = { ...options, link, memory: createXdsMemory(), open: new Set() };
   // Envoy comes again, and gets listeners that it has otherwise.
   listenerRewrite?.watch(() => {

@@ -15,7 +15,7 @@ import { buildSnapshot, createSnapshotBuilder, defaultBuildOptions } from "./bui
 import { type ProxyNode, proxyOf } from "./proxy.ts";
 
 const namespace = "higress-system";
-const proxy: ProxyNode = { namespace, labels: {}, trusted: true, chain: "listener" };
+const proxy: ProxyNode = { namespace, labels: {}, secrets: "all", chain: "listener" };
 
 function makePlugin(
   name: string,
@@ -318,7 +318,7 @@ suite("registry credentials", () => {
     const key = '"ISTIO_META_WASM_IMAGE_PULL_SECRET"';
     assert.ok(configOf(buildSnapshot(withSecret("one"), proxy)).includes(`${key}:"one"`));
     assert.ok(
-      configOf(buildSnapshot(withSecret("one"), { ...proxy, trusted: false, chain: "listener" })).includes(
+      configOf(buildSnapshot(withSecret("one"), { ...proxy, secrets: "none", chain: "listener" })).includes(
         `${key}:""`,
       ),
     );
@@ -338,14 +338,14 @@ suite("a gateway's node", () => {
   test("gets a dynamic chain where it is asked for and its Envoy has the filter for it", () => {
     const filter = { name: "envoy.filters.http.filter_chain", category: "envoy.filters.http" };
     const chainOfNode = (extensions: MessageInitShape<typeof NodeSchema>["extensions"], asked?: "dynamic") =>
-      proxyOf(create(NodeSchema, { id: "router~1.1.1.1~gw.ns~ns.svc", extensions }), false, asked).chain;
+      proxyOf(create(NodeSchema, { id: "router~1.1.1.1~gw.ns~ns.svc", extensions }), "none", asked).chain;
     assert.equal(chainOfNode([filter], "dynamic"), "dynamic");
     assert.equal(chainOfNode([filter]), "listener");
     assert.equal(chainOfNode([{ ...filter, disabled: true }], "dynamic"), "listener");
     assert.equal(chainOfNode([{ name: "envoy.filters.http.wasm" }], "dynamic"), "listener");
   });
 
-  const nodeOf = (node: MessageInitShape<typeof NodeSchema>) => proxyOf(create(NodeSchema, node), false);
+  const nodeOf = (node: MessageInitShape<typeof NodeSchema>) => proxyOf(create(NodeSchema, node), "none");
 
   test("says its namespace and labels in Istio's metadata", () => {
     const metadata = { NAMESPACE: "ns", LABELS: { b: "2", a: "1", odd: 3 } };
@@ -353,7 +353,7 @@ suite("a gateway's node", () => {
     assert.deepEqual(nodeOf({ id, metadata }), {
       namespace: "ns",
       labels: { a: "1", b: "2" },
-      trusted: false,
+      secrets: "none",
       chain: "listener",
     });
   });
@@ -363,7 +363,7 @@ suite("a gateway's node", () => {
     assert.deepEqual(nodeOf({ id: "anything" }), {
       namespace: "",
       labels: {},
-      trusted: false,
+      secrets: "none",
       chain: "listener",
     });
   });
