@@ -69,7 +69,9 @@ export function createDiscoveryLink(
   const stateOf = (client: Client, connect = true) => client.getChannel().getConnectivityState(connect);
   /** Resolves when a connection is no longer in a state, or at the deadline. */
   const changed = (client: Client, state: connectivityState, deadline: number) =>
-    new Promise<void>((resolve) => client.getChannel().watchConnectivityState(state, deadline, () => resolve()));
+    new Promise<void>((resolve) =>
+      client.getChannel().watchConnectivityState(state, deadline, () => resolve()),
+    );
   /** Chooses anew where there is no connection: the one before may be the one that said it would go. */
   const stateNow = () => {
     if (stateOf(current, false) === connectivityState.IDLE) current = anyOf(clients);

@@ -1,5 +1,11 @@
 import { chmod, rm } from "node:fs/promises";
-import { type ChannelCredentials, Server, ServerCredentials, type ServerDuplexStream, status } from "@grpc/grpc-js";
+import {
+  type ChannelCredentials,
+  Server,
+  ServerCredentials,
+  type ServerDuplexStream,
+  status,
+} from "@grpc/grpc-js";
 import type { Log } from "../log.ts";
 import { errorText, SystemError } from "../system-error.ts";
 import type { Watchable } from "../watchable.ts";

@@ -180,8 +180,8 @@ function restartRequests(): Watchable<RestartRequest> {
   return requests;
 }
 
-async function runAgent(flags: AgentFlags & DiscoveryAccessFlags): Promise<void> {
-  const discoveryTls = discoveryTlsOf(flags);
+async function runAgent(flags: AgentFlags & DiscoveryAccessFlags, command: Command): Promise<void> {
+  const discoveryTls = discoveryTlsOf(flags, command);
   const envoy = flags.envoy
     ? envoyOptionsOf(flags, await findEnvoy({ envoyPath: flags.envoyPath }))
     : undefined;

@@ -1,4 +1,4 @@
-import { type Command, InvalidArgumentError } from "commander";
+import type { Command } from "commander";
 import type { ClientTls } from "../xds/client-credentials.ts";
 import { addOption } from "./options.ts";
 
@@ -28,9 +28,12 @@ export function addDiscoveryAccessOptions(command: Command): void {
   );
 }
 
-/** What the flags say of TLS, undefined for plaintext. A token over plaintext would be anybody's. */
-export function discoveryTlsOf({ discoveryCa, tokenFile }: DiscoveryAccessFlags): ClientTls | undefined {
+/** What the flags say of TLS, undefined for plaintext. */
+export function discoveryTlsOf(
+  { discoveryCa, tokenFile }: DiscoveryAccessFlags,
+  command: Command,
+): ClientTls | undefined {
   if (discoveryCa !== undefined) return { caFile: discoveryCa, tokenFile };
   if (tokenFile === undefined) return undefined;
-  throw new InvalidArgumentError("--token-file needs --discovery-ca: a token is not sent in plaintext");
+  return command.error("error: --token-file needs --discovery-ca: a token is not sent in plaintext");
 }

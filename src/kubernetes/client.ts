@@ -25,6 +25,8 @@ export interface WatchOptions {
   readonly signal: AbortSignal;
   /** The longest time without a byte, in milliseconds. */
   readonly idleMs: number;
+  /** Is called once the server has taken the watch, before there is anything to tell. */
+  readonly onOpen?: () => void;
 }
 
 /** The Kubernetes API over one address, with one identity. */
@@ -47,16 +49,25 @@ export interface KubernetesClient {
   readonly server: string;
 }
 
-/** Requests a second, and at once (Higress: `--kubeClientQPS 80`, `--kubeClientBurst 160`). */
-const rate = { perSecond: 80, burst: 160 };
+export interface ConnectOptions extends AccessOptions {
+  /** Requests a second on average; 80 unless said, as Higress' `--kubernetesApiQPS`. */
+  readonly perSecond?: number;
+  /** Requests at once; 160 unless said, as Higress' `--kubernetesApiBurst`. */
+  readonly burst?: number;
+}
+
 const defaultTimeoutMs = 30_000;
 
 /**
  * A client of the cluster that a kubeconfig or the pod's ServiceAccount names. Connects with the first request.
  * @throws SystemError("not-found") where no cluster is named
  */
-export async function connectKubernetes(options: AccessOptions = {}): Promise<KubernetesClient> {
-  return createClient(await loadCredentials(options), createRateLimit(rate.perSecond, rate.burst));
+export async function connectKubernetes({
+  perSecond = 80,
+  burst = 160,
+  ...access
+}: ConnectOptions = {}): Promise<KubernetesClient> {
+  return createClient(await loadCredentials(access), createRateLimit(perSecond, burst));
 }
 
 function createClient(credentials: Credentials, limit: RateLimit): KubernetesClient {
@@ -104,7 +115,7 @@ function createClient(credentials: Credentials, limit: RateLimit): KubernetesCli
         throw failureOf(error, `${method} ${credentials.server}${path}`, signal, timeout);
       }
     },
-    async *watch(path, query, { signal, idleMs }) {
+    async *watch(path, query, { signal, idleMs, onOpen }) {
       const idle = new AbortController();
       const timer = setTimeout(() => idle.abort(), idleMs);
       try {
@@ -112,6 +123,7 @@ function createClient(credentials: Credentials, limit: RateLimit): KubernetesCli
           { method: "GET", path, watch: true },
           { query: { ...query, watch: "true" }, signal: AbortSignal.any([signal, idle.signal]) },
         );
+        onOpen?.();
         answer.on("data", () => timer.refresh());
         yield* readJsonLines(answer);
       } catch (error) {

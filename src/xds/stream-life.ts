@@ -13,7 +13,7 @@ export interface StreamLife {
 }
 
 /** Streams live as long as their clients, and what proved them. */
-export const endlessLife: StreamLife = { maxAgeMs: Number.POSITIVE_INFINITY, expiryGraceMs: 30_000 };
+export const endlessLife: StreamLife = { maxAgeMs: Number.POSITIVE_INFINITY, expiryGraceMs: 10_000 };
 
 /** How a stream is ended: in peace, or with what the client is told. */
 export type EndStream = (refusal?: StreamRefusal) => void;
