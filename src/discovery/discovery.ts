@@ -1,7 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { Registry } from "prom-client";
-import { type Node, NodeSchema } from "../gen/envoy/config/core/v3/base_pb.ts";
-import { getOrCreate } from "../get-or-create.ts";
+import { NodeSchema } from "../gen/envoy/config/core/v3/base_pb.ts";
 import { type Page, type Pages, readyPage, servePages } from "../http-server.ts";
 import type { IstioConfigSet } from "../istio/config.ts";
 import { configz } from "../istio/configz.ts";
@@ -16,13 +15,13 @@ import {
 } from "../xds/certificate-files.ts";
 import { listenXds } from "../xds/listen.ts";
 import { addServerMetrics } from "../xds/metrics.ts";
-import { type Admit, createXdsServer, type Identity, type XdsServer } from "../xds/server.ts";
-import type { Snapshot } from "../xds/snapshot.ts";
+import { type Admit, createXdsServer, type XdsServer } from "../xds/server.ts";
 import { endlessLife, type StreamLife } from "../xds/stream-life.ts";
-import { type BuildOptions, createSnapshotBuilder } from "./build-snapshot.ts";
+import type { BuildOptions } from "./build-snapshot.ts";
 import { configDumpPage, ecdszPage, synczPage } from "./debug-pages.ts";
 import { type AccessOptions, secretAccess } from "./gateway-access.ts";
-import { type ProxyNode, proxyOf } from "./proxy.ts";
+import { proxyOf } from "./proxy.ts";
+import { createSnapshots } from "./snapshots.ts";
 
 /** A port for gateways on other machines. */
 export interface SecurePortOptions {
@@ -78,28 +77,22 @@ export async function startDiscovery(options: DiscoveryOptions): Promise<Discove
     metadata: { GENERATOR: "api" },
   });
   followCore({ target: options.core, mode: options.mcp, node, onConfig: config.set, signal, log });
-  const snapshots = createSnapshots(config, options.build, proxiesInUse, signal);
+  const snapshots = createSnapshots(config, options.build, signal);
   const access: AccessOptions = {
     rootNamespace: options.build.rootNamespace,
     gatewayNamespaces: options.gatewayNamespaces ?? [],
     requireAuthentication: options.requireAuthentication ?? false,
   };
   const server = createXdsServer({
-    snapshotFor(proxyNode, peer, identity) {
-      const proxy = toProxy(proxyNode, peer, identity);
-      if (proxy.secrets === "none")
+    snapshotFor(proxyNode, { peer, identity, gone }) {
+      const secrets = secretAccess(proxyNode, peer, identity, access);
+      if (secrets === "none")
         log.warn({ node: proxyNode.id, peer }, "a gateway without proof of who it is gets no Secrets");
-      return snapshots(proxy);
+      return snapshots(proxyOf(proxyNode, secrets, options.build.chain), gone);
     },
     life,
     log,
   });
-  function toProxy(proxyNode: Node, peer: string, identity: Identity | undefined): ProxyNode {
-    return proxyOf(proxyNode, secretAccess(proxyNode, peer, identity, access), options.build.chain);
-  }
-  function proxiesInUse(): ProxyNode[] {
-    return server.clients().map((client) => toProxy(client.node, client.peer, client.identity));
-  }
   const draining = new AbortController();
   const ready = () =>
     draining.signal.aborted
@@ -158,46 +151,5 @@ function pages(server: XdsServer, config: Watchable<IstioConfigSet>, ready: () =
       type: "application/json",
       body: config.value ? configz(config.value, query.has("pretty")) : "[]",
     }),
-  };
-}
-
-/** From this many kinds of gateways on, snapshots that no connected gateway uses are given up. */
-const manySnapshots = 64;
-
-/** One snapshot for all gateways that get the same: built when the first of them comes, and again with each change. */
-function createSnapshots(
-  config: Watchable<IstioConfigSet>,
-  options: BuildOptions,
-  proxiesInUse: () => readonly ProxyNode[],
-  signal: AbortSignal,
-) {
-  const byProxy = new Map<
-    string,
-    { readonly snapshot: Watchable<Snapshot>; readonly end: AbortController }
-  >();
-  const endAll = () => {
-    for (const { end } of byProxy.values()) end.abort();
-  };
-  signal.addEventListener("abort", endAll, { once: true });
-
-  function giveUpUnused(): void {
-    const used = new Set(proxiesInUse().map((proxy) => JSON.stringify(proxy)));
-    for (const [key, { end }] of byProxy) {
-      if (used.has(key)) continue;
-      end.abort();
-      byProxy.delete(key);
-    }
-  }
-
-  return (proxy: ProxyNode): Watchable<Snapshot> => {
-    const key = JSON.stringify(proxy);
-    if (!byProxy.has(key) && byProxy.size >= manySnapshots) giveUpUnused();
-    return getOrCreate(byProxy, key, () => {
-      const snapshot = createWatchable<Snapshot>();
-      const end = new AbortController();
-      const build = createSnapshotBuilder(proxy, options);
-      config.watch((next) => snapshot.set(build(next)), end.signal);
-      return { snapshot, end };
-    }).snapshot;
   };
 }

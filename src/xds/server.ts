@@ -27,6 +27,16 @@ export interface Identity {
   readonly expiresAt?: number;
 }
 
+/** Who opened a stream. */
+export interface Caller {
+  /** Its address, `ip:port` or `unix:`. */
+  readonly peer: string;
+  /** Who it has proved to be; undefined where nobody asked. */
+  readonly identity: Identity | undefined;
+  /** Aborts when the stream has ended. */
+  readonly gone: AbortSignal;
+}
+
 /**
  * Decides who may open a stream, before anything of it is read.
  * @throws StreamRefusal
@@ -35,11 +45,10 @@ export type Admit = (metadata: Metadata, peer: string) => Promise<Identity | und
 
 export interface XdsServerOptions {
   /**
-   * What a client gets. Called once a stream, with its first request's node, its address (`ip:port` or `unix:`) and who it
-   * has proved to be.
+   * What a client gets. Called once a stream, with its first request's node.
    * @throws StreamRefusal for who gets nothing
    */
-  readonly snapshotFor: (node: Node, peer: string, identity?: Identity) => Watchable<Snapshot>;
+  readonly snapshotFor: (node: Node, caller: Caller) => Watchable<Snapshot>;
   /** How long streams live; as long as their clients unless given. */
   readonly life?: StreamLife;
   readonly log: Log;
@@ -85,7 +94,7 @@ export function createXdsServer({ snapshotFor, life, log }: XdsServerOptions): X
     let client: (() => ClientStatus) | undefined;
 
     function onFirstRequest(node: Node): void {
-      const snapshots = snapshotFor(node, peer, identity);
+      const snapshots = snapshotFor(node, { peer, identity, gone: gone.signal });
       const connectedAt = new Date();
       client = () => ({ node, peer, identity, connectedAt, incremental, subscriptions: stream.status() });
       clients.add(client);
