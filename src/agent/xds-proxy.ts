@@ -213,13 +213,16 @@ function join<Request extends DiscoveryRequest | DeltaDiscoveryRequest, Response
     cancel();
     if (!failed) down.end();
   });
-  const fail = (error: Error) => {
-    if (ended.signal.aborted) return;
+  const leave = () => {
     failed = true;
     ended.abort();
-    log.warn({ error: errorText(error) }, "no stream to discovery; the gateway keeps what it has");
     // Unavailable makes Envoy come back with its own backoff.
     down.emit("error", { code: status.UNAVAILABLE, details: "discovery is away" });
+  };
+  const fail = (error: Error) => {
+    if (ended.signal.aborted) return;
+    log.warn({ error: errorText(error) }, "no stream to discovery; the gateway keeps what it has");
+    leave();
   };
   /** A message that cannot be read is the end of the stream, not of the agent. */
   const orFail = (take: (bytes: Buffer) => void) => (bytes: Buffer) => {
@@ -251,7 +254,11 @@ function join<Request extends DiscoveryRequest | DeltaDiscoveryRequest, Response
   down.on("data", orFail(onRequest));
   up.on("data", orFail(onResponse));
   up.on("error", fail);
-  up.on("end", () => fail(new SystemError("xds", "discovery closed the stream")));
+  up.on("end", () => {
+    if (ended.signal.aborted) return;
+    log.info({}, "discovery ended the stream in peace; the gateway connects again");
+    leave();
+  });
 }
 
 /** Writes, and stops reading from where it came until it could be written. */

@@ -7,6 +7,7 @@ import type { Log } from "../log.ts";
 import { errorText } from "../system-error.ts";
 import type { Admit, Identity } from "../xds/server.ts";
 import { StreamRefusal } from "../xds/stream-refusal.ts";
+import { createTurns } from "./take-turns.ts";
 
 export interface TokenOptions {
   readonly kubernetes: Pick<KubernetesClient, "request">;
@@ -21,8 +22,10 @@ const goodMs = 10 * 60_000;
 const badMs = 10_000;
 /** Who sends more than fits a ServiceAccount's token sends none. */
 const maxTokenLength = 16_384;
-/** Questions to the API server that may be open; a client above is asked to come again. */
-const maxOpen = 1000;
+/** Tokens that may wait for the API server; a client above is asked to come again. */
+const maxOpen = 2000;
+/** Questions to the API server at once: each has a connection of its own there. */
+const maxAtOnce = 8;
 
 /**
  * Admits who sends a ServiceAccount's token, as the API server confirms it. Verdicts are kept by the token's hash until it
@@ -31,9 +34,10 @@ const maxOpen = 1000;
 export function createTokenAdmission({ kubernetes, audiences, log }: TokenOptions): Admit {
   const known = new LRUCache<string, TokenVerdict>({ max: maxKnown });
   const open = new Map<string, Promise<TokenVerdict>>();
+  const inTurn = createTurns(maxAtOnce);
 
   async function ask(key: string, token: string): Promise<TokenVerdict> {
-    const verdict = await reviewToken(kubernetes, token, audiences);
+    const verdict = await inTurn(() => reviewToken(kubernetes, token, audiences));
     known.set(key, verdict, { ttl: keptFor(verdict) });
     return verdict;
   }

@@ -324,6 +324,25 @@ suite("registry credentials", () => {
     );
   });
 
+  test("go to a gateway that may have those of its own namespace only where they are of that", () => {
+    const own: ProxyNode = { ...proxy, secrets: "own-namespace" };
+    assert.ok(configOf(buildSnapshot(withSecret("one"), own)).includes('PULL_SECRET":"one"'));
+    const fromRoot = { ...defaultBuildOptions, rootNamespace: namespace };
+    const other = buildSnapshot(withSecret("one"), { ...own, namespace: "other" }, fromRoot);
+    assert.ok(configOf(other).includes('PULL_SECRET":""'));
+  });
+
+  test("and values from Secrets are withheld together with the plugin's module from who may have none", () => {
+    const secretive = { url: "oci://a/value-of-secret:1", pluginName: "value-of-secret", priority: 7 };
+    const shown = makePlugin("p", { url: "oci://a/template:1" }).spec;
+    const config = { ...base, WasmPlugin: [{ ...makePlugin("p", secretive), shownSpec: shown }] };
+    const textFor = (secrets: ProxyNode["secrets"]) => configOf(buildSnapshot(config, { ...proxy, secrets }));
+    assert.ok(textFor("all").includes("value-of-secret"));
+    assert.ok(textFor("own-namespace").includes("value-of-secret"));
+    assert.ok(!textFor("none").includes("value-of-secret"));
+    assert.match(textFor("none"), /withheld\.invalid.*PULL_SECRET":""/);
+  });
+
   test("make a new resource of the plugins that use them", () => {
     const build = createSnapshotBuilder(proxy, defaultBuildOptions);
     const before = build(withSecret("one"));

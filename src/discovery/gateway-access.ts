@@ -70,8 +70,7 @@ export function isLocal(peer: string): boolean {
     .replace(/:\d+$/, "")
     .replace(/^\[|\]$/g, "")
     .replace(/^::ffff:/, "");
+  if (peer.startsWith("unix:") || address.startsWith("127.")) return true;
   const own = Object.values(networkInterfaces()).flatMap((interfaces) => interfaces ?? []);
-  return (
-    peer.startsWith("unix:") || address.startsWith("127.") || own.some((entry) => entry.address === address)
-  );
+  return own.some((entry) => entry.address === address);
 }
