@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 const allowed: Readonly<Record<string, readonly string[]>> = {
   root: [],
   gen: [],
-  resource: [],
+  resource: ["kubernetes"],
   xds: [],
   oci: [],
   wasm: [],
