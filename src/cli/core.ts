@@ -14,6 +14,7 @@ import {
   withOffset,
 } from "./options.ts";
 import { addSourceOptions, type SourceFlags, startSource } from "./resource-source.ts";
+import { addSecureMcpOptions, type SecureMcpFlags, secureMcpOf } from "./secure-mcp.ts";
 
 export interface CoreFlags extends CommonOptions, ConvertFlags, SourceFlags {
   readonly corePort: number;
@@ -36,6 +37,7 @@ export function addCoreCommand(program: Command): void {
     .description("read resources, convert them and serve them as MCP over xDS (Higress' controller)");
   addCommonOptions(command);
   addCoreOptions(command);
+  addSecureMcpOptions(command);
   command.action(runCore);
 }
 
@@ -111,7 +113,7 @@ export function convertOptionsOf(
   };
 }
 
-async function runCore(flags: CoreFlags): Promise<void> {
+async function runCore(flags: CoreFlags & SecureMcpFlags, command: Command): Promise<void> {
   const signal = stopSignal();
   const log = logOf(flags).child({ role: "core" });
   const convert = convertOptionsOf(flags, flags.bind, flags.portOffset);
@@ -121,6 +123,7 @@ async function runCore(flags: CoreFlags): Promise<void> {
     bind: flags.bind,
     httpPort: withOffset(flags, flags.corePort),
     xdsPort: withOffset(flags, flags.mcpPort),
+    ...(await secureMcpOf(flags, log, command)),
     log,
     signal,
   });
