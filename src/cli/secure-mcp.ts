@@ -55,10 +55,21 @@ export async function secureMcpOf(
   const { mcpTlsCert: cert, mcpTlsKey: key, mcpBind, mcpTokenAudience, bind } = flags;
   if ((cert === undefined) !== (key === undefined))
     command.error("error: --mcp-tls-cert and --mcp-tls-key are given together");
-  if (cert === undefined || key === undefined) return { xdsBind: mcpBind };
+  if (cert === undefined || key === undefined) {
+    if (!isLoopback(mcpBind ?? bind))
+      log.warn(
+        { bind: mcpBind ?? bind },
+        "MCP, and with it every Secret that is referred to, is served in plaintext to whoever can connect: see --mcp-tls-cert and --mcp-bind",
+      );
+    return { xdsBind: mcpBind };
+  }
   const admit = await admitBy(flags, [mcpTokenAudience], log);
   const port = withOffset(flags, flags.secureMcpPort);
   return { xdsBind: mcpBind ?? loopback, secure: { port, bind, certificate: { cert, key }, admit } };
+}
+
+function isLoopback(address: string): boolean {
+  return address.startsWith("127.") || address === "::1" || address === "localhost";
 }
 
 export function addCoreAccessOptions(command: Command): void {

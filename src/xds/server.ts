@@ -72,6 +72,8 @@ export interface XdsServer {
   /** For those who are admitted. */
   implement(admit: Admit | undefined): UntypedServiceImplementation;
   clients(): readonly ClientStatus[];
+  /** How many streams were refused, by the name of the gRPC code. */
+  refusals(): ReadonlyMap<string, number>;
   /** Ends all streams in peace, spread over a time in milliseconds. Resolves when nobody is connected. */
   drain(ms: number): Promise<void>;
 }
@@ -80,6 +82,7 @@ export interface XdsServer {
 export function createXdsServer({ snapshotFor, life, log }: XdsServerOptions): XdsServer {
   const clients = new Set<() => ClientStatus>();
   const open = new Set<OpenStream>();
+  const refusals = new Map<string, number>();
 
   function serve<Request extends DiscoveryRequest | DeltaDiscoveryRequest>(
     call: ServerDuplexStream<Request, Buffer>,
@@ -147,7 +150,9 @@ export function createXdsServer({ snapshotFor, life, log }: XdsServerOptions): X
   }
 
   function refuse(call: Refusable, { code, message }: StreamRefusal, node?: string): void {
-    log.warn({ peer: call.getPeer(), node, code: status[code], error: message }, "refused a client");
+    const name = status[code];
+    refusals.set(name, (refusals.get(name) ?? 0) + 1);
+    log.warn({ peer: call.getPeer(), node, code: name, error: message }, "refused a client");
     call.emit("error", { code, details: message });
   }
 
@@ -175,6 +180,7 @@ export function createXdsServer({ snapshotFor, life, log }: XdsServerOptions): X
     implementation: implement(),
     implement,
     clients: () => [...clients].map((client) => client()),
+    refusals: () => refusals,
     async drain(ms) {
       await Promise.all([...open].map((stream) => endWithin(ms, stream)));
     },

@@ -258,6 +258,11 @@ test("neither logs nor pages of discovery hold tokens or what is in Secrets", as
   const paths = ["/debug/syncz", "/debug/ecdsz", "/debug/configz", dump, "/metrics"];
   const texts = [discovery.stderr(), discovery.stdout(), ...(await Promise.all(paths.map(page)))];
   assert.match(await page(dump), /private/);
+  assert.match(await page("/debug/syncz"), /"service_account": "higress-system\/gateway"/);
+  assert.match(
+    await page("/metrics"),
+    /wasmline_xds_refused_streams_total\{code="PERMISSION_DENIED"\} [1-9]/,
+  );
   assert.match(discovery.stderr(), /refused a client .*UNAUTHENTICATED/);
   const kept = [...Object.values(secrets), ...tokens.map((text) => text.split(".")[2]!)];
   for (const text of texts)
