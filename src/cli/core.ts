@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import type { ConvertOptions } from "../core/convert-options.ts";
 import { startCore } from "../core/core.ts";
+import { followReports } from "../core/status/follow-reports.ts";
 import {
   addCommonOptions,
   addOption,
@@ -15,8 +16,10 @@ import {
 } from "./options.ts";
 import { addSourceOptions, type SourceFlags, startSource } from "./resource-source.ts";
 import { addSecureMcpOptions, type SecureMcpFlags, secureMcpOf } from "./secure-mcp.ts";
+import { addStatusOptions, type StatusFlags, startStatusWriting } from "./status-writing.ts";
+import { addWebhookOptions, startWebhook, type WebhookFlags } from "./webhook.ts";
 
-export interface CoreFlags extends CommonOptions, ConvertFlags, SourceFlags {
+export interface CoreFlags extends CommonOptions, ConvertFlags, SourceFlags, StatusFlags, WebhookFlags {
   readonly corePort: number;
   readonly mcpPort: number;
 }
@@ -44,6 +47,8 @@ export function addCoreCommand(program: Command): void {
 export function addCoreOptions(command: Command): void {
   addFileOption(command);
   addSourceOptions(command);
+  addStatusOptions(command);
+  addWebhookOptions(command);
   addConvertOptions(command, { http: 8080, https: 8443 });
   addPort(command, "core-port", 8888, "core's HTTP: /ready, /debug/configz, /api, /metrics");
   addPort(command, "mcp-port", 15051, "core's gRPC: MCP over xDS");
@@ -117,8 +122,9 @@ async function runCore(flags: CoreFlags & SecureMcpFlags, command: Command): Pro
   const signal = stopSignal();
   const log = logOf(flags).child({ role: "core" });
   const convert = convertOptionsOf(flags, flags.bind, flags.portOffset);
-  await startCore({
+  const core = await startCore({
     ...(await startSource(flags, convert, log, signal)),
+    reports: followReports({ targets: flags.discoveryStatus ?? [], log, signal }),
     convert,
     bind: flags.bind,
     httpPort: withOffset(flags, flags.corePort),
@@ -127,4 +133,6 @@ async function runCore(flags: CoreFlags & SecureMcpFlags, command: Command): Pro
     log,
     signal,
   });
+  await startStatusWriting(flags, core, log, signal);
+  await startWebhook(flags, convert, log, signal);
 }

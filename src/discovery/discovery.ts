@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { Registry } from "prom-client";
 import { NodeSchema } from "../gen/envoy/config/core/v3/base_pb.ts";
-import { type Page, type Pages, readyPage, servePages } from "../http-server.ts";
+import { eventsPage, type Page, type Pages, readyPage, servePages } from "../http-server.ts";
 import type { IstioConfigSet } from "../istio/config.ts";
 import { configz } from "../istio/configz.ts";
 import { followCore } from "../istio/follow-core.ts";
@@ -17,7 +17,9 @@ import { endlessLife, type StreamLife } from "../xds/stream-life.ts";
 import type { BuildOptions } from "./build-snapshot.ts";
 import { configDumpPage, ecdszPage, synczPage } from "./debug-pages.ts";
 import { type AccessOptions, secretAccess } from "./gateway-access.ts";
+import { collectReports } from "./plugin-reports.ts";
 import { proxyOf } from "./proxy.ts";
+import { createReportStream, type ReportStream } from "./report-stream.ts";
 import { createSnapshots } from "./snapshots.ts";
 
 export interface DiscoveryOptions {
@@ -75,6 +77,7 @@ export async function startDiscovery(options: DiscoveryOptions): Promise<Discove
     gatewayNamespaces: options.gatewayNamespaces ?? [],
     requireAuthentication: options.requireAuthentication ?? false,
   };
+  const reports = createReportStream(() => collectReports(server));
   const server = createXdsServer({
     snapshotFor(proxyNode, { peer, identity, gone }) {
       const secrets = secretAccess(proxyNode, peer, identity, access);
@@ -82,6 +85,7 @@ export async function startDiscovery(options: DiscoveryOptions): Promise<Discove
         log.warn({ node: proxyNode.id, peer }, "a gateway without proof of who it is gets no Secrets");
       return snapshots(proxyOf(proxyNode, secrets, options.build.chain), gone);
     },
+    onChange: reports.onChange,
     life,
     log,
   });
@@ -94,7 +98,7 @@ export async function startDiscovery(options: DiscoveryOptions): Promise<Discove
   const [plainPort, securePort, httpPort] = await Promise.all([
     listenXds(server, options.xdsBind ?? bind, options.xdsPort, signal, limits),
     options.secure && listenSecurely(server, options.secure, { log, signal }, limits),
-    servePages({ bind, port: options.httpPort, pages: pages(server, config, ready), signal }),
+    servePages({ bind, port: options.httpPort, pages: pages(server, config, reports, ready), signal }),
   ]);
   void firstValue(config, () => true, signal).then(
     () => returnMemoryOfStart(signal),
@@ -116,14 +120,20 @@ function connectionAgeMs({ maxAgeMs }: StreamLife): number | undefined {
   return Number.isFinite(maxAgeMs) ? Math.round(maxAgeMs / 1.1) : undefined;
 }
 
-function pages(server: XdsServer, config: Watchable<IstioConfigSet>, ready: () => Page): Pages {
+function pages(
+  server: XdsServer,
+  config: Watchable<IstioConfigSet>,
+  reports: ReportStream,
+  ready: () => Page,
+): Pages {
   const metrics = new Registry();
   addServerMetrics(metrics, server);
   return {
     "/ready": ready,
     "/metrics": async () => ({ type: metrics.contentType, body: await metrics.metrics() }),
     "/debug/syncz": () => synczPage(server),
-    "/debug/ecdsz": (query) => ecdszPage(server, query.get("proxyID")),
+    "/debug/ecdsz": (query) =>
+      query.has("watch") ? eventsPage(reports.watch) : ecdszPage(server, query.get("proxyID")),
     "/debug/config_dump": (query) => configDumpPage(server, config.value, query),
     "/debug/configz": (query) => ({
       type: "application/json",

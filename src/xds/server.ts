@@ -11,6 +11,7 @@ import { errorText } from "../system-error.ts";
 import type { Watchable } from "../watchable.ts";
 import { type DeltaDiscoveryRequest, type DiscoveryRequest, serverDefinition } from "./ads.ts";
 import { createIncrementalStream } from "./incremental-stream.ts";
+import { createModuleTally, modulesOf } from "./module-digests.ts";
 import { isRefused, readRefusal } from "./refusal.ts";
 import type { Send, ServerStream } from "./server-stream.ts";
 import type { Snapshot } from "./snapshot.ts";
@@ -49,6 +50,8 @@ export interface XdsServerOptions {
    * @throws StreamRefusal for who gets nothing
    */
   readonly snapshotFor: (node: Node, caller: Caller) => Watchable<Snapshot>;
+  /** Hears that a client has come, gone, said something or was sent something. */
+  readonly onChange?: () => void;
   /** How long streams live; as long as their clients unless given. */
   readonly life?: StreamLife;
   readonly log: Log;
@@ -62,6 +65,10 @@ export interface ClientStatus {
   readonly connectedAt: Date;
   readonly incremental: boolean;
   readonly subscriptions: readonly SubscriptionStatus[];
+  /** What it says of its plugins' modules, by plugin. */
+  readonly modules: ReadonlyMap<string, string>;
+  /** What it gets, once that is known. */
+  readonly snapshot: Snapshot | undefined;
 }
 
 /** The aggregated discovery service, to be added to a gRPC server. */
@@ -74,15 +81,18 @@ export interface XdsServer {
   clients(): readonly ClientStatus[];
   /** How many streams were refused, by the name of the gRPC code. */
   refusals(): ReadonlyMap<string, number>;
+  /** By digest of its module, on how many clients a plugin runs with it. */
+  modulesOf(plugin: string): ReadonlyMap<string, number>;
   /** Ends all streams in peace, spread over a time in milliseconds. Resolves when nobody is connected. */
   drain(ms: number): Promise<void>;
 }
 
 /** Serves snapshots to any number of clients in both forms of the protocol. A client is answered from the first snapshot on. */
-export function createXdsServer({ snapshotFor, life, log }: XdsServerOptions): XdsServer {
+export function createXdsServer({ snapshotFor, onChange, life, log }: XdsServerOptions): XdsServer {
   const clients = new Set<() => ClientStatus>();
   const open = new Set<OpenStream>();
   const refusals = new Map<string, number>();
+  const tally = createModuleTally();
 
   function serve<Request extends DiscoveryRequest | DeltaDiscoveryRequest>(
     call: ServerDuplexStream<Request, Buffer>,
@@ -94,15 +104,23 @@ export function createXdsServer({ snapshotFor, life, log }: XdsServerOptions): X
     const gone = new AbortController();
     const outbox = createOutbox(call);
     const stream = createStream(outbox.send);
+    const modules = new Map<string, string>();
     let client: (() => ClientStatus) | undefined;
 
     function onFirstRequest(node: Node): void {
       const snapshots = snapshotFor(node, { peer, identity, gone: gone.signal });
       const connectedAt = new Date();
-      client = () => ({ node, peer, identity, connectedAt, incremental, subscriptions: stream.status() });
+      client = () => ({
+        ...{ node, peer, identity, connectedAt, incremental, modules },
+        subscriptions: stream.status(),
+        snapshot: snapshots.value,
+      });
       clients.add(client);
       log.info({ node: node.id, peer }, "client connected");
-      snapshots.watch((snapshot) => outbox.whenEmpty(() => stream.onSnapshot(snapshot)), gone.signal);
+      snapshots.watch((snapshot) => {
+        outbox.whenEmpty(() => stream.onSnapshot(snapshot));
+        onChange?.();
+      }, gone.signal);
     }
 
     function onRequest(request: Request): void {
@@ -119,7 +137,9 @@ export function createXdsServer({ snapshotFor, life, log }: XdsServerOptions): X
           "client refused a response",
         );
       }
+      tally.note(modules, modulesOf(request));
       stream.onRequest(request);
+      onChange?.();
     }
 
     const end = () => {
@@ -129,6 +149,8 @@ export function createXdsServer({ snapshotFor, life, log }: XdsServerOptions): X
       if (client) {
         log.info({ node: client().node.id, peer }, "client gone");
         clients.delete(client);
+        tally.forget(modules);
+        onChange?.();
       }
       call.end();
     };
@@ -184,6 +206,7 @@ export function createXdsServer({ snapshotFor, life, log }: XdsServerOptions): X
     async drain(ms) {
       await Promise.all([...open].map((stream) => endWithin(ms, stream)));
     },
+    modulesOf: tally.of,
   };
 }
 
