@@ -8,11 +8,13 @@ import {
   isExecutable,
 } from "../agent/install-envoy.ts";
 import { createPluginLog } from "../agent/plugin-log.ts";
-import { startCore } from "../core/core.ts";
-import { startDiscovery } from "../discovery/discovery.ts";
+import { type Core, startCore } from "../core/core.ts";
+import { type Discovery, startDiscovery } from "../discovery/discovery.ts";
 import type { RunningGateway as EmbeddedGateway } from "../gateway/gateway.ts";
 import type { Log } from "../log.ts";
 import { watchDirectory } from "../resource/directory-source.ts";
+import type { SourceState } from "../resource/source-state.ts";
+import type { Watchable } from "../watchable.ts";
 import { type AgentFlags, addAgentOptions, agentOptionsOf, envoyOptionsOf } from "./agent.ts";
 import { addCoreOptions, type CoreFlags, convertOptionsOf } from "./core.ts";
 import { addDiscoveryOptions, buildOptionsOf, type DiscoveryFlags } from "./discovery.ts";
@@ -33,7 +35,7 @@ import { addRegistryOptions, type RegistryFlags, startRegistry } from "./registr
 
 type GatewayKind = "embedded" | "envoy";
 
-interface UpFlags extends CoreFlags, DiscoveryFlags, AgentFlags, RegistryFlags {
+export interface UpFlags extends CoreFlags, DiscoveryFlags, AgentFlags, RegistryFlags {
   readonly gateway: GatewayKind | undefined;
 }
 
@@ -41,6 +43,11 @@ export function addUpCommand(program: Command): void {
   const command = program
     .command("up")
     .description("run all roles on this machine in one process, the gateway too unless that is an Envoy");
+  addUpOptions(command);
+  command.action((flags: UpFlags) => runSystem(flags));
+}
+
+export function addUpOptions(command: Command): void {
   addCommonOptions(command);
   addCoreOptions(command);
   addDiscoveryOptions(command);
@@ -52,18 +59,36 @@ export function addUpCommand(program: Command): void {
     "the gateway; the embedded one, unless --envoy-path or --envoy-bootstrap says that it is an Envoy",
     (option) => option.choices(["embedded", "envoy"] satisfies GatewayKind[]),
   );
-  command.action(up);
 }
 
-async function up(flags: UpFlags): Promise<void> {
-  const stop = stopSignal();
+/** All roles, running. */
+export interface RunningSystem {
+  readonly core: Core;
+  readonly discovery: Discovery;
+  /** The gateway's addresses. */
+  readonly listening: ListeningUrls;
+}
+
+export interface SystemOptions {
+  /** Drains the gateway and ends the system; SIGTERM unless given. */
+  readonly stop?: AbortSignal;
+  /** Makes what core converts from what files say. */
+  readonly develop?: (source: Watchable<SourceState>, signal: AbortSignal) => Watchable<SourceState>;
+  readonly onRunning?: (system: RunningSystem) => void;
+}
+
+/** Runs all roles until they are stopped, and prints one line when everything is in effect. */
+export async function runSystem(
+  flags: UpFlags,
+  { stop = stopSignal(), develop = (source) => source, onRunning }: SystemOptions = {},
+): Promise<void> {
   const log = logOf(flags);
   const startGateway = gatewayKind(flags) === "envoy" ? await prepareEnvoy(flags, log) : startEmbedded;
   // The control plane serves the gateway until it is drained.
   const rest = createLifetime();
   const { signal } = rest;
   const registry = flags.layout ? await startRegistry(flags) : undefined;
-  const { core, discovery } = await startControlPlane(flags, log, signal);
+  const { core, discovery } = await startControlPlane(flags, log, signal, develop);
   const agentOptions = {
     ...agentOptionsOf(flags),
     discovery: localTarget(flags.bind, discovery.xdsPort),
@@ -75,6 +100,7 @@ async function up(flags: UpFlags): Promise<void> {
   void waitInEffect({ core, discovery, listening: gateway.listening, signal: stop }).then(
     (ready) => ready && console.log(ready),
   );
+  onRunning?.({ core, discovery, listening: gateway.listening });
   await gateway.closed.finally(async () => {
     rest.abort();
     await registry?.close();
@@ -86,7 +112,12 @@ function gatewayKind({ gateway, envoyPath, envoyBootstrap }: UpFlags): GatewayKi
   return gateway ?? (envoyPath || envoyBootstrap ? "envoy" : "embedded");
 }
 
-async function startControlPlane(flags: UpFlags, log: Log, signal: AbortSignal) {
+async function startControlPlane(
+  flags: UpFlags,
+  log: Log,
+  signal: AbortSignal,
+  develop: NonNullable<SystemOptions["develop"]>,
+) {
   const loopback = { bind: flags.bind, signal };
   const source = await watchDirectory(flags.file ?? ["."], {
     defaultNamespace: flags.namespace,
@@ -95,7 +126,7 @@ async function startControlPlane(flags: UpFlags, log: Log, signal: AbortSignal) 
   });
   const core = await startCore({
     ...loopback,
-    source,
+    source: develop(source, signal),
     convert: convertOptionsOf(flags, flags.bind, flags.portOffset),
     httpPort: withOffset(flags, flags.corePort),
     xdsPort: withOffset(flags, flags.mcpPort),

@@ -94,6 +94,7 @@ export interface PluginTestCase {
   readonly expect: Expectation;
   /** Where the case stands, from 1. */
   readonly line: number;
+  readonly column: number;
 }
 
 /** A plugin test file: cases for one module. */
@@ -107,7 +108,7 @@ export interface PluginTestFile {
 }
 
 type Raw<T> = { -readonly [K in keyof T]?: T[K] };
-type RawCase = Omit<Raw<PluginTestCase>, "config" | "line"> & { config?: JsonValue };
+type RawCase = Omit<Raw<PluginTestCase>, "config" | "line" | "column"> & { config?: JsonValue };
 type RawFile = { module?: string; config?: JsonValue; vmConfig?: JsonValue; env?: Record<string, string> };
 
 /** An object of a test file. Unlike in a resource an unknown field is an error: an expectation that nobody reads holds always. */
@@ -283,13 +284,15 @@ function complete(raw: RawFile & { cases?: RawCase[] }, origin: Origin): PluginT
     ...(module !== undefined && { module }),
     vmConfig: configurationText(vmConfig),
     env,
-    cases: cases.map((one, index) => completeCase(one, config, locate(origin, ["cases", index]).line)),
+    cases: cases.map((one, index) => completeCase(one, config, locate(origin, ["cases", index]))),
   };
 }
 
-function completeCase(raw: RawCase, shared: JsonValue | undefined, line: number): PluginTestCase {
+type Place = Pick<PluginTestCase, "line" | "column">;
+
+function completeCase(raw: RawCase, shared: JsonValue | undefined, { line, column }: Place): PluginTestCase {
   const { name = "", config = shared, properties = {}, calls = [], expect = {}, ...messages } = raw;
-  return { ...messages, name, config: configurationText(config), properties, calls, expect, line };
+  return { ...messages, name, config: configurationText(config), properties, calls, expect, line, column };
 }
 
 /** A text is handed over as it is; anything else as JSON, as it would come from a WasmPlugin; nothing as nothing. */

@@ -27,3 +27,10 @@ function readSpec({ text, path }: Origin): WasmPluginSpec {
   // It was decoded before without an error.
   return decodeWasmPluginSpec((value as { spec?: unknown }).spec, { problems: [] })!;
 }
+
+/** The same plugin with another spec than its text has, which stays as it is. */
+export function withSpec(plugin: WasmPlugin, spec: WasmPluginSpec): WasmPlugin {
+  const changed = { ...plugin, spec };
+  kept.add(changed);
+  return changed;
+}
