@@ -8,6 +8,7 @@ import { startGateway } from "../gateway.ts";
 import type { GatewayConfig } from "../gateway-config.ts";
 import { openListeners, takeSnapshot } from "../gateway-snapshot.ts";
 import { createPluginRegistry } from "../plugin-registry.ts";
+import type { Recording, RecordingWish } from "../record/recording.ts";
 import { withoutZeros } from "../stats/stats-snapshot.ts";
 import { startBeat } from "./beat.ts";
 import { applyUpdates } from "./config-updates.ts";
@@ -27,6 +28,7 @@ const beat = startBeat(start.beat, start.beatMs, (id, name) => post({ kind: "plu
 const modules = createMainModules(post);
 const config = createWatchable<GatewayConfig>(emptyConfig);
 const claims = new Map<number, AbortController>();
+const wishes = new Map<number, AbortController>();
 const gateway = startGateway({
   config,
   log: createPostedLog(post),
@@ -53,6 +55,8 @@ port.on("message", (message: MainMessage) => {
       claims.get(message.claim)?.abort();
       claims.delete(message.claim);
       return;
+    case "disarm":
+      return wishes.get(message.id)?.abort();
     case "stop":
       return ended.abort();
   }
@@ -66,11 +70,21 @@ void gateway.closed.then(() => {
 
 async function answer(id: number, request: WorkerRequest): Promise<void> {
   try {
+    if (request.kind === "record") {
+      post({ kind: "recorded", id, recording: await record(id, request.wish) });
+      return;
+    }
     await carryOut(request);
     post({ kind: "answer", id });
   } catch (error) {
     post({ kind: "failure", id, error: toWire(error) });
   }
+}
+
+async function record(id: number, wish: RecordingWish): Promise<Recording> {
+  const until = new AbortController();
+  wishes.set(id, until);
+  return gateway.record(wish, until.signal).finally(() => wishes.delete(id));
 }
 
 async function carryOut(request: WorkerRequest): Promise<void> {
