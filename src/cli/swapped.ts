@@ -33,16 +33,15 @@ function outcomeOf({ core, discovery }: RunningSystem, url: string): string | un
   const plugins = core.state.value?.conversion.config.WasmPlugin ?? [];
   const names = plugins.filter(({ spec }) => spec.url === url).map(extensionConfigName);
   if (names.length === 0) return "no WasmPlugin that is valid has it";
-  const status = discovery.server
-    .clients()[0]
-    ?.subscriptions.find(({ typeUrl }) => typeUrl === typeUrls.extensionConfig);
+  const { subscriptions = [] } = discovery.server.clients()[0] ?? {};
+  const status = subscriptions.find(({ typeUrl }) => typeUrl === typeUrls.extensionConfig);
   if (!status?.synced) return undefined;
   const path = Buffer.from(url.slice("file://".length));
   const sent = [...status.synced.resources.values()].flatMap(partsOf);
   const hasPath = (name: string) =>
     sent.some((part) => part.name === name && Buffer.from(part.value).includes(path));
-  if (!names.every(hasPath)) return undefined;
+  // A plugin that is new comes with a listener.
+  if (!names.every(hasPath) || subscriptions.some(({ pending }) => pending.size > 0)) return undefined;
   const states = resourceStates(status).filter(({ name }) => names.includes(name));
-  if (states.some(({ state }) => state === "PENDING")) return undefined;
   return states.map(({ error }) => error).find((error) => error !== "") ?? "";
 }

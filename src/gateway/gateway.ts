@@ -9,6 +9,7 @@ import {
   type PluginHost,
   type Stores,
 } from "../proxy-wasm/index.ts";
+import type { Recording, RecordingWish } from "../proxy-wasm/recording.ts";
 import { errorText, SystemError } from "../system-error.ts";
 import type { Watchable } from "../watchable.ts";
 import { type AccessLogs, createAccessLogs } from "./access-log.ts";
@@ -22,7 +23,6 @@ import { createPluginRegistry, type PluginRegistry, type WasmFilterConfig } from
 import { createPluginWords, type PluginWords } from "./plugin-words.ts";
 import type { Preparers } from "./prepare-updates.ts";
 import { createRecorder, recordOnce } from "./record/recorder.ts";
-import type { Recording, RecordingWish } from "./record/recording.ts";
 import type { ActiveListener, PlannedChain } from "./serve-listener.ts";
 import { createSharedBuckets } from "./shared-buckets.ts";
 import { resetClusterStats } from "./stats/cluster-stats.ts";

@@ -87,7 +87,8 @@ export interface PluginTestCase {
   readonly name: string;
   /** The plugin's configuration as it is handed over. */
   readonly config: string;
-  readonly properties: Readonly<Record<string, string>>;
+  /** Text, or bytes for what is none. */
+  readonly properties: Readonly<Record<string, string | Uint8Array>>;
   readonly request?: TestMessage;
   readonly response?: TestMessage;
   readonly calls: readonly TestCall[];
@@ -174,6 +175,10 @@ const pairs: Decoder<HeaderPair[]> = (value, at) => {
   return byName && Object.entries(byName);
 };
 
+/** Text, or `{base64: …}` for what is none, such as a number. */
+const property: Decoder<string | Uint8Array> = (value, at) =>
+  isObject(value) ? bytes(value, at) : text(value, at);
+
 /** Text in UTF-8, or `{base64: …}`. */
 const bytes: Decoder<Uint8Array> = (value, at) => {
   if (isObject(value) && typeof value.base64 === "string" && Object.keys(value).length === 1)
@@ -243,7 +248,7 @@ const testCase = fields<RawCase>(
   {
     name: text,
     config: json,
-    properties: mapOf(text),
+    properties: mapOf(property),
     request: message,
     response: message,
     calls: listOf(call),

@@ -1,8 +1,8 @@
 import type { Page } from "../../http-server.ts";
+import type { RecordedHeader, RecordingWish } from "../../proxy-wasm/recording.ts";
 import { SystemError, type SystemErrorCode } from "../../system-error.ts";
 import type { RunningGateway } from "../gateway.ts";
 import { isCalled } from "../record/recorder.ts";
-import type { RecordedHeader, RecordingWish } from "../record/recording.ts";
 import { wasmConfigs } from "../stream-plans.ts";
 import type { AdminCommand } from "./admin-server.ts";
 

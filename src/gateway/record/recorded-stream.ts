@@ -18,7 +18,7 @@ import {
   type RecordedHeader,
   type RecordedMessage,
   type Recording,
-} from "./recording.ts";
+} from "../../proxy-wasm/recording.ts";
 
 /** Who makes recordings of streams. */
 export interface StreamRecorder {
@@ -95,7 +95,9 @@ export class RecordedStream {
     this.properties.set(name, this.encode(encodeProperty(value)));
   }
 
-  result(plugin: Pick<Recording, "plugin" | "rootId" | "config" | "vmConfig">): Recording | undefined {
+  result(
+    plugin: Omit<Recording, "properties" | "request" | "response" | "calls" | "local">,
+  ): Recording | undefined {
     const [request, response] = [this.direction("request"), this.direction("response")];
     return (
       request && {

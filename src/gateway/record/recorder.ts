@@ -6,11 +6,11 @@ import type {
   Plugin,
   PropertyValue,
 } from "../../proxy-wasm/index.ts";
+import { maxRecordedBytes, type Recording, type RecordingWish } from "../../proxy-wasm/recording.ts";
 import { SystemError } from "../../system-error.ts";
 import type { WasmFilterConfig } from "../plugin-registry.ts";
 import { pluginOptions } from "../wasm-options.ts";
 import { RecordedStream } from "./recorded-stream.ts";
-import { maxRecordedBytes, type Recording, type RecordingWish } from "./recording.ts";
 
 /** Gives what came of a wish, or why nothing came of it. */
 export type OnRecorded = (result: Recording | SystemError) => void;
@@ -114,9 +114,13 @@ export function createRecorder(
   }
 
   function describe(plugin: Plugin) {
-    const found = [...configs()].find(([, running]) => running === plugin)?.[0];
-    const options = found && pluginOptions(found.name, found.config.config!);
+    const known = [...configs()].map(([{ name, config }, running]) => ({
+      running,
+      options: pluginOptions(name, config.config!),
+    }));
+    const options = known.find(({ running }) => running === plugin)?.options;
     return {
+      keys: [...new Set(known.flatMap((each) => keysIn(each.options.configuration)))],
       plugin: plugin.name,
       rootId: options?.rootId ?? "",
       config: base64Of(options?.configuration),
@@ -143,6 +147,20 @@ export function recordOnce(recorder: Recorder, wish: RecordingWish, signal: Abor
 /** Whether a plugin's name is the given one, or ends with it behind a dot. */
 export function isCalled(name: string, wanted: string): boolean {
   return name === wanted || name.endsWith(`.${wanted}`);
+}
+
+/** What a configuration like key-auth's lists under `keys`. */
+function keysIn(configuration: string | Uint8Array = ""): string[] {
+  const found: string[] = [];
+  try {
+    JSON.parse(Buffer.from(configuration as Uint8Array).toString(), (name, value: unknown) => {
+      if (name === "keys" && Array.isArray(value)) found.push(...value.map(String));
+      return value;
+    });
+  } catch {
+    // What is no JSON lists nothing.
+  }
+  return found;
 }
 
 function base64Of(value: string | Uint8Array = ""): string {

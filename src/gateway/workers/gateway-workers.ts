@@ -8,6 +8,7 @@ import {
   type LogLevel,
   type Stores,
 } from "../../proxy-wasm/index.ts";
+import type { Recording, RecordingWish } from "../../proxy-wasm/recording.ts";
 import type { Watchable } from "../../watchable.ts";
 import { type ConfigUpdate, emptyConfig } from "../apply-response.ts";
 import { emptySnapshot } from "../empty-snapshot.ts";
@@ -16,7 +17,6 @@ import type { GatewayConfig } from "../gateway-config.ts";
 import { countedOnly, type GatewaySnapshot, mergeSnapshots, type OpenListener } from "../gateway-snapshot.ts";
 import { createModuleFiles, type ModuleSource } from "../module-files.ts";
 import type { WasmFilterConfig } from "../plugin-registry.ts";
-import type { Recording, RecordingWish } from "../record/recording.ts";
 import { plainScope } from "../stats/stat-scope.ts";
 import { wasmConfigs } from "../stream-plans.ts";
 import { createReplay, updatesBetween } from "./config-updates.ts";

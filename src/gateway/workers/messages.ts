@@ -1,10 +1,10 @@
 import type { Log } from "../../log.ts";
 import type { LogLevel, PluginModule, PluginOptions, SharedStoresToken } from "../../proxy-wasm/index.ts";
+import type { Recording, RecordingWish } from "../../proxy-wasm/recording.ts";
 import type { ConfigUpdate } from "../apply-response.ts";
 import type { GatewayAction } from "../gateway.ts";
 import type { Listener } from "../gateway-config.ts";
 import type { GatewaySnapshot } from "../gateway-snapshot.ts";
-import type { Recording, RecordingWish } from "../record/recording.ts";
 
 /** What a worker begins with. */
 export interface WorkerStart {

@@ -1,9 +1,9 @@
 import { Worker } from "node:worker_threads";
 import type { Log } from "../../log.ts";
+import type { Recording, RecordingWish } from "../../proxy-wasm/recording.ts";
 import { errorText, SystemError } from "../../system-error.ts";
 import { emptySnapshot } from "../empty-snapshot.ts";
 import type { GatewaySnapshot } from "../gateway-snapshot.ts";
-import type { Recording, RecordingWish } from "../record/recording.ts";
 import { createBeatMemory, runningIn, watchBeat } from "./beat.ts";
 import type { MainMessage, WorkerMessage, WorkerRequest, WorkerStart } from "./messages.ts";
 import { fromWire } from "./wire-error.ts";

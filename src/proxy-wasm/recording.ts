@@ -53,6 +53,8 @@ export interface Recording {
   /** In base64, as the other bytes. */
   readonly config: string;
   readonly vmConfig: string;
+  /** The headers and parameters in which plugins of the gateway look for keys: what configurations list under `keys`. */
+  readonly keys: readonly string[];
   /** What the plugin read that does not follow from headers, by names with dots; the values in base64. */
   readonly properties: Readonly<Record<string, string>>;
   readonly request: RecordedDirection;
