@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
+import { after, before, type TestContext, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { newPlugin } from "../../src/plugin/new-plugin.ts";
 import { freePortOffset } from "../peers/ports.ts";
@@ -18,9 +18,19 @@ before(async () => {
 });
 after(() => rm(root, { recursive: true }));
 
-function startDev(directory: string, ...flags: readonly string[]): Program {
+function startDev(t: TestContext, directory: string, ...flags: readonly string[]): Program {
   const dataDir = join(root, "data");
-  return startWasmline(["dev", directory, "--port-offset", String(offset), "--data-dir", dataDir, ...flags]);
+  const dev = startWasmline([
+    "dev",
+    directory,
+    "--port-offset",
+    String(offset),
+    "--data-dir",
+    dataDir,
+    ...flags,
+  ]);
+  t.after(() => dev.stop("SIGKILL"));
+  return dev;
 }
 
 async function makePlugin(name: string, below = "") {
@@ -35,9 +45,9 @@ async function makePlugin(name: string, below = "") {
 
 const headers = async () => (await get(8080 + offset, "/", "any.example.com")).headers;
 
-test("a saved change is in effect; one that is broken or fails its tests is told, and the last good one stays", async () => {
+test("a saved change is in effect; one that is broken or fails its tests is told, and the last good one stays", async (t) => {
   const { directory, source, save } = await makePlugin("greeter");
-  const dev = startDev(directory);
+  const dev = startDev(t, directory);
   await dev.waitFor("stdout", /^ready .* 1 plugin in effect$/m);
   assert.match(dev.stdout(), /built in \d+ ms, 4 of 4 cases passed in \d+ ms/);
   const first = await get(8080 + offset, "/hello", "any.example.com");
@@ -84,13 +94,13 @@ test("a saved change is in effect; one that is broken or fails its tests is told
   assert.equal(await dev.stop(), 0);
 });
 
-test("--swap-anyway; resources of one's own that name the module's file; one plugin of two that does not compile", async () => {
+test("--swap-anyway; resources of one's own that name the module's file; one plugin of two that does not compile", async (t) => {
   const { directory, save } = await makePlugin("one", "twins");
   const two = await makePlugin("two", "twins");
   await two.save("nonsense(");
   const resources = join(root, "resources");
   await newResources(resources, directory);
-  const dev = startDev(join(root, "twins"), "--swap-anyway", "-f", resources);
+  const dev = startDev(t, join(root, "twins"), "--swap-anyway", "-f", resources);
   await dev.waitFor("stdout", /^ready .* 1 plugin in effect$/m);
   assert.match(dev.stdout(), /two: not built/);
   assert.equal((await headers())["x-greeting"], "from a file");
@@ -105,9 +115,9 @@ test("--swap-anyway; resources of one's own that name the module's file; one plu
   assert.equal(await dev.stop(), 0);
 });
 
-test("a folder without plugins is said at once", async () => {
+test("a folder without plugins is said at once", async (t) => {
   const empty = await mkdtemp(join(root, "empty-"));
-  const dev = startDev(empty);
+  const dev = startDev(t, empty);
   assert.equal(await dev.ended, 1);
   assert.match(
     dev.stderr(),

@@ -36,6 +36,7 @@ test("headers, cookies and parameters that sound like secrets, schemes and names
       ["cookie", "sid=12345678; theme=dark"],
       ["x-api-key", "k"],
       ["x-plain", "seen with 12345678"],
+      ["x-secret", "two words"],
     ]),
   );
   assert.deepEqual(recording.request.before.headers, [
@@ -45,8 +46,9 @@ test("headers, cookies and parameters that sound like secrets, schemes and names
     ["cookie", "sid=redacted-3; theme=redacted-4"],
     ["x-api-key", "redacted-5"],
     ["x-plain", "seen with redacted-3"],
+    ["x-secret", "redacted-6"],
   ]);
-  assert.deepEqual(names, ["access_token", "authorization", "cookie", "sig", "x-api-key"]);
+  assert.deepEqual(names, ["access_token", "authorization", "cookie", "sig", "x-api-key", "x-secret"]);
   assert.deepEqual(recording.request.behind, recording.request.before);
 });
 

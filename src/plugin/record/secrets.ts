@@ -38,15 +38,14 @@ export function createSecrets({ keep, redact }: SecretNames): Secrets {
         return value.replace(/(=)([^;]*)/g, (_all, sign, text) => sign + hide(name, text));
       if (name === "set-cookie")
         return value.replace(/^([^=;]*=)([^;]*)/, (_all, sign, text) => sign + hide(name, text));
-      const [, scheme = "", text = value] = /^([\w-]+ +)?(.*)$/s.exec(value) ?? [];
-      return scheme + hide(name, text);
+      return hideValue(name, value);
     },
     inBody: (text) =>
       inForm(
         text.replace(jsonField, (all, name: string, colon: string, value?: string, number?: string) => {
           if (!isSecret(name)) return all;
           if (number !== undefined) return `"${name}"${colon}0`;
-          return `"${name}"${colon}"${hide(name, value ?? "")}${all.endsWith('"') ? '"' : ""}`;
+          return `"${name}"${colon}"${hideValue(name, value ?? "")}${all.endsWith('"') ? '"' : ""}`;
         }),
       ),
     inJson(text) {
@@ -69,6 +68,12 @@ export function createSecrets({ keep, redact }: SecretNames): Secrets {
   function isSecret(name: string): boolean {
     const lower = name.toLowerCase();
     return !kept.has(lower) && (wanted.has(lower) || soundsSecret.test(lower));
+  }
+
+  /** The scheme of credentials is none of the secret. */
+  function hideValue(name: string, value: string): string {
+    const scheme = /authorization$/i.test(name) ? (/^[\w-]+ +(?=\S)/.exec(value)?.[0] ?? "") : "";
+    return scheme + hide(name, value.slice(scheme.length));
   }
 
   function hide(name: string, secret: string): string {
