@@ -1,6 +1,6 @@
 // From saving a plugin's source to its effect, with `wasmline dev` on a new plugin with its four test cases.
 //   node --import tsx bench/dev-loop.ts [edits=20] [language=assemblyscript]
-// Prints ms until the first changed answer on a keep-alive connection. The aim: below 1,000 ms for AssemblyScript.
+// Prints ms until the first changed answer on a keep-alive connection, and CPU: with other programs beside it the former grows. The aim: below 1,000 ms for AssemblyScript.
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { Agent } from "node:http";
 import { tmpdir } from "node:os";
@@ -11,6 +11,7 @@ import type { PluginLanguage } from "../src/plugin/plugin-source.ts";
 import { freePortOffset } from "../test/peers/ports.ts";
 import { startWasmline } from "../test/peers/program.ts";
 import { get } from "../test/peers/request.ts";
+import { cpuMs } from "./cpu.ts";
 import { distribution } from "./distribution.ts";
 
 const [edits = 20] = process.argv.slice(2).map(Number).filter(Number.isFinite);
@@ -53,7 +54,9 @@ try {
   await dev.waitFor("stdout", /^ready /m, limitMs);
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   const times: number[] = [];
+  const usedBefore = cpuMs(dev.pid);
   for (let each = 0; each <= edits; each++) times.push(await measure(`edit-${each}`, agent));
+  const used = (cpuMs(dev.pid) - usedBefore) / times.length;
   agent.destroy();
   const [first, ...others] = times;
   const said = (pattern: RegExp) =>
@@ -61,6 +64,7 @@ try {
   console.log(`${language}: ms from saving to the first changed answer (the first ${Math.round(first!)})`);
   console.log(`  ${distribution(others)}`);
   console.log(`of these to build: ${distribution(said(/built in (\d+) ms/g))}`);
+  console.log(`CPU of an edit: ${used.toFixed(0)} ms, requests and a thread for the next tests among it`);
   console.log(`to test:           ${distribution(said(/passed in (\d+) ms/g))}`);
 } finally {
   await dev.stop();
