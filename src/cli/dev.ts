@@ -75,7 +75,8 @@ function withModules(
   signal: AbortSignal,
 ): Watchable<SourceState> {
   const developed = createWatchable<SourceState>();
-  const update = () => developed.set(developResources(source.value!, modules.value!, options));
+  // A cluster's resources come when they come.
+  const update = () => source.value && developed.set(developResources(source.value, modules.value!, options));
   source.watch(update, signal);
   modules.watch(update, signal);
   return developed;
