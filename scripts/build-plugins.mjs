@@ -1,21 +1,12 @@
 // Builds every plugins/*/assembly/index.ts with the library in sdk/ to build/plugins/<name>.wasm.
 import { existsSync } from "node:fs";
-import { mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const compilerOptions = [
-  "-O3",
-  "--converge",
-  "--runtime=incremental",
-  // By default a collection begins with each KiB beyond twice what is in use: for a plugin with a small configuration, with
-  // every second stream.
-  "--use=ASC_GC_GRANULARITY=65536",
-  "--exportStart=_initialize",
-  "--use=abort=sdk/assembly/abort/abortPlugin",
-  "--stackSize=65536",
-];
+const library = "~lib/@wasmline/plugin-sdk";
+const compilerConfig = join(root, "sdk/asconfig.json");
 
 /** A large module gets smaller by a tenth, and slower by less. */
 const moreOptions = { transformer: ["--shrinkLevel=1"] };
@@ -26,9 +17,10 @@ const moreOptions = { transformer: ["--shrinkLevel=1"] };
  */
 export async function compileModule(entry, output, options = []) {
   const { default: asc } = await import("assemblyscript/asc");
+  const { options: shared } = JSON.parse((await readFile(compilerConfig, "utf8")).replaceAll(library, "sdk"));
   const outputs = new Map();
   const { error, stderr } = await asc.main(
-    [entry, `--outFile=${output}`, ...compilerOptions, ...options, `--baseDir=${root}`],
+    [entry, `--outFile=${output}`, ...asc.configToArguments(shared), ...options, `--baseDir=${root}`],
     {
       writeFile: (name, contents) => void outputs.set(name, contents),
     },
@@ -51,7 +43,12 @@ async function writeWhole(file, contents) {
 
 /** Compiles a module unless its output is newer than all its sources, the library and this script. Returns whether it did. */
 export async function buildModule(sourceFolder, entry, output, options = []) {
-  const sources = [join(root, sourceFolder), join(root, "sdk/assembly"), fileURLToPath(import.meta.url)];
+  const sources = [
+    join(root, sourceFolder),
+    join(root, "sdk/assembly"),
+    compilerConfig,
+    fileURLToPath(import.meta.url),
+  ];
   const changed = Math.max(...(await Promise.all(sources.map(newestChange))));
   const built = existsSync(join(root, output)) ? (await stat(join(root, output))).mtimeMs : 0;
   if (built > changed) return false;
