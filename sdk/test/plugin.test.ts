@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { Host, loadModule, type PluginModule } from "./host.ts";
-import { buildFixture } from "./modules.ts";
+import { buildFixture, compileModule } from "./modules.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -19,6 +19,15 @@ describe("plugin", () => {
     const host = new Host(fixture);
     assert.equal(host.start({ abort: true }), false);
     assert.match(host.logs.join("\n"), /^plugin failed: on purpose \(sdk\/fixture\/index\.ts:\d+:\d+\)$/);
+  });
+
+  it("says so too when it fails before the library is set up", async () => {
+    const host = new Host(
+      await loadModule(await compileModule("sdk/fixture/early.ts", "build/test/early.wasm")),
+    );
+    assert.equal(host.start({}), false);
+    assert.equal(host.logs.length, 1, host.logs.join("\n"));
+    assert.match(host.logs[0]!, /^plugin failed: Index out of range \(~lib\/array\.ts:\d+:\d+\)$/);
   });
 
   it("holds no path of the machine that compiled it", () => {
