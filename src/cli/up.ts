@@ -12,7 +12,6 @@ import { startCore } from "../core/core.ts";
 import { startDiscovery } from "../discovery/discovery.ts";
 import type { RunningGateway as EmbeddedGateway } from "../gateway/gateway.ts";
 import type { Log } from "../log.ts";
-import { watchDirectory } from "../resource/directory-source.ts";
 import { type AgentFlags, addAgentOptions, agentOptionsOf, envoyOptionsOf } from "./agent.ts";
 import { addCoreOptions, type CoreFlags, convertOptionsOf } from "./core.ts";
 import { addDiscoveryOptions, buildOptionsOf, type DiscoveryFlags } from "./discovery.ts";
@@ -30,6 +29,7 @@ import {
   withOffset,
 } from "./options.ts";
 import { addRegistryOptions, type RegistryFlags, startRegistry } from "./registry.ts";
+import { startSource } from "./resource-source.ts";
 
 type GatewayKind = "embedded" | "envoy";
 
@@ -88,15 +88,11 @@ function gatewayKind({ gateway, envoyPath, envoyBootstrap }: UpFlags): GatewayKi
 
 async function startControlPlane(flags: UpFlags, log: Log, signal: AbortSignal) {
   const loopback = { bind: flags.bind, signal };
-  const source = await watchDirectory(flags.file ?? ["."], {
-    defaultNamespace: flags.namespace,
-    signal,
-    log: log.child({ role: "core" }),
-  });
+  const convert = convertOptionsOf(flags, flags.bind, flags.portOffset);
   const core = await startCore({
     ...loopback,
-    source,
-    convert: convertOptionsOf(flags, flags.bind, flags.portOffset),
+    ...(await startSource(flags, convert, log.child({ role: "core" }), signal)),
+    convert,
     httpPort: withOffset(flags, flags.corePort),
     xdsPort: withOffset(flags, flags.mcpPort),
     log: log.child({ role: "core" }),

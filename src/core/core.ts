@@ -1,10 +1,12 @@
 import { Registry } from "prom-client";
+import { getOrCreate } from "../get-or-create.ts";
 import { jsonPage, type Pages, readyPage, servePages } from "../http-server.ts";
 import { configz } from "../istio/configz.ts";
 import type { Log } from "../log.ts";
 import { type Diagnostic, formatDiagnostic } from "../resource/diagnostic.ts";
 import { placeDiagnostics } from "../resource/place-diagnostics.ts";
 import type { SourceState } from "../resource/source-state.ts";
+import { explainNotSynced, type SourceStatus } from "../resource/source-status.ts";
 import { keepSpecAsText } from "../resource/spec-text.ts";
 import { returnMemoryOfStart } from "../return-memory.ts";
 import { createWatchable, type Watchable } from "../watchable.ts";
@@ -15,9 +17,12 @@ import type { Snapshot } from "../xds/snapshot.ts";
 import type { ConvertOptions } from "./convert-options.ts";
 import { type Conversion, convertResources, emptyConversion } from "./convert-resources.ts";
 import { mcpSnapshot } from "./mcp-snapshot.ts";
+import { addSourceMetrics } from "./source-metrics.ts";
 
 export interface CoreOptions {
   readonly source: Watchable<SourceState>;
+  /** How the source is doing, where it is not on this machine. */
+  readonly sourceStatus?: () => SourceStatus;
   readonly convert: ConvertOptions;
   readonly bind: string;
   /** Ports 8888 and 15051; 0 for any free ones. */
@@ -43,6 +48,7 @@ export interface Core {
 /** The core role: what users wrote, converted and served as MCP over xDS. In the place of Higress' controller. */
 export async function startCore({
   source,
+  sourceStatus,
   convert,
   bind,
   httpPort,
@@ -66,8 +72,9 @@ export async function startCore({
   const xds = createXdsServer({ snapshotFor: () => snapshot, log });
   const metrics = new Registry();
   addServerMetrics(metrics, xds);
+  if (sourceStatus) addSourceMetrics(metrics, sourceStatus);
   const [boundHttp, boundXds] = await Promise.all([
-    servePages({ bind, port: httpPort, pages: pages(state, metrics), signal }),
+    servePages({ bind, port: httpPort, pages: pages(state, metrics, sourceStatus), signal }),
     listenXds(xds, bind, xdsPort, signal),
   ]);
   returnMemoryOfStart(signal);
@@ -75,21 +82,26 @@ export async function startCore({
   return { httpPort: boundHttp, xdsPort: boundXds, state };
 }
 
-function pages(state: Watchable<CoreState>, metrics: Registry): Pages {
+function pages(
+  state: Watchable<CoreState>,
+  metrics: Registry,
+  sourceStatus: (() => SourceStatus) | undefined,
+): Pages {
   return {
-    "/ready": () => readyPage(state.value !== undefined, "the resources are not read yet"),
+    "/ready": () => readyPage(state.value !== undefined, explainNotSynced(sourceStatus?.())),
     "/debug/configz": (query) => ({
       type: "application/json",
       body: configz((state.value?.conversion ?? emptyConversion).config, query.has("pretty")),
     }),
-    "/api/status": () => jsonPage(statusOf(state.value)),
+    "/api/status": () => jsonPage(statusOf(state.value, sourceStatus?.())),
     "/metrics": async () => ({ type: metrics.contentType, body: await metrics.metrics() }),
   };
 }
 
-function statusOf(state: CoreState | undefined) {
+function statusOf(state: CoreState | undefined, source: SourceStatus | undefined) {
   return {
     ready: state !== undefined,
+    source,
     plugins: state?.conversion.plugins ?? [],
     diagnostics: state?.diagnostics() ?? [],
   };
@@ -101,14 +113,15 @@ function logNew(
   logged: ReadonlySet<string>,
   log: Log,
 ): ReadonlySet<string> {
-  const texts = diagnostics.map((diagnostic) => ({
-    severity: diagnostic.severity,
-    text: formatDiagnostic(diagnostic),
-  }));
-  for (const { severity, text } of texts) {
+  const texts = new Set<string>();
+  for (const diagnostic of diagnostics) {
+    const text = getOrCreate(formatted, diagnostic, () => formatDiagnostic(diagnostic));
+    texts.add(text);
     if (logged.has(text)) continue;
-    if (severity === "error") log.error({}, text);
+    if (diagnostic.severity === "error") log.error({}, text);
     else log.warn({}, text);
   }
-  return new Set(texts.map(({ text }) => text));
+  return texts;
 }
+
+const formatted = new WeakMap<Diagnostic, string>();
