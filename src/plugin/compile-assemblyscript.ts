@@ -13,17 +13,10 @@ const libraryFolder = fileURLToPath(new URL("../../sdk", import.meta.url));
 const packages = resolve("/", "packages-of-wasmline");
 const installed = join(packages, libraryName) + sep;
 
-/** As our own plugins are built. */
-const optimizations = ["-O3", "--converge"];
-const options = [
-  "--runtime=incremental",
-  "--use=ASC_GC_GRANULARITY=65536",
-  "--exportStart=_initialize",
-  `--use=abort=~lib/${libraryName}/assembly/abort/abortPlugin`,
-  "--stackSize=65536",
-  `--path=${packages}`,
-  "--noColors",
-];
+/** asc, with a function that its types leave out. */
+type Compiler = typeof import("assemblyscript/asc").default & {
+  configToArguments(options: object): string[];
+};
 
 interface AscMessage {
   readonly message: string;
@@ -47,15 +40,12 @@ export async function compileAssemblyScript(
   { optimize = true }: CompileOptions = {},
 ): Promise<CompiledPlugin> {
   const asc = await loadCompiler();
+  const options = [...(await readOptions(asc, optimize)), `--path=${packages}`, "--noColors"];
   const texts = new Map<string, string>();
   const messages: AscMessage[] = [];
   const outputs = new Map<string, unknown>();
   const { error, stderr } = await asc.main(
-    [
-      ...["assembly/index.ts", "--outFile=plugin.wasm", `--baseDir=${resolve(directory)}`],
-      ...(optimize ? optimizations : []),
-      ...options,
-    ],
+    [...["assembly/index.ts", "--outFile=plugin.wasm", `--baseDir=${resolve(directory)}`], ...options],
     {
       readFile: (name, base) => readSource(resolve(base, name), resolve(directory), texts),
       writeFile: (name, contents) => void outputs.set(name, contents),
@@ -73,9 +63,19 @@ export async function compileAssemblyScript(
   return { wasm, toolchain: `AssemblyScript ${asc.version}`, warnings: diagnostics };
 }
 
-async function loadCompiler() {
+/** The compiler's options as our own plugins are built with them, and as the library's package recommends. */
+async function readOptions(asc: Compiler, optimize: boolean): Promise<string[]> {
+  const file = join(libraryFolder, "asconfig.json");
+  const text = await readFile(file, "utf8").catch((error) => {
+    throw SystemError.from(error, "disk", `reading ${file}`);
+  });
+  const { options } = JSON.parse(text) as { options: object };
+  return asc.configToArguments(optimize ? options : { ...options, optimizeLevel: 0, converge: false });
+}
+
+async function loadCompiler(): Promise<Compiler> {
   try {
-    return (await import("assemblyscript/asc")).default;
+    return (await import("assemblyscript/asc")).default as Compiler;
   } catch (error) {
     const found = `no AssemblyScript compiler beside wasmline (${errorText(error)})`;
     throw new SystemError("toolchain", `${found}; run: npm install assemblyscript@0.28`, error);

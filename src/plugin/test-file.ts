@@ -25,7 +25,15 @@ export interface TestMessage {
   readonly trailers?: readonly HeaderPair[];
 }
 
-/** The answer to an `http_call`, or why there is none. */
+/** What a gRPC call gets beside metadata, which are the answer's headers and trailers. */
+export interface TestGrpc {
+  /** gRPC's; 0 is OK. */
+  readonly status: number;
+  readonly text: string;
+  readonly messages: readonly Uint8Array[];
+}
+
+/** The answer to an `http_call` or, with `grpc`, to a `grpc_call` or `grpc_stream`; or why there is none. */
 export interface TestCall {
   /** Only a call to this cluster is answered so; any unless given. */
   readonly upstream?: string;
@@ -33,6 +41,7 @@ export interface TestCall {
   readonly headers: readonly HeaderPair[];
   readonly body: Uint8Array;
   readonly trailers: readonly HeaderPair[];
+  readonly grpc?: TestGrpc;
   /** The call fails: nobody answers in time. */
   readonly fails: boolean;
 }
@@ -195,6 +204,18 @@ const chunks: Decoder<Uint8Array[]> = (value, at) => {
 
 const message = fields<TestMessage>({ headers: pairs, body: chunks, trailers: pairs }, "headers");
 
+const grpcStatus: Decoder<number> = (value, at) =>
+  Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 16
+    ? (value as number)
+    : reportMismatch(at, "a status of gRPC from 0 to 16", value);
+
+const grpc: Decoder<TestGrpc> = (value, at) => {
+  const found = fields<TestGrpc>({ status: grpcStatus, text, messages: chunks })(value, at);
+  return found && { ...noError, ...found };
+};
+
+const noError = { status: 0, text: "", messages: [] };
+
 const call: Decoder<TestCall> = (value, at) => {
   const found = fields<TestCall>({
     upstream: text,
@@ -202,6 +223,7 @@ const call: Decoder<TestCall> = (value, at) => {
     headers: pairs,
     body: bytes,
     trailers: pairs,
+    grpc,
     fails: flag,
   })(value, at);
   return found && { ...noAnswer, ...found };

@@ -1,4 +1,4 @@
-import { Body, HeaderMap, textOf } from "../../../sdk/assembly";
+import { Body, HeaderMap, textOf } from "@wasmline/plugin-sdk/assembly";
 
 /** The beginning of a body, up to a limit; the body itself is not held up. */
 export class CapturedBody {

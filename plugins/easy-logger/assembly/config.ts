@@ -9,7 +9,7 @@ import {
   readNumber,
   readTexts,
   warnUnknown,
-} from "../../../sdk/assembly";
+} from "@wasmline/plugin-sdk/assembly";
 import { BodyConfig } from "./captured-body";
 import { Field } from "./field";
 import { createField, listFields } from "./fields";

@@ -1,4 +1,4 @@
-import { clusterName, HeaderMap, requestHeaders, responseHeaders, routeName } from "../../../sdk/assembly";
+import { clusterName, HeaderMap, requestHeaders, responseHeaders, routeName } from "@wasmline/plugin-sdk/assembly";
 import { Field } from "./field";
 import { BodyField, GrpcStatusField, HeaderField, HeadersField, StatusField } from "./message-fields";
 import {

@@ -11,12 +11,12 @@ import {
   requestHeaders,
   responseBody,
   responseHeaders,
-} from "../../../sdk/assembly";
+} from "@wasmline/plugin-sdk/assembly";
 import { LoggerConfig, parseConfig, parseOnto } from "./config";
 import { Exchange } from "./exchange";
 import { writeLine } from "./line";
 
-export * from "../../../sdk/assembly/exports";
+export * from "@wasmline/plugin-sdk/assembly/exports";
 
 /** Writes one line for a request when it is complete. */
 class EasyLogger extends HttpFilter {

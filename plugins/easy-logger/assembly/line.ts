@@ -1,4 +1,4 @@
-import { quoteJson } from "../../../sdk/assembly";
+import { quoteJson } from "@wasmline/plugin-sdk/assembly";
 import { Exchange } from "./exchange";
 import { Field } from "./field";
 

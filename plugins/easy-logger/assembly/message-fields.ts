@@ -1,4 +1,4 @@
-import { HeaderMap, parseInteger, Property, quoteJson, responseHeaders } from "../../../sdk/assembly";
+import { HeaderMap, parseInteger, Property, quoteJson, responseHeaders } from "@wasmline/plugin-sdk/assembly";
 import { CapturedBody } from "./captured-body";
 import { Exchange } from "./exchange";
 import { Field } from "./field";

@@ -1,4 +1,4 @@
-import { formatNumber, Property, quoteJson, RenamedProperty } from "../../../sdk/assembly";
+import { formatNumber, Property, quoteJson, RenamedProperty } from "@wasmline/plugin-sdk/assembly";
 import { Exchange } from "./exchange";
 import { Field } from "./field";
 import { describeFlags } from "./flags";

@@ -1,4 +1,4 @@
-import { unescapeQuery } from "../../../sdk/assembly";
+import { unescapeQuery } from "@wasmline/plugin-sdk/assembly";
 import { REDACTED, redactMembers } from "./redact-json";
 
 const HEADERS = [

@@ -1,4 +1,4 @@
-import { encodeText } from "../../../sdk/assembly/text";
+import { encodeText } from "@wasmline/plugin-sdk/assembly/text";
 
 /** Bytes that are written one after the other. */
 export class ByteWriter {

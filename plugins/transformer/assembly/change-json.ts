@@ -1,4 +1,4 @@
-import { bytesOf, JsonValue, textOf } from "../../../sdk/assembly";
+import { bytesOf, JsonValue, textOf } from "@wasmline/plugin-sdk/assembly";
 import { Facts } from "./facts";
 import { JsonText } from "./json/edit";
 import { marshalTexts, marshalValue, quoteGo, setValueText } from "./json/go-json";

@@ -10,7 +10,7 @@ import {
   requestHeaders,
   responseBody,
   responseHeaders,
-} from "../../../sdk/assembly";
+} from "@wasmline/plugin-sdk/assembly";
 import { parseConfig, TransformerConfig } from "./config";
 import { ofHeaders } from "./key-values";
 import { beginRequest, Message } from "./message";
@@ -18,7 +18,7 @@ import { beginRequest, Message } from "./message";
 /** Says to Higress that a held request's body is to come all the same. Envoy takes the marker below. */
 export function proxy_abi_version_0_2_100(): void {}
 
-export * from "../../../sdk/assembly/exports";
+export * from "@wasmline/plugin-sdk/assembly/exports";
 
 const clearRouteCache = new Property(["clear_route_cache"]);
 

@@ -1,4 +1,4 @@
-import { Header, parseQuery, QueryParameter } from "../../../sdk/assembly";
+import { Header, parseQuery, QueryParameter } from "@wasmline/plugin-sdk/assembly";
 
 /** Values by key, as of headers, of a query or of a form. Each key stands where it came first. */
 export class KeyValues {

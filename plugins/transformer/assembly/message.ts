@@ -1,4 +1,4 @@
-import { Action, Body, HeaderMap, logWarn, textOf } from "../../../sdk/assembly";
+import { Action, Body, HeaderMap, logWarn, textOf } from "@wasmline/plugin-sdk/assembly";
 import { JsonChange } from "./change-json";
 import { changeTable } from "./change-table";
 import { TransformerConfig } from "./config";

@@ -1,4 +1,4 @@
-import { bytesOf } from "../../../sdk/assembly";
+import { bytesOf } from "@wasmline/plugin-sdk/assembly";
 import { ByteWriter } from "./byte-writer";
 import { KeyValues } from "./key-values";
 

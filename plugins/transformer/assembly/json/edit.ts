@@ -1,4 +1,4 @@
-import { parseJson } from "../../../../sdk/assembly";
+import { parseJson } from "@wasmline/plugin-sdk/assembly";
 import { ByteWriter } from "../byte-writer";
 import { quoteGo } from "./go-json";
 import { JsonPath, PathStep } from "./path";
