@@ -38,8 +38,9 @@ export interface Leadership {
   readonly ended: Promise<void>;
 }
 
-/** As client-go has it: who does not lead waits up to so many times `retryMs`, so that not all try at once. */
-const jitter = 1.2;
+/** Who does not lead waits longer by up to so many times `retryMs`, so that not all try at once. */
+// Unlike client-go: 1.2 there, by which a Lease's change is seen, and its end noticed, seconds later.
+const jitter = 0.2;
 /** For giving the Lease back, in milliseconds. */
 const releaseMs = 2000;
 
@@ -119,8 +120,15 @@ export function electLeader(options: LeaderElectionOptions): Leadership {
   async function acquire(): Promise<void> {
     while (!signal.aborted) {
       if (await tryOnce(timing.renewMs / 2)) return;
-      await pause(timing.retryMs * (1 + Math.random() * jitter));
+      const waitMs = timing.retryMs * (1 + Math.random() * jitter);
+      await pause(Math.min(waitMs, restOfLease() || waitMs));
     }
+  }
+
+  /** How long somebody else's Lease has still to run, in milliseconds; 0 where there is none. */
+  function restOfLease(): number {
+    if (!observed?.record.holderIdentity) return 0;
+    return Math.max(0, observed.at + timing.leaseMs - performance.now());
   }
 
   /** Renews for as long as that goes well. */

@@ -7,7 +7,7 @@ import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { GatewayKind } from "../peers/gateways.ts";
 import { gatewayFlags } from "../peers/gateways.ts";
-import { type Kubernetes, runKubernetes } from "../peers/kubernetes.ts";
+import { runKubernetes } from "../peers/kubernetes.ts";
 import {
   applyObjects,
   coreKubeconfig,
@@ -18,6 +18,7 @@ import {
 import { freePortOffset } from "../peers/ports.ts";
 import { type Program, startWasmline } from "../peers/program.ts";
 import { until } from "../peers/until.ts";
+import { getPlugin, untilConditions } from "./plugin-conditions.ts";
 
 const module = fileURLToPath(new URL("../../build/plugins/custom-response.wasm", import.meta.url));
 
@@ -35,49 +36,6 @@ const service = {
 
 const customResponse = (name: string, defaultConfig: object, more: object = {}) =>
   wasmPlugin(name, { url: `file://${module}`, phase: "AUTHN", priority: 200, defaultConfig, ...more });
-
-interface Condition {
-  readonly type: string;
-  readonly status: string;
-  readonly reason: string;
-  readonly message: string;
-  readonly observedGeneration: number;
-  readonly lastTransitionTime: string;
-}
-
-interface Plugin {
-  readonly metadata: { readonly generation: number; readonly resourceVersion: string };
-  readonly status?: {
-    readonly conditions: readonly Condition[];
-    readonly gateways?: object;
-    readonly module?: object;
-  };
-}
-
-async function getPlugin(plane: Kubernetes, name: string): Promise<Plugin> {
-  return JSON.parse(await plane.kubectl(["get", "wasmplugin", name, "-n", namespace, "-o", "json"]));
-}
-
-/** The conditions of a plugin, each as `type=status reason: message`, once they speak of its newest version. */
-async function conditionsOf(plane: Kubernetes, name: string): Promise<string[] | undefined> {
-  const { metadata, status } = await getPlugin(plane, name);
-  if (!status?.conditions.every((one) => one.observedGeneration === metadata.generation)) return undefined;
-  return status.conditions.map((one) => `${one.type}=${one.status} ${one.reason}: ${one.message}`);
-}
-
-async function untilConditions(
-  plane: Kubernetes,
-  name: string,
-  ...expected: readonly RegExp[]
-): Promise<void> {
-  let last: readonly string[] | undefined;
-  await until(`${name} has ${expected}`, async () => {
-    last = await conditionsOf(plane, name);
-    return last?.length === 3 && expected.every((pattern) => last!.some((text) => pattern.test(text)));
-  }).catch((error) => {
-    throw new Error(`${error.message}; it has\n${last?.join("\n")}`);
-  });
-}
 
 /** What runs in one pod of Higress', and the gateway that is connected to it. */
 interface Pod {

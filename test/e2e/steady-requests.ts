@@ -6,6 +6,8 @@ export const steadyConnections = 2;
 
 /** Requests one after the other on each of a few keep-alive connections, each answer looked at, until `finish`. */
 export interface SteadyRequests {
+  /** How many were answered so far, or failed. */
+  readonly answers: number;
   /** Ends them. Fails unless there were answers and each was as expected. */
   finish(): Promise<void>;
 }
@@ -19,27 +21,41 @@ export function startSteadyRequests(
   complaint: (answer: Answer) => string,
 ): SteadyRequests {
   const agent = new Agent({ keepAlive: true, maxSockets: steadyConnections });
+  return repeatSteadily(() => get(port, "/", host, agent).then(complaint), {
+    // They are to be there all the time, not to take the processor from what they look at.
+    pauseMs: 5,
+    end: () => agent.destroy(),
+  });
+}
+
+/** Does the same again and again, on each of a few strands, until `finish`. It gives what is wrong, "" where nothing is. */
+export function repeatSteadily(
+  once: () => Promise<string>,
+  { pauseMs, end }: { readonly pauseMs: number; readonly end?: () => void },
+): SteadyRequests {
   const complaints: string[] = [];
   let answers = 0;
   let isOver = false;
 
   async function run(): Promise<void> {
     while (!isOver) {
-      const wrong = await get(port, "/", host, agent).then(complaint, (error) => `no answer: ${error}`);
+      const wrong = await once().catch((error) => `no answer: ${error}`);
       answers++;
       if (wrong !== "" && complaints.length < maxComplaints)
         complaints.push(`answer ${answers}, ${new Date().toISOString()}: ${wrong}`);
-      // They are to be there all the time, not to take the processor from what they look at.
-      await pause(5);
+      await pause(pauseMs);
     }
   }
 
   const runs = Array.from({ length: steadyConnections }, run);
   return {
+    get answers() {
+      return answers;
+    },
     async finish() {
       isOver = true;
       await Promise.all(runs);
-      agent.destroy();
+      end?.();
       if (answers === 0 || complaints.length > 0)
         throw new Error(`${answers} answers, of which some were wrong:\n${complaints.join("\n")}`);
     },

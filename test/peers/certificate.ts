@@ -7,11 +7,15 @@ export interface CertificateFiles {
   readonly key: string;
 }
 
-/** Makes a certificate for 127.0.0.1 that is its own authority, in a directory. */
-export function makeCertificate(directory: string, name: string): CertificateFiles {
+/** Makes a certificate that is its own authority, in a directory: for 127.0.0.1, or for what `DNS:host` says. */
+export function makeCertificate(
+  directory: string,
+  name: string,
+  alternativeName = "IP:127.0.0.1",
+): CertificateFiles {
   const key = join(directory, `${name}.key`);
   const certificate = join(directory, `${name}.pem`);
-  const subject = ["-subj", `/CN=${name}`, "-addext", "subjectAltName=IP:127.0.0.1"];
+  const subject = ["-subj", `/CN=${name}`, "-addext", `subjectAltName=${alternativeName}`];
   const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
   const flags = ["-x509", ...curve, "-keyout", key, "-out", certificate, "-days", "2", ...subject];
   execFileSync("openssl", ["req", ...flags], { stdio: "pipe" });

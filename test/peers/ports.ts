@@ -16,6 +16,20 @@ export async function freePortOffset(): Promise<number> {
   throw new Error("no offset found at which all ports are free");
 }
 
+/** As many of such offsets, so far apart that none of them takes a port of another. */
+export async function freePortOffsets(count: number): Promise<readonly number[]> {
+  const offsets: number[] = [];
+  const taken = new Set<number>();
+  while (offsets.length < count) {
+    const offset = await freePortOffset();
+    const ports = rolePorts.map((port) => port + offset);
+    if (ports.some((port) => taken.has(port))) continue;
+    for (const port of ports) taken.add(port);
+    offsets.push(offset);
+  }
+  return offsets;
+}
+
 /** Any free port on 127.0.0.1. */
 export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {

@@ -9,14 +9,22 @@ export interface TcpProxy {
   readonly accepted: number;
   /** From now on nothing arrives at either side over the connections that there are; new ones work. */
   stall(): void;
+  /** Ends all connections, and each new one at once, until `mend`. */
+  cut(): void;
+  mend(): void;
 }
 
 /** Forwards to a port of loopback, until the test ends. */
 export async function startTcpProxy(t: Pick<TestContext, "after">, target: number): Promise<TcpProxy> {
   const pairs = new Set<readonly [Socket, Socket]>();
   let accepted = 0;
+  let isCut = false;
+  const destroyAll = () => {
+    for (const pair of pairs) for (const socket of pair) socket.destroy();
+  };
   const server = createServer((client) => {
     accepted++;
+    if (isCut) return void client.destroy();
     const upstream = connect(target, "127.0.0.1");
     const pair = [client, upstream] as const;
     pairs.add(pair);
@@ -34,7 +42,7 @@ export async function startTcpProxy(t: Pick<TestContext, "after">, target: numbe
   await once(server, "listening");
   t.after(() => {
     server.close();
-    for (const pair of pairs) for (const socket of pair) socket.destroy();
+    destroyAll();
   });
   return {
     port: (server.address() as AddressInfo).port,
@@ -46,6 +54,13 @@ export async function startTcpProxy(t: Pick<TestContext, "after">, target: numbe
         client.unpipe(upstream).pause();
         upstream.unpipe(client).pause();
       }
+    },
+    cut() {
+      isCut = true;
+      destroyAll();
+    },
+    mend() {
+      isCut = false;
     },
   };
 }
