@@ -38,6 +38,8 @@ export interface CollectionOptions<T> {
   readonly keep: (object: KubernetesObject, before: T | undefined) => T;
   /** Is called after what is kept, or the state, became another. */
   readonly onChange: () => void;
+  /** Is called when a watch did not end when it should have: others over the same network may be as deaf. */
+  readonly onStall?: () => void;
   readonly signal: AbortSignal;
   readonly patience?: Partial<Patience>;
 }
@@ -73,4 +75,6 @@ export interface Collection<T> {
   /** Another number whenever the values are other ones. */
   readonly revision: number;
   readonly state: CollectionState;
+  /** Ends the watch that there is, and begins a new one at the last version seen. */
+  resume(): void;
 }

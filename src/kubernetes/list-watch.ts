@@ -43,6 +43,7 @@ class FollowedCollection<T> implements Collection<T> {
   /** Where the next watch begins; undefined where a list is needed first. */
   #version: string | undefined;
   #listedAt = 0;
+  #watching = new AbortController();
   #absentSince: number | undefined;
 
   constructor(options: CollectionOptions<T>) {
@@ -62,6 +63,10 @@ class FollowedCollection<T> implements Collection<T> {
 
   get size(): number {
     return this.#kept.size;
+  }
+
+  resume(): void {
+    this.#watching.abort();
   }
 
   async run(): Promise<void> {
@@ -145,8 +150,10 @@ class FollowedCollection<T> implements Collection<T> {
 
   /** Takes what a watch says, until it ends or has been silent for so long that it must have stalled. */
   async #readEvents(): Promise<void> {
-    const { client, path, signal } = this.#options;
+    const { client, path } = this.#options;
     const { watchMs, overdueMs } = this.#patience;
+    this.#watching = new AbortController();
+    const signal = AbortSignal.any([this.#options.signal, this.#watching.signal]);
     // Spread, so that not all watches of all replicas end together.
     const seconds = Math.ceil((watchMs * (0.5 + Math.random() / 2)) / 1000);
     let opened = false;
@@ -171,6 +178,7 @@ class FollowedCollection<T> implements Collection<T> {
     } catch (error) {
       if (!opened || !isTimeout(error)) throw error;
       this.#say({ stalls: this.state.stalls + 1 });
+      this.#options.onStall?.();
     }
   }
 

@@ -253,12 +253,13 @@ test("a cluster as a source", async (t) => {
     // Of Secrets, the one that is referred to is enough: no other is asked for.
     await grant("certificate", "apps", "--resource=secrets", "--resource-name=one-tls");
     const source = await watch(t, kubeconfig, { watchNamespace: "apps" });
-    const state = await becomes(source, "there is a state", () => true);
+    // The API server takes a moment to know of rights.
+    const state = await becomes(source, "the Secret is there", ({ set }) => find(set.secrets, "one-tls"));
     assert.deepEqual(namesIn(state), [
       ...["EndpointSlice/apps/web", "Ingress/apps/one", "Secret/apps/one-tls", "Service/apps/web"],
       ...["WasmPlugin/apps/stray", "WasmPlugin/higress-system/a"],
     ]);
-    assert.equal(source.status().watching, true);
+    await until("everything is watched", () => source.status().watching);
   });
 
   await t.test("a namespace that is deleted takes what was in it along", async (t) => {

@@ -84,6 +84,7 @@ class ClusterSource implements KubernetesSource {
         path: collectionPath(followed),
         keep: (object, before) => readObject(object, followed.kind, before),
         onChange,
+        onStall: () => this.#secrets.resume(),
         signal,
         patience,
       });

@@ -25,7 +25,10 @@ export interface ReferencedSecretsOptions {
   readonly patience?: Partial<Patience>;
 }
 
-/** There can be thousands, each with a watch of its own that has to be asked for again and again. */
+/**
+ * There can be thousands, each with a watch of its own that has to be asked for again and again. That one stalls is
+ * known sooner by the watches of other kinds.
+ */
 const secretWatchMs = 600_000;
 
 /** The Secrets that something refers to, each followed by itself: no other one is ever asked for. */
@@ -74,6 +77,11 @@ export class ReferencedSecrets {
       ending.abort();
       this.#followers.delete(key);
     }
+  }
+
+  /** Begins their watches anew, where the last version seen was. */
+  resume(): void {
+    for (const collection of this.collections) collection.resume();
   }
 
   end(): void {

@@ -164,6 +164,12 @@ async function untilInEffect(timeoutMs?: number): Promise<void> {
   await untilProgrammed("mark");
 }
 
+const untilShown = (host: string, fingerprint: string) =>
+  onBoth("the new certificate is shown", async ({ securePort }) => {
+    const answer = await getVerified(securePort, host, authorities);
+    return answer.status === 200 && answer.fingerprint === fingerprint;
+  });
+
 const untilProgrammed = (plugin: string) =>
   untilConditions(
     plane,
@@ -263,11 +269,7 @@ const seconds = (ms: number) => (ms / 1000).toFixed(1);
 test("a certificate and a pull secret rotate", async () => {
   const { secret, fingerprint } = await newCertificate("secure.com", "second");
   await applyObjects(plane, secret);
-  await onBoth(
-    "the new certificate is shown",
-    async ({ securePort }) =>
-      (await getVerified(securePort, "secure.com", authorities)).fingerprint === fingerprint,
-  );
+  await untilShown("secure.com", fingerprint);
 
   // The registry knows another user now: with the old Secret there is no new module, and the old one serves on.
   await letIn("another");
@@ -302,10 +304,7 @@ test("a namespace is deleted with all that is in it, and another one of its name
       ingress(host, namespace, `${host}-tls`),
       elsewhere,
     );
-    await onBoth("its host is served", async (system) => {
-      const answer = await getVerified(system.securePort, host, authorities);
-      return answer.status === 200 && answer.fingerprint === fingerprint;
-    });
+    await untilShown(host, fingerprint);
     if (round === "second") break;
     const deletion = plane.kubectl(["delete", "namespace", namespace, "--timeout=60s"]);
     await change("namespace");
@@ -350,8 +349,11 @@ test("watches that stall without an end: what is changed meanwhile takes effect"
   systems.network.stall();
   const began = performance.now();
   await change("stall");
+  const { secret, fingerprint } = await newCertificate("secure.com", "third");
+  await applyObjects(plane, secret);
   await onAllCores("it noticed", async (core) => (await stallsOf(core)) > before.get(core)!, longMs);
   await untilInEffect();
+  await untilShown("secure.com", fingerprint);
   console.log(`in effect, and said, ${seconds(performance.now() - began)} s after the stall`);
   await onAllCores("it watches", isWatching, longMs);
 });

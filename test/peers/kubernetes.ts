@@ -209,6 +209,8 @@ function runKubectl(
       if (status === 0) resolve(text.stdout);
       else reject(new Error(`kubectl ${args.join(" ")}: ${text.stderr.trim()}`));
     });
+    // It may end without reading what it is given.
+    child.stdin.on("error", () => {});
     child.stdin.end(input);
   });
 }
