@@ -14,7 +14,7 @@ import { createFilterChains } from "./filter-chains.ts";
 import { chainFilters, type EcdsDefault, filterKey, httpFilters } from "./http-filters.ts";
 import { buildListener } from "./listeners.ts";
 import type { ChainShape, ProxyNode } from "./proxy.ts";
-import { buildRoutes } from "./routes.ts";
+import { createRouteBuilder, servicesByGateway } from "./routes.ts";
 import { buildSecrets } from "./secrets.ts";
 import { byPhase, createPluginSelection } from "./select-plugins.ts";
 import { type PortServers, serversByPort } from "./servers.ts";
@@ -53,10 +53,8 @@ export function createSnapshotBuilder(
   const selectOrdered = createPluginSelection(proxy, options.rootNamespace);
   const ports = whenChanged((gateways: IstioConfigSet["Gateway"]) => serversByPort(gateways, proxy));
   const withPlugins = { listener: createListenerShape, dynamic: createDynamicShape }[proxy.chain](options);
-  const routes = whenChanged(
-    (servers: ReturnType<typeof ports>, services: IstioConfigSet["VirtualService"]) =>
-      servers.flatMap((port) => buildRoutes(port, services)),
-  );
+  const bound = whenChanged(servicesByGateway);
+  const routes = whenChanged(createRouteBuilder());
   const clusters = whenChanged((entries: IstioConfigSet["ServiceEntry"]) =>
     entries.flatMap((entry) => buildClusters(entry).clusters),
   );
@@ -77,7 +75,7 @@ export function createSnapshotBuilder(
       types(typeUrls.secret, secrets(servers, config.Secret)),
       types(typeUrls.extensionConfig, extensions),
       types(typeUrls.listener, listeners),
-      types(typeUrls.routes, routes(servers, config.VirtualService)),
+      types(typeUrls.routes, routes(servers, bound(config.VirtualService))),
     ]);
   };
 }
