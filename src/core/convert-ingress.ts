@@ -162,11 +162,18 @@ function findIdleServices(
   const served = new Set(slices.map((slice) => `${slice.metadata.namespace}/${sliceServiceName(slice)}`));
   return uses
     .filter(({ service }) => service.spec.type !== "ExternalName" && !served.has(fullName(service)))
-    .map(({ service, at }) => ({
-      severity: "warning",
-      code: "BACKEND_NOT_FOUND",
-      message: `Service ${service.metadata.name} has no EndpointSlice; requests get 503 until there is one`,
-      at,
-      hint: "write an EndpointSlice with the label kubernetes.io/service-name, or run the Pods that the Service selects",
-    }));
+    .map((use) => getOrCreate(idleServices, use, () => idleService(use)));
+}
+
+/** The same object while the use is: there can be thousands, and each is put into words once. */
+const idleServices = new WeakMap<ServiceUse, Diagnostic>();
+
+function idleService({ service, at }: ServiceUse): Diagnostic {
+  return {
+    severity: "warning",
+    code: "BACKEND_NOT_FOUND",
+    message: `Service ${service.metadata.name} has no EndpointSlice; requests get 503 until there is one`,
+    at,
+    hint: "write an EndpointSlice with the label kubernetes.io/service-name, or run the Pods that the Service selects",
+  };
 }
