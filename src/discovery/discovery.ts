@@ -9,7 +9,7 @@ import { configz } from "../istio/configz.ts";
 import { followCore } from "../istio/follow-core.ts";
 import type { Log } from "../log.ts";
 import { returnMemoryOfStart } from "../return-memory.ts";
-import { createWatchable, firstValue, type Watchable } from "../watchable.ts";
+import { coalesce, createWatchable, firstValue, type Watchable } from "../watchable.ts";
 import { listenXds } from "../xds/listen.ts";
 import { addServerMetrics } from "../xds/metrics.ts";
 import { createXdsServer, type XdsServer } from "../xds/server.ts";
@@ -46,7 +46,14 @@ export async function startDiscovery(options: DiscoveryOptions): Promise<Discove
     id: "sidecar~127.0.0.1~discovery.higress-system~higress-system.svc.cluster.local",
     metadata: { GENERATOR: "api" },
   });
-  followCore({ target: options.core, mode: options.mcp, node, onConfig: config.set, signal, log });
+  let received: IstioConfigSet | undefined;
+  // The kinds that one edit changes come one by one, and are one change to gateways.
+  const publish = coalesce(() => received && config.set(received));
+  const onConfig = (next: IstioConfigSet) => {
+    received = next;
+    publish();
+  };
+  followCore({ target: options.core, mode: options.mcp, node, onConfig, signal, log });
   const snapshots = createSnapshots(config, options.build, proxiesInUse, signal);
   const server = createXdsServer({
     snapshotFor: (proxyNode, peer) => snapshots(toProxy(proxyNode, peer)),

@@ -32,20 +32,29 @@ type VirtualServiceConfig = IstioConfig<"VirtualService">;
 /** VirtualServices by the Gateways, as `namespace/name`, that they are bound to. */
 export type ServicesByGateway = ReadonlyMap<string, readonly VirtualServiceConfig[]>;
 
-/** A VirtualService names its gateways as `namespace/name`, or `name` in its own namespace. */
 export function servicesByGateway(services: readonly VirtualServiceConfig[]): ServicesByGateway {
   const bound = new Map<string, VirtualServiceConfig[]>();
   for (const service of services) {
-    const names = service.spec.gateways.map((name) =>
-      name.includes("/") ? name : `${service.namespace}/${name}`,
-    );
-    for (const name of new Set(names)) {
+    for (const name of getOrCreate(gatewaysOf, service, () => gatewayNames(service))) {
       const list = bound.get(name);
       if (list) list.push(service);
       else bound.set(name, [service]);
     }
   }
   return bound;
+}
+
+// Names that are put together anew for thousands of hosts cost more than everything that is looked up by them.
+const gatewaysOf = new WeakMap<VirtualServiceConfig, readonly string[]>();
+const fullNames = new WeakMap<IstioConfig<"Gateway">, string>();
+
+/** A VirtualService names its gateways as `namespace/name`, or `name` in its own namespace. */
+function gatewayNames({ namespace, spec }: VirtualServiceConfig): readonly string[] {
+  return [...new Set(spec.gateways.map((name) => (name.includes("/") ? name : `${namespace}/${name}`)))];
+}
+
+function fullNameOf(gateway: IstioConfig<"Gateway">): string {
+  return getOrCreate(fullNames, gateway, () => `${gateway.namespace}/${gateway.name}`);
 }
 
 /** The route tables of one port: one for plain HTTP, one for each HTTPS server. */
@@ -115,8 +124,10 @@ type HostParts = [httpsRedirect: boolean, ...services: VirtualServiceConfig[]];
 function collectHosts(servers: readonly GatewayServer[], services: ServicesByGateway) {
   const hosts = new Map<string, HostParts>();
   for (const { gateway, server } of servers) {
-    const bound = services.get(`${gateway.namespace}/${gateway.name}`) ?? [];
-    for (const host of server.hosts.map(hostOf)) {
+    const bound = services.get(fullNameOf(gateway));
+    if (!bound) continue;
+    for (const written of server.hosts) {
+      const host = hostOf(written);
       const routed = bound.filter(({ spec }) => spec.hosts.includes(host) && spec.http.length > 0);
       if (routed.length === 0) continue;
       const known = hosts.get(host);
