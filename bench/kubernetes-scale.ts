@@ -220,14 +220,20 @@ async function measureGateways(): Promise<void> {
 
     const report = async (what: string, count: number, edit: (index: number) => Promise<number[]>) => {
       const times: number[][] = [];
+      const pids = await Promise.all(pair.gateways.map(({ roles }) => roles.gatewayPid()));
+      const before = pids.map(cpuMs);
       for (let index = 0; index < count; index++) times.push(await edit(index));
+      const cpu = pids.map((pid, at) => ((cpuMs(pid) - before[at]!) / count).toFixed(0));
       print(
         `${count} edits of ${what}, to the answer of both, ms`,
         distribution(times.map((both) => Math.max(...both))),
         "below 100",
       );
       for (const [at, { name }] of pair.gateways.entries())
-        print(`  of the ${name} one`, distribution(times.map((both) => both[at]!)));
+        print(
+          `  of the ${name} one`,
+          `${distribution(times.map((both) => both[at]!))}  (its CPU ${cpu[at]} ms, requests included)`,
+        );
       const { verbs } = await cluster.requestsOf("edge");
       print("  requests of both cores to the API server", verbs, "none but watches begun anew");
     };
