@@ -1,6 +1,6 @@
 // Builds every plugins/*/assembly/index.ts with the library in sdk/ to build/plugins/<name>.wasm.
 import { existsSync } from "node:fs";
-import { mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -8,31 +8,25 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const compilerOptions = [
   "-O3",
   "--converge",
-  "--runtime=incremental",
-  // By default a collection begins with each KiB beyond twice what is in use: for a plugin with a small configuration, with
-  // every second stream.
-  "--use=ASC_GC_GRANULARITY=65536",
+  "--runtime=minimal",
   "--exportStart=_initialize",
   "--use=abort=sdk/assembly/abort/abortPlugin",
-  "--stackSize=65536",
 ];
-
-/** A large module gets smaller by a tenth, and slower by less. */
-const moreOptions = { transformer: ["--shrinkLevel=1"] };
+/** Stands in the place of the collector that this runtime has. */
+const collector = "sdk/runtime/collector.ts";
 
 /**
  * Compiles one module; `entry` and `output` are paths below the repository's root. Throws with the compiler's messages
  * when the source is wrong. The output appears whole or not at all.
  */
-export async function compileModule(entry, output, options = []) {
-  const { default: asc } = await import("assemblyscript/asc");
+export async function compileModule(entry, output) {
+  const { main, libraryFiles } = await import("assemblyscript/asc");
+  libraryFiles["rt/tcms"] = await readFile(join(root, collector), "utf8");
   const outputs = new Map();
-  const { error, stderr } = await asc.main(
-    [entry, `--outFile=${output}`, ...compilerOptions, ...options, `--baseDir=${root}`],
-    {
-      writeFile: (name, contents) => void outputs.set(name, contents),
-    },
-  );
+  const args = [entry, `--outFile=${output}`, ...compilerOptions, `--baseDir=${root}`];
+  const { error, stderr } = await main(args, {
+    writeFile: (name, contents) => void outputs.set(name, contents),
+  });
   const wasm = outputs.get(output);
   if (error || !wasm) throw new Error(`${entry} does not compile\n${stderr}`, { cause: error ?? undefined });
   await writeWhole(join(root, output), wasm);
@@ -50,12 +44,13 @@ async function writeWhole(file, contents) {
 }
 
 /** Compiles a module unless its output is newer than all its sources, the library and this script. Returns whether it did. */
-export async function buildModule(sourceFolder, entry, output, options = []) {
-  const sources = [join(root, sourceFolder), join(root, "sdk/assembly"), fileURLToPath(import.meta.url)];
+export async function buildModule(sourceFolder, entry, output) {
+  const folders = [sourceFolder, "sdk/assembly", collector].map((path) => join(root, path));
+  const sources = [...folders, fileURLToPath(import.meta.url)];
   const changed = Math.max(...(await Promise.all(sources.map(newestChange))));
   const built = existsSync(join(root, output)) ? (await stat(join(root, output))).mtimeMs : 0;
   if (built > changed) return false;
-  await compileModule(entry, output, options);
+  await compileModule(entry, output);
   return true;
 }
 
@@ -72,7 +67,7 @@ export async function buildPlugins(names) {
   for (const name of names ?? (await listPlugins())) {
     const output = `build/plugins/${name}.wasm`;
     const entry = `plugins/${name}/assembly/index.ts`;
-    await buildModule(`plugins/${name}/assembly`, entry, output, moreOptions[name]);
+    await buildModule(`plugins/${name}/assembly`, entry, output);
     modules.push(output);
   }
   return modules;
