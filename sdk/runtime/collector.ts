@@ -110,7 +110,8 @@ export function __collect(): void {
   for (let address = firstMarked; address > LAST; address = headerOf(address).marked) __visit_members(address, 0);
   sweep();
   unmark();
-  limit = max(2 * used, LEAST);
+  // What is in use is gone through each time: with many rules that takes milliseconds, so it is done the less often.
+  limit = max(3 * used, LEAST);
 }
 
 /** Collects if there is enough to be worth it. Nothing may be held by the stack alone. */
