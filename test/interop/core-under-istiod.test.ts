@@ -65,5 +65,14 @@ suite("core under an istiod, and agents before it", () => {
       assert.equal(status?.proxy, "gateway.higress-system");
       assert.ok(status.extensionconfig_acked, JSON.stringify(status));
     });
+
+    test("a removed plugin is gone, and the upstream answers", async () => {
+      await files.edit("custom-response.yaml", () => "");
+      const answer = await until("the upstream answers", async () => {
+        const found = await get(files.trafficPort, "/tea", "other.com");
+        return found.headers.key1 === undefined ? found : undefined;
+      });
+      assert.deepEqual([answer.status, answer.body], [200, "upstream /tea\n"]);
+    });
   });
 });
