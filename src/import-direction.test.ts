@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 const allowed: Readonly<Record<string, readonly string[]>> = {
   root: [],
   gen: [],
-  resource: [],
+  resource: ["kubernetes"],
   xds: [],
   oci: [],
   wasm: [],
@@ -18,7 +18,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   redis: [],
   kubernetes: [],
   istio: ["xds"],
-  core: ["resource", "istio", "xds"],
+  core: ["resource", "kubernetes", "istio", "xds"],
   discovery: ["istio", "xds"],
   agent: ["oci", "wasm", "xds"],
   plugin: ["oci", "proxy-wasm", "resource", "wasm"],

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import type { ConvertOptions } from "../core/convert-options.ts";
 import { startCore } from "../core/core.ts";
-import { watchDirectory } from "../resource/directory-source.ts";
+import { followReports } from "../core/status/follow-reports.ts";
 import {
   addCommonOptions,
   addOption,
@@ -14,9 +14,10 @@ import {
   stopSignal,
   withOffset,
 } from "./options.ts";
+import { addSourceOptions, type SourceFlags, startSource } from "./resource-source.ts";
+import { addStatusOptions, type StatusFlags, startStatusWriting } from "./status-writing.ts";
 
-export interface CoreFlags extends CommonOptions, ConvertFlags {
-  readonly file: readonly string[];
+export interface CoreFlags extends CommonOptions, ConvertFlags, SourceFlags, StatusFlags {
   readonly corePort: number;
   readonly mcpPort: number;
 }
@@ -24,7 +25,7 @@ export interface CoreFlags extends CommonOptions, ConvertFlags {
 export interface ConvertFlags {
   readonly namespace: string;
   readonly gatewaySelector: { readonly key: string; readonly value: string };
-  readonly ingressClass: string;
+  readonly ingressClass: string | undefined;
   readonly clusterId: string;
   readonly gatewayHttpPort: number;
   readonly gatewayHttpsPort: number;
@@ -42,6 +43,8 @@ export function addCoreCommand(program: Command): void {
 
 export function addCoreOptions(command: Command): void {
   addFileOption(command);
+  addSourceOptions(command);
+  addStatusOptions(command);
   addConvertOptions(command, { http: 8080, https: 8443 });
   addPort(command, "core-port", 8888, "core's HTTP: /ready, /debug/configz, /api, /metrics");
   addPort(command, "mcp-port", 15051, "core's gRPC: MCP over xDS");
@@ -74,8 +77,10 @@ export function addConvertOptions(
         )
         .argParser(pair),
   );
-  addOption(command, "--ingress-class <name>", "which Ingresses count; all where it is empty", (option) =>
-    option.default(""),
+  addOption(
+    command,
+    "--ingress-class <name>",
+    "which Ingresses count: all where it is empty, as for files; higress for a cluster",
   );
   addOption(command, "--cluster-id <id>", "names this cluster in credential names", (option) =>
     option.default("Kubernetes"),
@@ -90,12 +95,18 @@ export function addConvertOptions(
 }
 
 /** The flags as conversion takes them. `bind` is where gateways listen unless `--gateway-bind` says otherwise. */
-export function convertOptionsOf(flags: ConvertFlags, bind: string, portOffset = 0): ConvertOptions {
+export function convertOptionsOf(
+  flags: ConvertFlags & Partial<SourceFlags>,
+  bind: string,
+  portOffset = 0,
+): ConvertOptions {
+  // A cluster may have Ingresses for others than us.
+  const ingressClass = flags.ingressClass ?? (flags.source === "kubernetes" ? "higress" : "");
   const address = flags.gatewayBind ?? bind;
   return {
     systemNamespace: flags.namespace,
     gatewaySelector: flags.gatewaySelector,
-    ingressClass: flags.ingressClass,
+    ingressClass,
     clusterId: flags.clusterId,
     gatewayHttpPort: flags.gatewayHttpPort + portOffset,
     gatewayHttpsPort: flags.gatewayHttpsPort + portOffset,
@@ -106,18 +117,16 @@ export function convertOptionsOf(flags: ConvertFlags, bind: string, portOffset =
 async function runCore(flags: CoreFlags): Promise<void> {
   const signal = stopSignal();
   const log = logOf(flags).child({ role: "core" });
-  const source = await watchDirectory(flags.file ?? ["."], {
-    defaultNamespace: flags.namespace,
-    signal,
-    log,
-  });
-  await startCore({
-    source,
-    convert: convertOptionsOf(flags, flags.bind, flags.portOffset),
+  const convert = convertOptionsOf(flags, flags.bind, flags.portOffset);
+  const core = await startCore({
+    ...(await startSource(flags, convert, log, signal)),
+    reports: followReports({ targets: flags.discoveryStatus ?? [], log, signal }),
+    convert,
     bind: flags.bind,
     httpPort: withOffset(flags, flags.corePort),
     xdsPort: withOffset(flags, flags.mcpPort),
     log,
     signal,
   });
+  await startStatusWriting(flags, core, log, signal);
 }

@@ -9,10 +9,12 @@ import {
 } from "../agent/install-envoy.ts";
 import { createPluginLog } from "../agent/plugin-log.ts";
 import { startCore } from "../core/core.ts";
+import { followReports } from "../core/status/follow-reports.ts";
+import type { KnownReports } from "../core/status/report-table.ts";
 import { startDiscovery } from "../discovery/discovery.ts";
 import type { RunningGateway as EmbeddedGateway } from "../gateway/gateway.ts";
 import type { Log } from "../log.ts";
-import { watchDirectory } from "../resource/directory-source.ts";
+import { createWatchable } from "../watchable.ts";
 import { type AgentFlags, addAgentOptions, agentOptionsOf, envoyOptionsOf } from "./agent.ts";
 import { addCoreOptions, type CoreFlags, convertOptionsOf } from "./core.ts";
 import { addDiscoveryOptions, buildOptionsOf, type DiscoveryFlags } from "./discovery.ts";
@@ -30,6 +32,8 @@ import {
   withOffset,
 } from "./options.ts";
 import { addRegistryOptions, type RegistryFlags, startRegistry } from "./registry.ts";
+import { startSource } from "./resource-source.ts";
+import { startStatusWriting } from "./status-writing.ts";
 
 type GatewayKind = "embedded" | "envoy";
 
@@ -88,15 +92,13 @@ function gatewayKind({ gateway, envoyPath, envoyBootstrap }: UpFlags): GatewayKi
 
 async function startControlPlane(flags: UpFlags, log: Log, signal: AbortSignal) {
   const loopback = { bind: flags.bind, signal };
-  const source = await watchDirectory(flags.file ?? ["."], {
-    defaultNamespace: flags.namespace,
-    signal,
-    log: log.child({ role: "core" }),
-  });
+  const convert = convertOptionsOf(flags, flags.bind, flags.portOffset);
+  const reports = createWatchable<KnownReports>();
   const core = await startCore({
     ...loopback,
-    source,
-    convert: convertOptionsOf(flags, flags.bind, flags.portOffset),
+    reports,
+    ...(await startSource(flags, convert, log.child({ role: "core" }), signal)),
+    convert,
     httpPort: withOffset(flags, flags.corePort),
     xdsPort: withOffset(flags, flags.mcpPort),
     log: log.child({ role: "core" }),
@@ -110,6 +112,10 @@ async function startControlPlane(flags: UpFlags, log: Log, signal: AbortSignal) 
     httpPort: withOffset(flags, flags.discoveryPort),
     log: log.child({ role: "discovery" }),
   });
+  const targets = [`http://${localTarget(flags.bind, discovery.httpPort)}`, ...(flags.discoveryStatus ?? [])];
+  const statusLog = log.child({ role: "core" });
+  followReports({ targets, log: statusLog, signal }).watch(reports.set, signal);
+  await startStatusWriting(flags, core, statusLog, signal);
   return { core, discovery };
 }
 

@@ -174,7 +174,7 @@ function ignoredNamespace(plugin: WasmPlugin, { systemNamespace }: ConvertOption
 
 /** The Secret that `imagePullSecret` names: always in the plugin's own namespace, whatever namespace the text names. */
 function findPullSecret(plugin: WasmPlugin, secrets: SecretLookup) {
-  const name = plugin.spec.imagePullSecret.split("/").pop();
+  const name = pullSecretName(plugin);
   if (!name) return { config: undefined, diagnostics: [] };
   const secret = secrets(plugin.metadata.namespace, name);
   if (secret?.data[".dockerconfigjson"]) return { config: convertSecret(secret), diagnostics: [] };
@@ -196,6 +196,11 @@ function findPullSecret(plugin: WasmPlugin, secrets: SecretLookup) {
         hint: "create it, of type kubernetes.io/dockerconfigjson",
       };
   return { config: undefined, diagnostics: [diagnostic] };
+}
+
+/** The name of the Secret to pull a plugin's image with, "" if it needs none. */
+export function pullSecretName({ spec }: WasmPlugin): string {
+  return spec.imagePullSecret.split("/").pop() ?? "";
 }
 
 const convertedSecrets = new WeakMap<Secret, IstioConfig<"Secret">>();

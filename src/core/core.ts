@@ -5,7 +5,9 @@ import type { Log } from "../log.ts";
 import { type Diagnostic, formatDiagnostic } from "../resource/diagnostic.ts";
 import { placeDiagnostics } from "../resource/place-diagnostics.ts";
 import type { SourceState } from "../resource/source-state.ts";
+import { explainNotSynced, type SourceStatus } from "../resource/source-status.ts";
 import { keepSpecAsText } from "../resource/spec-text.ts";
+import { refKey } from "../resource/types.ts";
 import { returnMemoryOfStart } from "../return-memory.ts";
 import { createWatchable, type Watchable } from "../watchable.ts";
 import { listenXds } from "../xds/listen.ts";
@@ -15,9 +17,16 @@ import type { Snapshot } from "../xds/snapshot.ts";
 import type { ConvertOptions } from "./convert-options.ts";
 import { type Conversion, convertResources, emptyConversion } from "./convert-resources.ts";
 import { mcpSnapshot } from "./mcp-snapshot.ts";
+import { addSourceMetrics } from "./source-metrics.ts";
+import { createPluginStatuses, type PluginStatuses } from "./status/plugin-statuses.ts";
+import { type KnownReports, notFollowing, notHeardYet } from "./status/report-table.ts";
 
 export interface CoreOptions {
   readonly source: Watchable<SourceState>;
+  /** How the source is doing, where it is not on this machine. */
+  readonly sourceStatus?: () => SourceStatus;
+  /** What discoveries say of plugins; nothing unless given. */
+  readonly reports?: Watchable<KnownReports>;
   readonly convert: ConvertOptions;
   readonly bind: string;
   /** Ports 8888 and 15051; 0 for any free ones. */
@@ -30,6 +39,8 @@ export interface CoreOptions {
 /** What core has made of its source, and how its users may see it. */
 export interface CoreState {
   readonly conversion: Conversion;
+  /** What it was made from. */
+  readonly source: SourceState;
   /** Everything there is to say about what users wrote, with positions as of now. */
   readonly diagnostics: () => readonly Diagnostic[];
 }
@@ -38,11 +49,16 @@ export interface Core {
   readonly httpPort: number;
   readonly xdsPort: number;
   readonly state: Watchable<CoreState>;
+  readonly reports: Watchable<KnownReports>;
+  /** What there is to say of each plugin now. */
+  readonly statuses: () => PluginStatuses;
 }
 
 /** The core role: what users wrote, converted and served as MCP over xDS. In the place of Higress' controller. */
 export async function startCore({
   source,
+  sourceStatus,
+  reports = createWatchable(notFollowing),
   convert,
   bind,
   httpPort,
@@ -53,47 +69,67 @@ export async function startCore({
   const state = createWatchable<CoreState>();
   const snapshot = createWatchable<Snapshot>();
   let logged: ReadonlySet<string> = new Set();
-  source.watch(({ set, diagnostics: read }) => {
+  source.watch((read) => {
+    const { set } = read;
     const conversion = convertResources(set, convert, state.value?.conversion ?? emptyConversion);
     // The gateways first: people can wait for the words.
     snapshot.set(mcpSnapshot(conversion.config));
-    const diagnostics = () => [...read, ...placeDiagnostics(conversion.diagnostics, set)];
+    const diagnostics = () => [...read.diagnostics, ...placeDiagnostics(conversion.diagnostics, set)];
     logged = logNew(diagnostics(), logged, log);
-    state.set({ conversion, diagnostics });
+    state.set({ conversion, source: read, diagnostics });
     for (const plugin of set.wasmPlugins) keepSpecAsText(plugin);
   }, signal);
 
+  const computeStatuses = createPluginStatuses();
+  const statuses = () =>
+    state.value ? computeStatuses(state.value, reports.value ?? notHeardYet) : new Map<string, never>();
   const xds = createXdsServer({ snapshotFor: () => snapshot, log });
   const metrics = new Registry();
   addServerMetrics(metrics, xds);
+  if (sourceStatus) addSourceMetrics(metrics, sourceStatus);
   const [boundHttp, boundXds] = await Promise.all([
-    servePages({ bind, port: httpPort, pages: pages(state, metrics), signal }),
+    servePages({ bind, port: httpPort, pages: pages(state, metrics, statuses, sourceStatus), signal }),
     listenXds(xds, bind, xdsPort, signal),
   ]);
   returnMemoryOfStart(signal);
   log.info({ http: boundHttp, mcp: boundXds }, "core is up");
-  return { httpPort: boundHttp, xdsPort: boundXds, state };
+  return { httpPort: boundHttp, xdsPort: boundXds, state, reports, statuses };
 }
 
-function pages(state: Watchable<CoreState>, metrics: Registry): Pages {
+function pages(
+  state: Watchable<CoreState>,
+  metrics: Registry,
+  statuses: () => PluginStatuses,
+  sourceStatus: (() => SourceStatus) | undefined,
+): Pages {
   return {
-    "/ready": () => readyPage(state.value !== undefined, "the resources are not read yet"),
+    "/ready": () => readyPage(state.value !== undefined, explainNotSynced(sourceStatus?.())),
     "/debug/configz": (query) => ({
       type: "application/json",
       body: configz((state.value?.conversion ?? emptyConversion).config, query.has("pretty")),
     }),
-    "/api/status": () => jsonPage(statusOf(state.value)),
+    "/api/status": () => jsonPage(statusOf(state.value, statuses(), sourceStatus?.())),
     "/metrics": async () => ({ type: metrics.contentType, body: await metrics.metrics() }),
   };
 }
 
-function statusOf(state: CoreState | undefined) {
+function statusOf(state: CoreState | undefined, statuses: PluginStatuses, source: SourceStatus | undefined) {
+  const outcomes = new Map(state?.conversion.plugins.map((plugin) => [refKey({ kind, ...plugin }), plugin]));
   return {
     ready: state !== undefined,
-    plugins: state?.conversion.plugins ?? [],
+    source,
+    plugins: [...statuses].map(([key, { ref, server, conditions, gateways, digest }]) => ({
+      ...(outcomes.get(key) ?? { ...ref, state: "rejected", lastGood: false }),
+      generation: server?.generation,
+      conditions,
+      gateways,
+      module: digest,
+    })),
     diagnostics: state?.diagnostics() ?? [],
   };
 }
+
+const kind = "WasmPlugin";
 
 /** Logs what was not logged the last time, and gives back all of it. */
 function logNew(

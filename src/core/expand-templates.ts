@@ -41,6 +41,16 @@ export function expandTemplates(
   return { plugin: { ...plugin, spec: spec as unknown as WasmPlugin["spec"] }, diagnostics };
 }
 
+/** The Secrets that a WasmPlugin's templates name. */
+export function templateSecrets(
+  plugin: WasmPlugin,
+  systemNamespace: string,
+): readonly { readonly namespace: string; readonly name: string }[] {
+  const found: { namespace: string; name: string }[] = [];
+  expandTemplates(plugin, systemNamespace, (namespace, name) => void found.push({ namespace, name }));
+  return found;
+}
+
 function holdsTemplate(value: unknown): boolean {
   if (typeof value === "string") return value.includes("${secret.");
   if (typeof value !== "object" || value === null) return false;

@@ -8,8 +8,8 @@ const classAnnotation = "kubernetes.io/ingress.class";
 const hostPattern = /^(\*|(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*)$/;
 
 /**
- * The Ingresses of our class that say anything, first come first: they are in Higress' order for resources without a
- * creation time, by `name.namespace`.
+ * The Ingresses of our class that say anything, in Higress' order: the oldest first, and of one age by `name.namespace`.
+ * Those in files have no age.
  */
 export function acceptIngresses(
   ingresses: readonly Ingress[],
@@ -17,7 +17,7 @@ export function acceptIngresses(
 ): readonly AcceptedIngress[] {
   return ingresses
     .filter((ingress) => isOfClass(ingress, scope.options.ingressClass))
-    .toSorted((a, b) => compareText(creationOrder(a), creationOrder(b)))
+    .toSorted((a, b) => compareText(createdAt(a), createdAt(b)) || compareText(orderName(a), orderName(b)))
     .map((ingress) => acceptIngress(ingress, scope))
     .filter((accepted) => accepted !== undefined);
 }
@@ -69,6 +69,10 @@ function acceptRules(ingress: Ingress, scope: IngressScope): readonly HostRule[]
   });
 }
 
-function creationOrder({ metadata }: Ingress): string {
+function createdAt({ metadata }: Ingress): string {
+  return metadata.server?.creationTimestamp ?? "";
+}
+
+function orderName({ metadata }: Ingress): string {
   return `${metadata.name}.${metadata.namespace}`;
 }

@@ -52,7 +52,10 @@ function statusOf({ nonceSent, nonceAcked, lastError }: SubscriptionStatus) {
 export function ecdszPage(server: XdsServer, proxyId: string | null): Page {
   const clients = server.clients().filter(({ node }) => matches(node.id, proxyId));
   return jsonPage(
-    clients.map(({ node, subscriptions }) => ({ proxy: node.id, plugins: pluginsOf(subscriptions) })),
+    clients.map(({ node, subscriptions, modules }) => ({
+      proxy: node.id,
+      plugins: pluginsOf(subscriptions).map((state) => ({ ...state, module: modules.get(state.name) })),
+    })),
   );
 }
 

@@ -3,7 +3,7 @@ import { create } from "@bufbuild/protobuf";
 import { Registry } from "prom-client";
 import { type Node, NodeSchema } from "../gen/envoy/config/core/v3/base_pb.ts";
 import { getOrCreate } from "../get-or-create.ts";
-import { readyPage, servePages } from "../http-server.ts";
+import { eventsPage, readyPage, servePages } from "../http-server.ts";
 import type { IstioConfigSet } from "../istio/config.ts";
 import { configz } from "../istio/configz.ts";
 import { followCore } from "../istio/follow-core.ts";
@@ -16,7 +16,9 @@ import { createXdsServer, type XdsServer } from "../xds/server.ts";
 import type { Snapshot } from "../xds/snapshot.ts";
 import { type BuildOptions, createSnapshotBuilder } from "./build-snapshot.ts";
 import { configDumpPage, ecdszPage, synczPage } from "./debug-pages.ts";
+import { collectReports } from "./plugin-reports.ts";
 import { type ProxyNode, proxyOf } from "./proxy.ts";
+import { createReportStream } from "./report-stream.ts";
 
 export interface DiscoveryOptions {
   /** Core's MCP, as `host:port`. */
@@ -48,8 +50,10 @@ export async function startDiscovery(options: DiscoveryOptions): Promise<Discove
   });
   followCore({ target: options.core, mode: options.mcp, node, onConfig: config.set, signal, log });
   const snapshots = createSnapshots(config, options.build, proxiesInUse, signal);
+  const reports = createReportStream(() => collectReports(server));
   const server = createXdsServer({
     snapshotFor: (proxyNode, peer) => snapshots(toProxy(proxyNode, peer)),
+    onChange: reports.onChange,
     log,
   });
   function toProxy(proxyNode: Node, peer: string): ProxyNode {
@@ -65,7 +69,8 @@ export async function startDiscovery(options: DiscoveryOptions): Promise<Discove
       readyPage(config.value !== undefined, `nothing was received from core at ${options.core} yet`),
     "/metrics": async () => ({ type: metrics.contentType, body: await metrics.metrics() }),
     "/debug/syncz": () => synczPage(server),
-    "/debug/ecdsz": (query: URLSearchParams) => ecdszPage(server, query.get("proxyID")),
+    "/debug/ecdsz": (query: URLSearchParams) =>
+      query.has("watch") ? eventsPage(reports.watch) : ecdszPage(server, query.get("proxyID")),
     "/debug/config_dump": (query: URLSearchParams) => configDumpPage(server, config.value, query),
     "/debug/configz": (query: URLSearchParams) => ({
       type: "application/json",

@@ -77,7 +77,6 @@ function createClient(credentials: Credentials, limit: RateLimit): KubernetesCli
   /** Sends, and resolves with the head of a successful answer. */
   async function send(asked: Asked, options: KubernetesRequestOptions): Promise<IncomingMessage> {
     const { query, body, contentType = "application/json", signal } = options;
-    await limit(signal);
     const url = new URL(base.pathname.replace(/\/$/, "") + asked.path, base);
     url.search = new URLSearchParams(query).toString();
     const applied = await credentials.apply();
@@ -105,6 +104,7 @@ function createClient(credentials: Credentials, limit: RateLimit): KubernetesCli
     namespace: credentials.namespace,
     server: credentials.server,
     async request(method, path, { timeoutMs = defaultTimeoutMs, signal, ...options } = {}) {
+      await limit(signal);
       const timeout = AbortSignal.timeout(timeoutMs);
       const both = signal ? AbortSignal.any([signal, timeout]) : timeout;
       try {
@@ -117,14 +117,16 @@ function createClient(credentials: Credentials, limit: RateLimit): KubernetesCli
     },
     async *watch(path, query, { signal, idleMs, onOpen }) {
       const idle = new AbortController();
-      const timer = setTimeout(() => idle.abort(), idleMs);
+      let timer: NodeJS.Timeout | undefined;
       try {
+        await limit(signal);
+        timer = setTimeout(() => idle.abort(), idleMs);
         const answer = await send(
           { method: "GET", path, watch: true },
           { query: { ...query, watch: "true" }, signal: AbortSignal.any([signal, idle.signal]) },
         );
         onOpen?.();
-        answer.on("data", () => timer.refresh());
+        answer.on("data", () => timer?.refresh());
         yield* readJsonLines(answer);
       } catch (error) {
         if (signal.aborted) return;

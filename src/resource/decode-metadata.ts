@@ -3,7 +3,7 @@ import { type Cursor, isObject, reportMismatch, reportMissing } from "./decoder.
 import { mapOf, record, string } from "./decoders.ts";
 import type { ObjectMeta } from "./types.ts";
 
-const metadata = record<{ -readonly [K in keyof ObjectMeta]?: ObjectMeta[K] }>({
+const metadata = record<Partial<Omit<ObjectMeta, "server">>>({
   name: string,
   namespace: string,
   labels: mapOf(string),

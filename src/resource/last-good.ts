@@ -33,7 +33,8 @@ export function acceptUnreadable(before: KnownFile, file: string, reason: string
   return { parsed: before.parsed, ...withKept(before.resources, [], [diagnostic]) };
 }
 
-function withKept(
+/** What is good now, and what was good before and is not there now: nothing disappears by an error. */
+export function withKept(
   before: readonly Resource[],
   good: readonly Resource[],
   diagnostics: readonly Diagnostic[],
@@ -57,7 +58,10 @@ function lastGoodKept(resource: Resource, diagnostics: readonly Diagnostic[]): D
     code: "LAST_GOOD_KEPT",
     message: "the version before this error stays in effect",
     at: { ref, file, line, column },
-    hint: "correct the error; to remove the resource, delete it once the file has none",
+    hint:
+      file === undefined
+        ? "correct the error, or delete the resource"
+        : "correct the error; to remove the resource, delete it once the file has none",
   };
 }
 

@@ -26,6 +26,17 @@ export interface ObjectMeta {
   readonly namespace: string;
   readonly labels?: Readonly<Record<string, string>>;
   readonly annotations?: Readonly<Record<string, string>>;
+  /** Absent for a resource that comes from a file. */
+  readonly server?: ServerMeta;
+}
+
+/** What only an API server knows of a resource. */
+export interface ServerMeta {
+  readonly uid: string;
+  /** Counts the changes of what its user wrote; 0 where the kind has none. */
+  readonly generation: number;
+  /** RFC 3339, in seconds. */
+  readonly creationTimestamp: string;
 }
 
 interface ResourceBase<K extends string> {

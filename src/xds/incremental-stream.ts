@@ -189,6 +189,7 @@ export function createIncrementalStream(send: Send): ServerStream<DeltaDiscovery
 
 function addName(subscription: IncrementalSubscription, type: SnapshotType, name: string): void {
   subscription.asked.add(name);
+  subscription.namesRevision++;
   if (name === "*") subscription.wildcard = true;
   // The snapshot's own string, so that a thousand names of two hundred clients are stored once.
   else subscription.names.add(type.resources.get(name)?.name ?? name);
@@ -196,6 +197,7 @@ function addName(subscription: IncrementalSubscription, type: SnapshotType, name
 
 function dropName(subscription: IncrementalSubscription, name: string): void {
   subscription.asked.delete(name);
+  subscription.namesRevision++;
   if (name === "*") subscription.wildcard = false;
   else subscription.names.delete(name);
 }

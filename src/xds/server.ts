@@ -5,6 +5,7 @@ import type { Log } from "../log.ts";
 import type { Watchable } from "../watchable.ts";
 import { type DeltaDiscoveryRequest, type DiscoveryRequest, serverDefinition } from "./ads.ts";
 import { createIncrementalStream } from "./incremental-stream.ts";
+import { createModuleTally, modulesOf } from "./module-digests.ts";
 import { isRefused, readRefusal } from "./refusal.ts";
 import type { Send, ServerStream } from "./server-stream.ts";
 import type { Snapshot } from "./snapshot.ts";
@@ -14,6 +15,8 @@ import type { SubscriptionStatus } from "./subscription.ts";
 export interface XdsServerOptions {
   /** What a client gets. Called once a stream, with its first request's node and its address (`ip:port` or `unix:`). */
   readonly snapshotFor: (node: Node, peer: string) => Watchable<Snapshot>;
+  /** Hears that a client has come, gone, said something or was sent something. */
+  readonly onChange?: () => void;
   readonly log: Log;
 }
 
@@ -24,6 +27,10 @@ export interface ClientStatus {
   readonly connectedAt: Date;
   readonly incremental: boolean;
   readonly subscriptions: readonly SubscriptionStatus[];
+  /** What it says of its plugins' modules, by plugin. */
+  readonly modules: ReadonlyMap<string, string>;
+  /** What it gets, once that is known. */
+  readonly snapshot: Snapshot | undefined;
 }
 
 /** The aggregated discovery service, to be added to a gRPC server. */
@@ -31,11 +38,14 @@ export interface XdsServer {
   readonly definition: ServiceDefinition;
   readonly implementation: UntypedServiceImplementation;
   clients(): readonly ClientStatus[];
+  /** By digest of its module, on how many clients a plugin runs with it. */
+  modulesOf(plugin: string): ReadonlyMap<string, number>;
 }
 
 /** Serves snapshots to any number of clients in both forms of the protocol. A client is answered from the first snapshot on. */
-export function createXdsServer({ snapshotFor, log }: XdsServerOptions): XdsServer {
+export function createXdsServer({ snapshotFor, onChange, log }: XdsServerOptions): XdsServer {
   const clients = new Set<() => ClientStatus>();
+  const tally = createModuleTally();
 
   function serve<Request extends DiscoveryRequest | DeltaDiscoveryRequest>(
     call: ServerDuplexStream<Request, Buffer>,
@@ -46,17 +56,23 @@ export function createXdsServer({ snapshotFor, log }: XdsServerOptions): XdsServ
     const gone = new AbortController();
     const outbox = createOutbox(call);
     const stream = createStream(outbox.send);
+    const modules = new Map<string, string>();
     let client: (() => ClientStatus) | undefined;
 
     function onFirstRequest(node: Node): void {
       const connectedAt = new Date();
-      client = () => ({ node, peer, connectedAt, incremental, subscriptions: stream.status() });
+      const snapshots = snapshotFor(node, peer);
+      client = () => ({
+        ...{ node, peer, connectedAt, incremental, modules },
+        subscriptions: stream.status(),
+        snapshot: snapshots.value,
+      });
       clients.add(client);
       log.info({ node: node.id, peer }, "client connected");
-      snapshotFor(node, peer).watch(
-        (snapshot) => outbox.whenEmpty(() => stream.onSnapshot(snapshot)),
-        gone.signal,
-      );
+      snapshots.watch((snapshot) => {
+        outbox.whenEmpty(() => stream.onSnapshot(snapshot));
+        onChange?.();
+      }, gone.signal);
     }
 
     call.on("data", (request: Request) => {
@@ -75,7 +91,9 @@ export function createXdsServer({ snapshotFor, log }: XdsServerOptions): XdsServ
           "client refused a response",
         );
       }
+      tally.note(modules, modulesOf(request));
       stream.onRequest(request);
+      onChange?.();
     });
     const end = () => {
       if (gone.signal.aborted) return;
@@ -83,6 +101,8 @@ export function createXdsServer({ snapshotFor, log }: XdsServerOptions): XdsServ
       if (client) {
         log.info({ node: client().node.id, peer }, "client gone");
         clients.delete(client);
+        tally.forget(modules);
+        onChange?.();
       }
       call.end();
     };
@@ -100,6 +120,7 @@ export function createXdsServer({ snapshotFor, log }: XdsServerOptions): XdsServ
         serve(call, createIncrementalStream, true),
     },
     clients: () => [...clients].map((client) => client()),
+    modulesOf: tally.of,
   };
 }
 

@@ -1,0 +1,67 @@
+import { isDeepStrictEqual } from "node:util";
+import { decodeResource } from "./decode.ts";
+import { isObject } from "./decoder.ts";
+import type { Diagnostic } from "./diagnostic.ts";
+import { withKept } from "./last-good.ts";
+import type { SourceFile } from "./source-state.ts";
+import type { JsonObject, Resource, ServerMeta } from "./types.ts";
+
+/** The API that objects were asked of: list items of built-in kinds do not name it themselves. */
+export interface ObjectType {
+  readonly apiVersion: string;
+  readonly kind: string;
+}
+
+/** A copy of the whole object, which kubectl leaves in it. */
+const copyAnnotation = "kubectl.kubernetes.io/last-applied-configuration";
+
+/**
+ * Reads one object of an API server, as documents of files are read. While it is broken, its last good version stays;
+ * what says the same as `before`, such as one of which only the status changed, stays the same object.
+ */
+export function readObject(
+  object: { readonly [field: string]: unknown },
+  { apiVersion, kind }: ObjectType,
+  before?: SourceFile,
+): SourceFile {
+  const metadata = object.metadata as JsonObject;
+  const value = { ...object, apiVersion, kind, metadata: withoutCopy(metadata) };
+  const { resource, ref, problems } = decodeResource(value, { defaultNamespace: "default" });
+  const diagnostics: Diagnostic[] = problems.map(({ path, place: _place, ...rest }) => ({
+    ...rest,
+    at: { ref, path },
+  }));
+  const good = resource ? [withServerMeta(resource, metadata)] : [];
+  const next = resource
+    ? { resources: good, diagnostics }
+    : withKept(before?.resources ?? [], [], diagnostics);
+  return keepSame(next, before);
+}
+
+function withoutCopy(metadata: JsonObject): JsonObject {
+  const { annotations } = metadata;
+  if (!isObject(annotations) || !Object.hasOwn(annotations, copyAnnotation)) return metadata;
+  const { [copyAnnotation]: _copy, ...rest } = annotations;
+  return { ...metadata, annotations: rest };
+}
+
+function withServerMeta(resource: Resource, { uid, generation, creationTimestamp }: JsonObject): Resource {
+  const server: ServerMeta = {
+    uid: typeof uid === "string" ? uid : "",
+    generation: typeof generation === "number" ? generation : 0,
+    creationTimestamp: typeof creationTimestamp === "string" ? creationTimestamp : "",
+  };
+  return { ...resource, metadata: { ...resource.metadata, server } };
+}
+
+function keepSame(next: SourceFile, before: SourceFile | undefined): SourceFile {
+  if (!before) return next;
+  const resources = next.resources.map((resource, index) =>
+    isDeepStrictEqual(resource, before.resources[index]) ? before.resources[index]! : resource,
+  );
+  const same =
+    resources.length === before.resources.length &&
+    resources.every((resource, index) => resource === before.resources[index]) &&
+    isDeepStrictEqual(next.diagnostics, before.diagnostics);
+  return same ? before : { ...next, resources };
+}

@@ -1,0 +1,87 @@
+import { getOrCreate } from "../get-or-create.ts";
+import type { KubernetesClient } from "../kubernetes/client.ts";
+import type { Collection, Patience } from "../kubernetes/collection.ts";
+import { followCollection } from "../kubernetes/list-watch.ts";
+import { collectionPath, secretKind } from "./kubernetes-kinds.ts";
+import { readObject } from "./read-object.ts";
+import type { SourceFile } from "./source-state.ts";
+import type { Resource } from "./types.ts";
+
+export interface ObjectName {
+  readonly namespace: string;
+  readonly name: string;
+}
+
+interface Follower {
+  readonly collection: Collection<SourceFile>;
+  readonly ending: AbortController;
+}
+
+export interface ReferencedSecretsOptions {
+  readonly client: KubernetesClient;
+  /** The Secrets that a resource refers to. */
+  readonly secretsOf: (resource: Resource) => readonly ObjectName[];
+  readonly onChange: () => void;
+  readonly patience?: Partial<Patience>;
+}
+
+/** The Secrets that something refers to, each followed by itself: no other one is ever asked for. */
+export class ReferencedSecrets {
+  readonly #options: ReferencedSecretsOptions;
+  readonly #followers = new Map<string, Follower>();
+  readonly #names = new WeakMap<Resource, readonly ObjectName[]>();
+
+  constructor(options: ReferencedSecretsOptions) {
+    this.#options = options;
+  }
+
+  get collections(): readonly Collection<SourceFile>[] {
+    return [...this.#followers.values()].map(({ collection }) => collection);
+  }
+
+  /** Begins to follow what the resources refer to. Gives what has to be kept; other Secrets stay until `forget`. */
+  follow(resources: Iterable<Resource>): ReadonlySet<string> {
+    const wanted = new Set<string>();
+    for (const resource of resources) {
+      for (const name of getOrCreate(this.#names, resource, () => this.#options.secretsOf(resource))) {
+        const key = `${name.namespace}/${name.name}`;
+        wanted.add(key);
+        getOrCreate(this.#followers, key, () => this.#start(name));
+      }
+    }
+    return wanted;
+  }
+
+  /** Whether each Secret was read or cannot be read at the moment. A missing one was read. */
+  get settled(): boolean {
+    return this.collections.every(({ state }) => state.synced || state.failure !== undefined);
+  }
+
+  /** Ends the following of all but `wanted`. */
+  forget(wanted: ReadonlySet<string>): void {
+    for (const [key, { ending }] of this.#followers) {
+      if (wanted.has(key)) continue;
+      ending.abort();
+      this.#followers.delete(key);
+    }
+  }
+
+  end(): void {
+    this.forget(new Set());
+  }
+
+  #start({ namespace, name }: ObjectName): Follower {
+    const ending = new AbortController();
+    const { client, onChange, patience } = this.#options;
+    const collection = followCollection<SourceFile>({
+      client,
+      path: collectionPath({ kind: secretKind, namespace }),
+      fieldSelector: `metadata.name=${name}`,
+      keep: (object, before) => readObject(object, secretKind, before),
+      onChange,
+      signal: ending.signal,
+      patience,
+    });
+    return { collection, ending };
+  }
+}

@@ -1,0 +1,51 @@
+import { once } from "node:events";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import type { TestContext } from "node:test";
+
+/** A proxy of TCP that can stop forwarding, as a network does that lost its way, without ending a connection. */
+export interface TcpProxy {
+  readonly port: number;
+  /** Connections so far. */
+  readonly accepted: number;
+  /** From now on nothing arrives at either side over the connections that there are; new ones work. */
+  stall(): void;
+}
+
+/** Forwards to a port of loopback, until the test ends. */
+export async function startTcpProxy(t: Pick<TestContext, "after">, target: number): Promise<TcpProxy> {
+  const pairs = new Set<readonly [Socket, Socket]>();
+  let accepted = 0;
+  const server = createServer((client) => {
+    accepted++;
+    const upstream = connect(target, "127.0.0.1");
+    const pair = [client, upstream] as const;
+    pairs.add(pair);
+    client.pipe(upstream);
+    upstream.pipe(client);
+    for (const socket of pair)
+      socket
+        .on("error", () => {})
+        .once("close", () => {
+          pairs.delete(pair);
+          for (const other of pair) other.destroy();
+        });
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => {
+    server.close();
+    for (const pair of pairs) for (const socket of pair) socket.destroy();
+  });
+  return {
+    port: (server.address() as AddressInfo).port,
+    get accepted() {
+      return accepted;
+    },
+    stall() {
+      for (const [client, upstream] of pairs) {
+        client.unpipe(upstream).pause();
+        upstream.unpipe(client).pause();
+      }
+    },
+  };
+}
