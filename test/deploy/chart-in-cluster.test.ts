@@ -57,7 +57,7 @@ suite("the chart in a cluster", () => {
       const manifests = readManifests(await renderChart({ core: { secretNamespaces: ["shop"] } }));
       const kinds = ["ServiceAccount", "Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"];
       await apply(manifests.filter(({ kind }) => kinds.includes(kind)));
-      await apply([plugin(system), plugin("shop"), lease("somebody-else"), lease("wasmline-core")]);
+      await apply([plugin(system), plugin("shop"), lease("somebody-else"), lease("edge-wasmline-core")]);
     });
 
     for (const [role, { may, mayNot }] of Object.entries(rights))

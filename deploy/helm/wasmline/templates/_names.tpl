@@ -59,7 +59,6 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- end -}}
 {{- end -}}
 
-{{- define "wasmline.coreTls" -}}{{ if eq .Values.tls.source "secrets" }}{{ .Values.tls.secrets.core }}{{ else }}{{ include "wasmline.core" . }}-tls{{ end }}{{- end -}}
 {{- define "wasmline.discoveryTls" -}}{{ if eq .Values.tls.source "secrets" }}{{ .Values.tls.secrets.discovery }}{{ else }}{{ include "wasmline.discovery" . }}-tls{{ end }}{{- end -}}
 {{- define "wasmline.webhookTls" -}}{{ if eq .Values.tls.source "secrets" }}{{ .Values.tls.secrets.webhook }}{{ else }}{{ include "wasmline.fullname" . }}-webhook-tls{{ end }}{{- end -}}
 
