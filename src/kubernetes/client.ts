@@ -120,11 +120,14 @@ function createClient(credentials: Credentials, limit: RateLimit): KubernetesCli
       let timer: NodeJS.Timeout | undefined;
       try {
         await limit(signal);
-        timer = setTimeout(() => idle.abort(), idleMs);
+        const silence = () => idle.abort();
+        timer = setTimeout(silence, Math.min(idleMs, defaultTimeoutMs));
         const answer = await send(
           { method: "GET", path, watch: true },
           { query: { ...query, watch: "true" }, signal: AbortSignal.any([signal, idle.signal]) },
         );
+        clearTimeout(timer);
+        timer = setTimeout(silence, idleMs);
         onOpen?.();
         answer.on("data", () => timer?.refresh());
         yield* readJsonLines(answer);

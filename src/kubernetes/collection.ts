@@ -6,10 +6,13 @@ export interface Patience {
   /** The first waiting time after a failure, and the longest. */
   readonly retryMs: number;
   readonly longestRetryMs: number;
-  /** How long a watch lasts at most before it is asked for anew. */
+  /**
+   * How long a watch lasts at most before it is asked for anew. A quiet one says nothing at all, no bookmark either, so
+   * that only its end shows that it lives: this is how long a stalled one may stay unnoticed.
+   */
   readonly watchMs: number;
-  /** The longest silence of a watch: an API server sends a bookmark about every minute. */
-  readonly idleMs: number;
+  /** How much later than its end a watch may end, before it counts as stalled. */
+  readonly overdueMs: number;
   /** For one page of a list. */
   readonly listMs: number;
   /** How long a resource has to be unknown to the server until what was read of it is given up. */
@@ -19,8 +22,8 @@ export interface Patience {
 export const defaultPatience: Patience = {
   retryMs: 250,
   longestRetryMs: 5000,
-  watchMs: 300_000,
-  idleMs: 90_000,
+  watchMs: 60_000,
+  overdueMs: 10_000,
   listMs: 30_000,
   goneMs: 30_000,
 };
@@ -44,7 +47,7 @@ export interface CollectionState {
   readonly path: string;
   /** Whether the items were complete at least once: from then on they are the last that is known. */
   readonly synced: boolean;
-  /** Whether a watch stands. */
+  /** Whether a watch stands, or has ended as it should and is being asked for anew. */
   readonly watching: boolean;
   /** When the server last said anything, in milliseconds since 1970. */
   readonly lastContact: number | undefined;
@@ -57,7 +60,7 @@ export interface CollectionState {
   readonly relists: number;
   /** Watches after the first, however the one before ended. */
   readonly watchRestarts: number;
-  /** Watches that went silent without an end. */
+  /** Watches that did not end when they should have. */
   readonly stalls: number;
   readonly failures: number;
 }

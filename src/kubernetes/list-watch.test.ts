@@ -152,7 +152,7 @@ test("a collection follows a real API server", async (t) => {
       await apply(client, "b", "1");
       const proxy = await startTcpProxy(t, Number(new URL(plane.url).port));
       const through = await connectThrough(plane, proxy.port);
-      const collection = follow(t, { client: through, patience: { idleMs: 2000 } });
+      const collection = follow(t, { client: through, patience: { watchMs: 1000, overdueMs: 500 } });
       await becomes(collection, "a=1 b=1");
       const kept = collection.values().find(({ name }) => name === "a");
       // Unseen by the watch, which stalls, and forgotten by the server that comes next.
@@ -176,7 +176,7 @@ test("a collection follows a real API server", async (t) => {
   await t.test("a watch that stalls without an end is left, and nothing is lost", async (t) => {
     const proxy = await startTcpProxy(t, Number(new URL(plane.url).port));
     const through = await connectThrough(plane, proxy.port);
-    const collection = follow(t, { client: through, patience: { idleMs: 1500 } });
+    const collection = follow(t, { client: through, patience: { watchMs: 1000, overdueMs: 500 } });
     await until("the watch stands", () => collection.state.watching);
     const stalls = collection.state.stalls;
     proxy.stall();

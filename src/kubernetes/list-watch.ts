@@ -132,7 +132,6 @@ class FollowedCollection<T> implements Collection<T> {
     } finally {
       if (performance.now() - began >= shortMs) this.#backoff.reset();
     }
-    this.#say({ watching: false });
     if (performance.now() - began < shortMs)
       await pause(this.#backoff.next(), undefined, { signal: this.#options.signal });
   }
@@ -140,7 +139,9 @@ class FollowedCollection<T> implements Collection<T> {
   /** Takes what a watch says, until it ends or has been silent for so long that it must have stalled. */
   async #readEvents(): Promise<void> {
     const { client, path, signal } = this.#options;
-    const { watchMs, idleMs } = this.#patience;
+    const { watchMs, overdueMs } = this.#patience;
+    // Spread, so that not all watches of all replicas end together.
+    const seconds = Math.ceil((watchMs * (0.5 + Math.random() / 2)) / 1000);
     let opened = false;
     const onOpen = () => {
       opened = true;
@@ -151,9 +152,9 @@ class FollowedCollection<T> implements Collection<T> {
       ...this.#selectors(),
       resourceVersion: this.#version ?? "",
       allowWatchBookmarks: "true",
-      // Spread, so that not all watches of all replicas end together.
-      timeoutSeconds: String(Math.ceil((watchMs * (0.5 + Math.random() / 2)) / 1000)),
+      timeoutSeconds: String(seconds),
     };
+    const idleMs = seconds * 1000 + overdueMs;
     try {
       for await (const event of client.watch(path, query, { signal, idleMs, onOpen })) {
         this.#noteContact();

@@ -25,6 +25,9 @@ export interface ReferencedSecretsOptions {
   readonly patience?: Partial<Patience>;
 }
 
+/** There can be thousands, each with a watch of its own that has to be asked for again and again. */
+const secretWatchMs = 600_000;
+
 /** The Secrets that something refers to, each followed by itself: no other one is ever asked for. */
 export class ReferencedSecrets {
   readonly #options: ReferencedSecretsOptions;
@@ -80,7 +83,7 @@ export class ReferencedSecrets {
       keep: (object, before) => readObject(object, secretKind, before),
       onChange,
       signal: ending.signal,
-      patience,
+      patience: { watchMs: secretWatchMs, ...patience },
     });
     return { collection, ending };
   }

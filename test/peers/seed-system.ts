@@ -19,6 +19,8 @@ export interface SeedFiles {
   readonly offset: number;
   readonly trafficPort: number;
   readonly adminPort: number;
+  /** Of the upstream, on loopback. */
+  readonly upstreamPort: number;
   /** `--port-offset`, `--data-dir`, the gateway, and where the images are. */
   readonly flags: readonly string[];
   /** Changes a file by a function of its text, written in place. */
@@ -63,6 +65,7 @@ export async function layOutSeed(
     offset,
     trafficPort: 8080 + offset,
     adminPort: 15000 + offset,
+    upstreamPort: port,
     flags: [
       ...["--port-offset", String(offset), "--data-dir", dataDir],
       ...(await gatewayFlags(gateway)),

@@ -34,11 +34,19 @@ const roleFlags: Readonly<Record<Role, readonly string[]>> = {
 
 /** Runs the chapter's resources with a program for each role; what is given is added to the agent's flags. */
 export function createSeparateRoles(files: SeedFiles, ...agentFlags: readonly string[]): SeparateRoles {
+  return createRoles(files, { core: ["-f", files.dir], agent: agentFlags });
+}
+
+/** Runs a program for each role, with more flags for some. */
+export function createRoles(
+  files: SeedFiles,
+  flags: Partial<Record<Role, readonly string[]>>,
+): SeparateRoles {
   const isEmbedded = files.gateway === "embedded";
   const running = new Map<Role, Program>();
   const more: Partial<Record<Role, readonly string[]>> = {
-    core: ["-f", files.dir],
-    agent: [...(isEmbedded ? ["--no-envoy", "--gateway-abi", "higress"] : []), ...agentFlags],
+    ...flags,
+    agent: [...(isEmbedded ? ["--no-envoy", "--gateway-abi", "higress"] : []), ...(flags.agent ?? [])],
   };
   const all: readonly Role[] = [
     "registry",
