@@ -16,8 +16,9 @@ import {
 } from "./options.ts";
 import { addSourceOptions, type SourceFlags, startSource } from "./resource-source.ts";
 import { addStatusOptions, type StatusFlags, startStatusWriting } from "./status-writing.ts";
+import { addWebhookOptions, startWebhook, type WebhookFlags } from "./webhook.ts";
 
-export interface CoreFlags extends CommonOptions, ConvertFlags, SourceFlags, StatusFlags {
+export interface CoreFlags extends CommonOptions, ConvertFlags, SourceFlags, StatusFlags, WebhookFlags {
   readonly corePort: number;
   readonly mcpPort: number;
 }
@@ -45,6 +46,7 @@ export function addCoreOptions(command: Command): void {
   addFileOption(command);
   addSourceOptions(command);
   addStatusOptions(command);
+  addWebhookOptions(command);
   addConvertOptions(command, { http: 8080, https: 8443 });
   addPort(command, "core-port", 8888, "core's HTTP: /ready, /debug/configz, /api, /metrics");
   addPort(command, "mcp-port", 15051, "core's gRPC: MCP over xDS");
@@ -129,4 +131,5 @@ async function runCore(flags: CoreFlags): Promise<void> {
     signal,
   });
   await startStatusWriting(flags, core, log, signal);
+  await startWebhook(flags, convert, log, signal);
 }

@@ -34,6 +34,7 @@ import {
 import { addRegistryOptions, type RegistryFlags, startRegistry } from "./registry.ts";
 import { startSource } from "./resource-source.ts";
 import { startStatusWriting } from "./status-writing.ts";
+import { startWebhook } from "./webhook.ts";
 
 type GatewayKind = "embedded" | "envoy";
 
@@ -116,6 +117,7 @@ async function startControlPlane(flags: UpFlags, log: Log, signal: AbortSignal) 
   const statusLog = log.child({ role: "core" });
   followReports({ targets, log: statusLog, signal }).watch(reports.set, signal);
   await startStatusWriting(flags, core, statusLog, signal);
+  await startWebhook(flags, convert, statusLog, signal);
   return { core, discovery };
 }
 

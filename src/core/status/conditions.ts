@@ -163,7 +163,7 @@ function reported(facts: PluginFacts, report: PluginReport): Rest {
 function resolvedCondition(facts: PluginFacts, report: PluginReport, isPending: boolean): Condition {
   const { modules, refusals } = report;
   const without = refusals.filter(({ hasModule }) => !hasModule);
-  if (without.length > 0 && refusals.length > 0) {
+  if (without.length > 0) {
     return condition("Resolved", "False", "ModuleUnavailable", refusalText(facts, without));
   }
   const digests = Object.entries(modules);

@@ -35,7 +35,9 @@ function open(url: URL, signal: AbortSignal): Promise<IncomingMessage> {
       const { statusCode, headers } = answer;
       if (statusCode === 200 && headers["content-type"] === "text/event-stream") return resolve(answer);
       answer.destroy();
-      reject(new SystemError("network", `the answer has the status ${statusCode} and is no stream of reports`));
+      reject(
+        new SystemError("network", `the answer has the status ${statusCode} and is no stream of reports`),
+      );
     });
     asked.once("error", reject);
   });

@@ -93,7 +93,7 @@ export async function createStatusWriter(options: StatusWriterOptions): Promise<
         {
           query: { fieldManager, force: "true" },
           contentType: "application/apply-patch+yaml",
-          body: { ...wasmPluginApi, metadata: { namespace, name, uid }, status: body },
+          body: { ...wasmPluginApi, metadata: { namespace, name }, status: body },
           signal,
         },
       );
@@ -136,9 +136,10 @@ export async function createStatusWriter(options: StatusWriterOptions): Promise<
   };
 }
 
-/** The object is not there any more, or is another one of the same name. */
+/** The object, or its namespace, is not there any more. */
 function isGone(error: unknown): boolean {
-  return error instanceof KubernetesError && (error.status === 404 || error.status === 409);
+  if (!(error instanceof KubernetesError)) return false;
+  return error.status === 404 || (error.status === 403 && /being terminated/.test(error.message));
 }
 
 function limitPerMinute(count: number): () => boolean {
