@@ -10,6 +10,7 @@ import { errorText, SystemError } from "../system-error.ts";
 import { adaptationTarget, adaptModule, type GatewayAbi, propertyNames } from "../wasm/adapt-module.ts";
 import { watchFile } from "../watch-file.ts";
 import { createWatchable, type Watchable } from "../watchable.ts";
+import { type ClientTls, openClientCredentials } from "../xds/client-credentials.ts";
 import { checkAdminPort } from "./check-admin-port.ts";
 import { withCurrentRoute } from "./current-route.ts";
 import { type AdminAddress, isConfigured, ready } from "./envoy-admin.ts";
@@ -49,8 +50,10 @@ export interface EnvoyOptions {
 export const defaultModuleCacheBytes = 4 * 2 ** 30;
 
 export interface AgentOptions {
-  /** Discovery's ADS, as `host:port`. */
+  /** Discovery's ADS, as `host:port`, several separated by commas. */
   readonly discovery: string;
+  /** How discovery is trusted, and what it is shown; plaintext unless given. */
+  readonly discoveryTls?: ClientTls | undefined;
   readonly node: GatewayNode;
   /** Holds the socket, the modules and Envoy's bootstrap. */
   readonly dataDir: string;
@@ -118,8 +121,10 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const resolver = purgingReplaced(modules, cache, retention.maxBytes, log);
   purgeRegularly(cache, log, signal);
   const pluginLog = envoy ? createPluginLog() : options.pluginLog;
+  const { discoveryTls } = options;
   await serveXdsProxy({
     target: options.discovery,
+    credentials: discoveryTls && (await openClientCredentials(discoveryTls, { log, signal })),
     socket,
     resolver,
     listenerRewrite,

@@ -6,6 +6,7 @@ import { type GatewayNode, gatewayNode } from "../agent/node.ts";
 import type { RestartRequest } from "../agent/run-envoy.ts";
 import { createWatchable, type Watchable } from "../watchable.ts";
 import { addConcurrency } from "./concurrency.ts";
+import { addDiscoveryAccessOptions, type DiscoveryAccessFlags, discoveryTlsOf } from "./discovery-access.ts";
 import {
   addCommonOptions,
   addOption,
@@ -23,7 +24,6 @@ import {
 import { addConnectionOptions, type ConnectionFlags } from "./registry-access.ts";
 
 export interface AgentFlags extends CommonOptions, NodeFlags, ConnectionFlags {
-  readonly discovery: string | undefined;
   readonly envoy: boolean;
   readonly envoyPath: string | undefined;
   readonly envoyBootstrap: string | undefined;
@@ -53,11 +53,7 @@ export function addAgentCommand(program: Command): void {
     .command("agent")
     .description("run a gateway's Envoy, proxy its ADS and pull its modules (Istio's pilot-agent)");
   addCommonOptions(command);
-  addOption(
-    command,
-    "--discovery <host:port>",
-    "discovery's ADS; port 15010 with the offset on this machine unless given",
-  );
+  addDiscoveryAccessOptions(command);
   addAgentOptions(command);
   command.option(
     "--no-envoy",
@@ -211,7 +207,8 @@ function restartRequests(): Watchable<RestartRequest> {
   return requests;
 }
 
-async function runAgent(flags: AgentFlags): Promise<void> {
+async function runAgent(flags: AgentFlags & DiscoveryAccessFlags, command: Command): Promise<void> {
+  const discoveryTls = discoveryTlsOf(flags, command);
   const envoy = flags.envoy
     ? envoyOptionsOf(flags, await findEnvoy({ envoyPath: flags.envoyPath }))
     : undefined;
@@ -221,6 +218,7 @@ async function runAgent(flags: AgentFlags): Promise<void> {
   const agent = await startAgent({
     ...agentOptionsOf(flags),
     discovery: flags.discovery ?? localTarget(flags.bind, 15010 + flags.portOffset),
+    discoveryTls,
     envoy,
     gatewayAdmin: flags.envoy ? undefined : flags.gatewayAdmin,
     envoySignal: signal,

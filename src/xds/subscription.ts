@@ -66,6 +66,7 @@ export class Subscription {
     this.nonceSent = nonce;
     this.versionSent = version;
     this.inFlight.set(nonce, { version, resources });
+    if (this.outstanding.size === 0) return;
     for (const part of resources.flatMap(partsOf)) {
       const known = this.outstanding.get(part.name);
       // Of a chain that is sent again for another filter's sake, what was refused still is.
