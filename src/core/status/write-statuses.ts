@@ -53,7 +53,8 @@ export async function createStatusWriter(options: StatusWriterOptions): Promise<
   const due = new Map<string, number>();
   const lastWrite = new Map<string, number>();
   const allowEvent = limitPerMinute(maxEventsAMinute);
-  let running = 0;
+  /** One write at a time to each object, so that the last one is the newest. */
+  const running = new Set<string>();
   let timer: NodeJS.Timeout | undefined;
   signal.addEventListener("abort", () => clearTimeout(timer), { once: true });
 
@@ -63,18 +64,27 @@ export async function createStatusWriter(options: StatusWriterOptions): Promise<
     const now = performance.now();
     let next = Number.POSITIVE_INFINITY;
     for (const [key, at] of due) {
+      if (running.has(key)) continue;
       if (at > now) next = Math.min(next, at);
-      else if (running >= maxConcurrent) return;
-      else {
-        due.delete(key);
-        running++;
-        void writeOne(key).finally(() => {
-          running--;
-          pump();
-        });
-      }
+      else if (running.size >= maxConcurrent) return;
+      else start(key);
     }
     if (next < Number.POSITIVE_INFINITY) timer = setTimeout(pump, next - now);
+  }
+
+  function start(key: string): void {
+    due.delete(key);
+    running.add(key);
+    void writeOne(key).finally(() => {
+      running.delete(key);
+      // What has changed meanwhile waits its time.
+      if (due.has(key)) due.set(key, Math.max(due.get(key)!, restedAt(key)));
+      pump();
+    });
+  }
+
+  function restedAt(key: string): number {
+    return (lastWrite.get(key) ?? Number.NEGATIVE_INFINITY) + intervalMs;
   }
 
   async function writeOne(key: string): Promise<void> {
@@ -127,8 +137,7 @@ export async function createStatusWriter(options: StatusWriterOptions): Promise<
       for (const [key, status] of next) {
         if (!status.server || seen.get(key) === status) continue;
         seen.set(key, status);
-        const rested = (lastWrite.get(key) ?? Number.NEGATIVE_INFINITY) + intervalMs;
-        due.set(key, Math.max(rested, now + (status.isPending ? settleMs : 0)));
+        due.set(key, Math.max(restedAt(key), now + (status.isPending ? settleMs : 0)));
       }
       if (seen.size > next.size || known.size > next.size) forgetOthers();
       pump();
