@@ -32,6 +32,7 @@ export const rights: Readonly<
       ["POST", leases, lease("another")],
       ["GET", `${leases}/edge-wasmline-core`],
       ["PUT", `${leases}/edge-wasmline-core`, lease("edge-wasmline-core")],
+      review,
     ],
     mayNot: [
       ["GET", "/api/v1/secrets"],
@@ -46,7 +47,6 @@ export const rights: Readonly<
       ["PUT", `${leases}/somebody-else`, lease("somebody-else")],
       ["DELETE", `${leases}/edge-wasmline-core`],
       ["POST", `/api/v1/namespaces/${system}/serviceaccounts/edge-wasmline-gateway/token`, tokenRequest()],
-      review,
     ],
   },
   discovery: {

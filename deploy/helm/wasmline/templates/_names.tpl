@@ -59,6 +59,10 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- end -}}
 {{- end -}}
 
+{{/* Whether MCP is between two roles of this release: then it is encrypted, and for discovery only. */}}
+{{- define "wasmline.mcpIsOurs" -}}{{ if and .Values.core.enabled .Values.discovery.enabled (not .Values.discovery.core) }}true{{ end }}{{- end -}}
+
+{{- define "wasmline.coreTls" -}}{{ if eq .Values.tls.source "secrets" }}{{ .Values.tls.secrets.core }}{{ else }}{{ include "wasmline.core" . }}-tls{{ end }}{{- end -}}
 {{- define "wasmline.discoveryTls" -}}{{ if eq .Values.tls.source "secrets" }}{{ .Values.tls.secrets.discovery }}{{ else }}{{ include "wasmline.discovery" . }}-tls{{ end }}{{- end -}}
 {{- define "wasmline.webhookTls" -}}{{ if eq .Values.tls.source "secrets" }}{{ .Values.tls.secrets.webhook }}{{ else }}{{ include "wasmline.fullname" . }}-webhook-tls{{ end }}{{- end -}}
 
