@@ -1,5 +1,7 @@
 // A real istiod in the place of our discovery: it follows our core by MCP, and our agents follow it.
 import assert from "node:assert/strict";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { after, before, suite, test } from "node:test";
 import { outcomes } from "../../examples/01-seed/chapter.ts";
 import { onEachGateway } from "../peers/gateways.ts";
@@ -27,13 +29,21 @@ suite("core under an istiod, and agents before it", () => {
 
     before(async () => {
       files = await layOutSeed(gateway);
-      roles = createSeparateRoles(files);
-      const mine = roles.all.filter((role) => role !== "discovery");
-      for (const role of mine) roles.start(role);
+      const [grpcPort, securePort] = [15010 + files.offset, 15012 + files.offset];
+      const [ca, token] = [join(files.dir, "..", "ca.pem"), join(files.dir, "..", "token")];
+      // One of them as gateways of other machines: with TLS and a token.
+      const isSecure = gateway === "envoy";
+      const tls = ["--discovery", `localhost:${securePort}`, "--discovery-ca", ca, "--token-file", token];
+      roles = createSeparateRoles(files, ...(isSecure ? tls : []));
+      roles.start("registry");
+      roles.start("core");
       const corePort = 8888 + files.offset;
       await until("core is ready", async () => (await fetch(`http://127.0.0.1:${corePort}/ready`)).ok);
       const mcp = `127.0.0.1:${15051 + files.offset}`;
-      istiod = await startIstiod({ plane, mcp, grpcPort: 15010 + files.offset });
+      istiod = await startIstiod({ plane, mcp, grpcPort, securePort });
+      await writeFile(ca, istiod.authority);
+      await writeFile(token, await plane.token("higress-system", gateway, { audience: "istio-ca" }));
+      for (const role of roles.all.filter((one) => one === "agent" || one === "gateway")) roles.start(role);
       await until("the gateway answers", () => get(files.trafficPort, "/", "foo.com").catch(() => undefined));
     });
     after(async () => {

@@ -23,13 +23,15 @@ export interface IstiodOptions {
   readonly mcp: string;
   /** ADS without TLS. */
   readonly grpcPort: number;
+  /** ADS with TLS, for clients with a ServiceAccount's token; any free port unless given. */
+  readonly securePort?: number;
   /** Its namespace, and the root namespace of the mesh. */
   readonly namespace?: string;
 }
 
 export interface Istiod {
-  /** ADS with TLS, for clients with a ServiceAccount's token. */
-  readonly securePort: number;
+  /** What vouches for its certificate, in PEM. */
+  readonly authority: string;
   /** HTTP: `/debug/…`, `/metrics`. */
   readonly monitoringPort: number;
   stderr(): string;
@@ -49,6 +51,7 @@ export async function startIstiod({
   plane,
   mcp,
   grpcPort,
+  securePort,
   namespace = "higress-system",
 }: IstiodOptions): Promise<Istiod> {
   const program = await requireIstiod();
@@ -56,17 +59,24 @@ export async function startIstiod({
   const meshConfig = join(directory, "mesh.yaml");
   await mkdir(directory, { recursive: true });
   await writeFile(meshConfig, JSON.stringify(settings(mcp, namespace)));
-  const [httpPort, securePort, monitoringPort] = [await freePort(), await freePort(), await freePort()];
+  const [httpPort, monitoringPort] = [await freePort(), await freePort()];
   const flags = [
     ...["--meshConfig", meshConfig, "--networksConfig", join(directory, "none")],
     ...["--kubeconfig", plane.kubeconfig, "--registries", "Kubernetes", "--namespace", namespace],
-    ...["--grpcAddr", `127.0.0.1:${grpcPort}`, "--secureGRPCAddr", `127.0.0.1:${securePort}`],
+    ...[
+      "--grpcAddr",
+      `127.0.0.1:${grpcPort}`,
+      "--secureGRPCAddr",
+      `127.0.0.1:${securePort ?? (await freePort())}`,
+    ],
     ...["--httpAddr", `127.0.0.1:${httpPort}`, "--httpsAddr", "", "--ctrlz_port", "0"],
     ...["--monitoringAddr", `127.0.0.1:${monitoringPort}`],
   ];
   const running = startProgram(program, ["discovery", ...flags], {
     POD_NAME: "istiod-0",
     POD_NAMESPACE: namespace,
+    // A name for its certificate that means this machine.
+    ISTIOD_CUSTOM_HOST: "localhost",
     // Filters that only Istio's own Envoy has.
     PILOT_ENABLE_METADATA_EXCHANGE: "false",
     PILOT_ENABLE_ALPN_FILTER: "false",
@@ -81,5 +91,9 @@ export async function startIstiod({
     await stop();
     throw new Error(`${error}\n${running.stdout().slice(-3000)}${running.stderr().slice(-3000)}`);
   }
-  return { securePort, monitoringPort, stderr: () => running.stdout() + running.stderr(), stop };
+  const encoded = await plane.kubectl([
+    ...["get", "secret", "istio-ca-secret", "-n", namespace, "-o", "jsonpath={.data.ca-cert\\.pem}"],
+  ]);
+  const authority = Buffer.from(encoded, "base64").toString();
+  return { authority, monitoringPort, stderr: () => running.stdout() + running.stderr(), stop };
 }
