@@ -39,7 +39,12 @@ suite("the chart in a cluster", () => {
     });
   }
 
-  const restricted = [{}, { gateway: { kind: "envoy" } }, { gateway: { workload: "DaemonSet" } }];
+  const restricted = [
+    {},
+    { gateway: { kind: "envoy" } },
+    { gateway: { workload: "DaemonSet" } },
+    { ports: { http: 80 } },
+  ];
   for (const values of restricted)
     test(`Pods are admitted where Pod Security is "restricted": ${JSON.stringify(values)}`, async () => {
       const manifests = readManifests(await renderChart(values));

@@ -48,7 +48,7 @@ suite("the chart", () => {
   const refused: readonly [values: object, complaint: RegExp][] = [
     [{ gateway: { kind: "nginx" } }, /\/gateway\/kind.*'embedded', 'envoy'/],
     [{ core: { replica: 3 } }, /\/core.*'replica' not allowed/],
-    [{ ports: { http: 80 } }, /\/ports\/http.*got 80/],
+    [{ ports: { http: 0 } }, /\/ports\/http.*got 0/],
     [{ image: { digest: "latest" } }, /\/image\/digest/],
     [{ core: { webhook: { failurePolicy: "Sometimes" } } }, /\/core\/webhook\/failurePolicy/],
     [{ gateway: { name: "core" } }, /\/gateway\/name/],

@@ -22,6 +22,11 @@ securityContext:
   runAsGroup: 65532
   fsGroup: 65532
   seccompProfile: {type: RuntimeDefault}
+  {{- if and (eq $component $root.Values.gateway.name) (lt (min $root.Values.ports.http $root.Values.ports.https | int) 1024) }}
+  # Low ports for who is not root; of this Pod's network only.
+  sysctls:
+    - {name: net.ipv4.ip_unprivileged_port_start, value: "0"}
+  {{- end }}
 {{- with $root.Values.imagePullSecrets }}
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}
