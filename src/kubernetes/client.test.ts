@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { runKubernetes } from "../../test/peers/kubernetes.ts";
+import { startTcpProxy } from "../../test/peers/tcp-proxy.ts";
 import { SystemError } from "../system-error.ts";
 import { connectKubernetes, KubernetesError } from "./client.ts";
 
@@ -74,6 +75,16 @@ test("requests, watches and failures of a real API server", async (t) => {
     assert.deepEqual(types.slice(-2), ["ADDED", "MODIFIED"]);
   });
 
+  await t.test("one connection is enough for many requests", async (t) => {
+    const proxy = await startTcpProxy(t, Number(new URL(plane.url).port));
+    const kubeconfig = join(plane.directory, "through-proxy.kubeconfig");
+    const text = await readFile(plane.kubeconfig, "utf8");
+    await writeFile(kubeconfig, text.replace(plane.url, `https://127.0.0.1:${proxy.port}`));
+    const through = await connectKubernetes({ kubeconfig });
+    for (let request = 0; request < 5; request++) await through.request("GET", path);
+    assert.equal(proxy.accepted, 1);
+  });
+
   await t.test("requests after the API server was away go through", async () => {
     await plane.stopApiServer();
     await assert.rejects(client.request("GET", path), { name: "SystemError", code: "network" });
@@ -112,6 +123,16 @@ test("a server that says nothing is a timeout, and a plain address needs no TLS"
   const events = client.watch(path, {}, { signal: t.signal, idleMs: 50 })[Symbol.asyncIterator]();
   assert.deepEqual((await events.next()).value, {});
   await assert.rejects(events.next(), isTimeout);
+  const { KUBECONFIG, HOME } = process.env;
+  t.after(() => {
+    for (const [name, value] of Object.entries({ KUBECONFIG, HOME }))
+      if (value === undefined) delete process.env[name];
+      else process.env[name] = value;
+  });
+  Object.assign(process.env, { KUBECONFIG: kubeconfig });
+  assert.equal((await connectKubernetes()).namespace, "apps");
+  Object.assign(process.env, { KUBECONFIG: "", HOME: directory });
+  await assert.rejects(connectKubernetes(), { code: "not-found", message: /there is no kubeconfig/ });
   await assert.rejects(connectKubernetes({ kubeconfig, context: "b" }), {
     message: 'the kubeconfig has no context "b" with a cluster; its contexts: a',
   });

@@ -2,7 +2,8 @@ import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from
 import { Agent as HttpsAgent, request as httpsRequest, type RequestOptions } from "node:https";
 import { SystemError } from "../system-error.ts";
 import { type AccessOptions, type Credentials, loadCredentials } from "./credentials.ts";
-import { type Asked, readFailure } from "./kubernetes-error.ts";
+import { createDeadline, type Deadline } from "./deadline.ts";
+import { type Asked, KubernetesError, readFailure } from "./kubernetes-error.ts";
 import { createRateLimit, type RateLimit } from "./rate-limit.ts";
 import { readJsonLines, readText } from "./read-answer.ts";
 
@@ -105,39 +106,41 @@ function createClient(credentials: Credentials, limit: RateLimit): KubernetesCli
     server: credentials.server,
     async request(method, path, { timeoutMs = defaultTimeoutMs, signal, ...options } = {}) {
       await limit(signal);
-      const timeout = AbortSignal.timeout(timeoutMs);
-      const both = signal ? AbortSignal.any([signal, timeout]) : timeout;
+      const deadline = createDeadline(timeoutMs, signal);
       try {
-        const answer = await send({ method, path }, { ...options, signal: both });
+        const answer = await send({ method, path }, { ...options, signal: deadline.signal });
         const text = await readText(answer);
         return text === "" ? undefined : JSON.parse(text);
       } catch (error) {
-        throw failureOf(error, `${method} ${credentials.server}${path}`, signal, timeout);
+        throw failureOf(error, `${method} ${credentials.server}${path}`, signal, deadline);
+      } finally {
+        deadline.end();
       }
     },
     async *watch(path, query, { signal, idleMs, onOpen }) {
-      const idle = new AbortController();
-      let timer: NodeJS.Timeout | undefined;
+      if (
+        !(await limit(signal).then(
+          () => true,
+          () => false,
+        ))
+      )
+        return;
+      const deadline = createDeadline(Math.min(idleMs, defaultTimeoutMs), signal);
       try {
-        await limit(signal);
-        const silence = () => idle.abort();
-        timer = setTimeout(silence, Math.min(idleMs, defaultTimeoutMs));
         const answer = await send(
           { method: "GET", path, watch: true },
-          { query: { ...query, watch: "true" }, signal: AbortSignal.any([signal, idle.signal]) },
+          { query: { ...query, watch: "true" }, signal: deadline.signal },
         );
-        clearTimeout(timer);
-        timer = setTimeout(silence, idleMs);
+        deadline.extend(idleMs);
         onOpen?.();
-        answer.on("data", () => timer?.refresh());
+        answer.on("data", () => deadline.extend());
         yield* readJsonLines(answer);
       } catch (error) {
         if (signal.aborted) return;
-        throw failureOf(error, `watch ${credentials.server}${path}`, signal, idle.signal);
+        throw failureOf(error, `watch ${credentials.server}${path}`, signal, deadline);
       } finally {
-        clearTimeout(timer);
         // Whoever stops reading ends the connection with it.
-        idle.abort();
+        deadline.end();
       }
     },
   };
@@ -187,10 +190,8 @@ function createAgents(server: string): (options: RequestOptions) => HttpAgent {
   };
 }
 
-function failureOf(error: unknown, doing: string, signal: AbortSignal | undefined, timeout: AbortSignal) {
+function failureOf(error: unknown, doing: string, signal: AbortSignal | undefined, deadline: Deadline) {
   if (signal?.aborted) return signal.reason;
-  if (timeout.aborted) return new SystemError("timeout", `${doing}: no answer in time`);
-  return error instanceof Error && error.name === "KubernetesError"
-    ? error
-    : SystemError.from(error, "network", doing);
+  if (deadline.isOver) return new SystemError("timeout", `${doing}: no answer in time`);
+  return error instanceof KubernetesError ? error : SystemError.from(error, "network", doing);
 }

@@ -33,9 +33,14 @@ export async function loadCredentials({ kubeconfig, context }: AccessOptions = {
   } catch (error) {
     throw SystemError.from(error, "not-found", `cannot read the kubeconfig ${kubeconfig ?? ""}`.trimEnd());
   }
+  // What the library makes up where there is nothing: nobody's API server is there any more.
+  if (config.getCurrentContext() === "loaded-context") throw new SystemError("not-found", nowhere);
   if (context) config.setCurrentContext(context);
   return credentialsOf(config);
 }
+
+const nowhere =
+  "no Kubernetes API server is named: there is no kubeconfig (KUBECONFIG, ~/.kube/config), and this is no pod";
 
 function credentialsOf(config: KubeConfig): Credentials {
   const name = config.getCurrentContext();

@@ -119,7 +119,14 @@ class FollowedCollection<T> implements Collection<T> {
 
   async #readPage(token: string | undefined): Promise<ListPage> {
     const { client, path, signal } = this.#options;
-    const query = { ...this.#selectors(), limit: String(pageSize), ...(token && { continue: token }) };
+    // From the server's memory at first, as client-go does: four times as fast as from etcd, and a server that lags says
+    // the rest by the watch. Later that could bring back what is gone, so then it is what is true now.
+    const query = {
+      ...this.#selectors(),
+      limit: String(pageSize),
+      ...(token && { continue: token }),
+      ...(!token && this.state.lists === 0 && { resourceVersion: "0" }),
+    };
     const page = await client.request("GET", path, { query, signal, timeoutMs: this.#patience.listMs });
     this.#noteContact();
     return page as ListPage;

@@ -1,16 +1,13 @@
-import { whenChanged } from "../incremental.ts";
+import { setMaxListeners } from "node:events";
+import { sameItems, whenChanged } from "../incremental.ts";
 import type { KubernetesClient } from "../kubernetes/client.ts";
 import type { Collection, Patience } from "../kubernetes/collection.ts";
 import { followCollection } from "../kubernetes/list-watch.ts";
 import { type Log, silentLog } from "../log.ts";
 import { coalesce, createWatchable, type Watchable } from "../watchable.ts";
-import {
-  collectionPath,
-  type Followed,
-  followedKinds,
-  resourceName,
-  secretKind,
-} from "./kubernetes-kinds.ts";
+import { statusOf } from "./collection-status.ts";
+import type { Diagnostic } from "./diagnostic.ts";
+import { collectionPath, type Followed, followedKinds, secretKind } from "./kubernetes-kinds.ts";
 import { systemNamespace as defaultSystemNamespace } from "./parse.ts";
 import { readObject } from "./read-object.ts";
 import { type ObjectName, ReferencedSecrets } from "./referenced-secrets.ts";
@@ -47,6 +44,8 @@ const secretGraceMs = 2000;
  */
 export async function watchKubernetes(options: KubernetesSourceOptions): Promise<KubernetesSource> {
   options.signal.throwIfAborted();
+  // One for each request that is on its way.
+  setMaxListeners(0, options.signal);
   return new ClusterSource(options);
 }
 
@@ -63,6 +62,10 @@ class ClusterSource implements KubernetesSource {
   readonly #secrets: ReferencedSecrets;
   readonly #state = createWatchable<SourceState>();
   readonly #noteOutages: (statuses: readonly CollectionStatus[]) => void;
+  readonly #trigger: () => void;
+  /** What the Secrets that are followed were found in, and what the state was made of. */
+  #followed: readonly SourceFile[] = [];
+  #combined: readonly SourceFile[] = [];
   #waitingSince: number | undefined;
   #timer: NodeJS.Timeout | undefined;
 
@@ -71,12 +74,9 @@ class ClusterSource implements KubernetesSource {
     const { systemNamespace = defaultSystemNamespace } = options;
     this.#options = options;
     this.#noteOutages = createOutageLog(client.server, log);
-    const publish = coalesce(
-      () => this.#publish(),
-      undefined,
-      (error) => log.error({ error }, "source"),
-    );
-    const onChange = () => !signal.aborted && publish();
+    const publish = coalesce(() => this.#publish());
+    this.#trigger = () => !signal.aborted && publish();
+    const onChange = this.#trigger;
     this.#secrets = new ReferencedSecrets({ client, secretsOf, onChange, patience });
     this.#collections = followedKinds(systemNamespace, watchNamespace).map((followed) => {
       const collection = followCollection<SourceFile>({
@@ -126,13 +126,16 @@ class ClusterSource implements KubernetesSource {
     this.#noteOutages(this.#statuses());
     if (!this.#collections.every(({ collection }) => collection.state.synced)) return;
     const files = this.#collections.map(({ asFile }) => asFile());
-    const wanted = this.#secrets.follow(files.flatMap(({ resources }) => resources));
+    if (!sameItems(files, this.#followed)) this.#secrets.follow(files);
+    this.#followed = files;
     if (!this.#secrets.settled && this.#mayWait()) return;
     this.#waitingSince = undefined;
     clearTimeout(this.#timer);
-    this.#secrets.forget(wanted);
-    const secrets = this.#secrets.collections.flatMap((collection) => collection.values());
-    this.#state.set(combineFiles([...files, ...secrets], this.value));
+    this.#secrets.forgetOthers();
+    const all = [...files, ...this.#secrets.values()];
+    if (this.value && sameItems(all, this.#combined)) return;
+    this.#combined = all;
+    this.#state.set(combineFiles(all, this.value));
   }
 
   /** What begins to refer to a Secret takes effect with it: without it a host would lose its certificate meanwhile. */
@@ -142,7 +145,7 @@ class ClusterSource implements KubernetesSource {
     this.#waitingSince ??= now;
     const restMs = this.#waitingSince + secretGraceMs - now;
     clearTimeout(this.#timer);
-    if (restMs > 0) this.#timer = setTimeout(() => this.#publish(), restMs);
+    if (restMs > 0) this.#timer = setTimeout(this.#trigger, restMs);
     return restMs > 0;
   }
 
@@ -156,38 +159,12 @@ class ClusterSource implements KubernetesSource {
 
 function joinValues(collection: Collection<SourceFile>): () => SourceFile {
   const join = whenChanged((_revision: number): SourceFile => {
-    const files = collection.values();
-    return {
-      resources: files.flatMap(({ resources }) => resources),
-      diagnostics: files.flatMap(({ diagnostics }) => diagnostics),
-    };
+    const all = { resources: [] as Resource[], diagnostics: [] as Diagnostic[] };
+    for (const { resources, diagnostics } of collection.values()) {
+      for (const resource of resources) all.resources.push(resource);
+      for (const diagnostic of diagnostics) all.diagnostics.push(diagnostic);
+    }
+    return all;
   });
   return () => join(collection.revision);
-}
-
-function statusOf(
-  { kind, namespace }: Followed,
-  collections: readonly Collection<SourceFile>[],
-): CollectionStatus {
-  const states = collections.map(({ state }) => state);
-  const sum = (field: "lists" | "relists" | "watchRestarts" | "stalls" | "failures") =>
-    states.reduce((total, state) => total + state[field], 0);
-  const failing = states.find(({ failure }) => failure !== undefined);
-  return {
-    resource: resourceName(kind),
-    ...(namespace && { namespace }),
-    objects: collections.reduce((total, collection) => total + collection.size, 0),
-    synced: states.every(({ synced }) => synced),
-    watching: states.every(({ watching }) => watching),
-    ...(failing && { failure: failing.absent ? absentText(kind.kind, resourceName(kind)) : failing.failure }),
-    lists: sum("lists"),
-    relists: sum("relists"),
-    watchRestarts: sum("watchRestarts"),
-    stalls: sum("stalls"),
-    failures: sum("failures"),
-  };
-}
-
-function absentText(kind: string, resource: string): string {
-  return `the cluster has no ${resource}: no ${kind} takes effect until its CRD is installed (kubectl apply -f api/crds)`;
 }

@@ -11,7 +11,8 @@ export function placeDiagnostics(
   diagnostics: readonly Diagnostic[],
   set: ResourceSet,
 ): readonly Diagnostic[] {
-  if (diagnostics.length === 0) return diagnostics;
+  // Of what comes from an API server nothing has a place in a file.
+  if (!diagnostics.some(({ at }) => at.file !== undefined && at.line === undefined)) return diagnostics;
   const resources: readonly Resource[] = Object.values(set).flat();
   const origins = new Map(resources.map((resource) => [refKey(refOf(resource)), resource.origin]));
   return diagnostics.map((diagnostic) => {

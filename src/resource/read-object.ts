@@ -4,6 +4,7 @@ import { isObject } from "./decoder.ts";
 import type { Diagnostic } from "./diagnostic.ts";
 import { withKept } from "./last-good.ts";
 import type { SourceFile } from "./source-state.ts";
+import { rememberSpecText } from "./spec-text.ts";
 import type { JsonObject, Resource, ServerMeta } from "./types.ts";
 
 /** The API that objects were asked of: list items of built-in kinds do not name it themselves. */
@@ -31,11 +32,14 @@ export function readObject(
     ...rest,
     at: { ref, path },
   }));
-  const good = resource ? [withServerMeta(resource, metadata)] : [];
+  const known = before?.resources ?? [];
   const next = resource
-    ? { resources: good, diagnostics }
-    : withKept(before?.resources ?? [], [], diagnostics);
-  return keepSame(next, before);
+    ? { resources: [withServerMeta(resource, metadata)], diagnostics }
+    : withKept(known, [], diagnostics);
+  const file = keepSame(next, before);
+  for (const read of file.resources)
+    if (read.kind === "WasmPlugin" && !known.includes(read)) rememberSpecText(read, object.spec);
+  return file;
 }
 
 function withoutCopy(metadata: JsonObject): JsonObject {

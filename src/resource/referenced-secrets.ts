@@ -32,6 +32,7 @@ const secretWatchMs = 600_000;
 export class ReferencedSecrets {
   readonly #options: ReferencedSecretsOptions;
   readonly #followers = new Map<string, Follower>();
+  readonly #wanted = new Set<string>();
   readonly #names = new WeakMap<Resource, readonly ObjectName[]>();
 
   constructor(options: ReferencedSecretsOptions) {
@@ -42,17 +43,23 @@ export class ReferencedSecrets {
     return [...this.#followers.values()].map(({ collection }) => collection);
   }
 
-  /** Begins to follow what the resources refer to. Gives what has to be kept; other Secrets stay until `forget`. */
-  follow(resources: Iterable<Resource>): ReadonlySet<string> {
-    const wanted = new Set<string>();
-    for (const resource of resources) {
-      for (const name of getOrCreate(this.#names, resource, () => this.#options.secretsOf(resource))) {
-        const key = `${name.namespace}/${name.name}`;
-        wanted.add(key);
-        getOrCreate(this.#followers, key, () => this.#start(name));
+  /** What is known of each, as files would say it. */
+  values(): SourceFile[] {
+    return this.collections.flatMap((collection) => collection.values());
+  }
+
+  /** Begins to follow what the files' resources refer to. What they do not stays until `forgetOthers`. */
+  follow(files: readonly SourceFile[]): void {
+    this.#wanted.clear();
+    for (const { resources } of files) {
+      for (const resource of resources) {
+        for (const name of getOrCreate(this.#names, resource, () => this.#options.secretsOf(resource))) {
+          const key = `${name.namespace}/${name.name}`;
+          this.#wanted.add(key);
+          getOrCreate(this.#followers, key, () => this.#start(name));
+        }
       }
     }
-    return wanted;
   }
 
   /** Whether each Secret was read or cannot be read at the moment. A missing one was read. */
@@ -60,17 +67,18 @@ export class ReferencedSecrets {
     return this.collections.every(({ state }) => state.synced || state.failure !== undefined);
   }
 
-  /** Ends the following of all but `wanted`. */
-  forget(wanted: ReadonlySet<string>): void {
+  /** Ends the following of what nothing refers to any more. */
+  forgetOthers(): void {
     for (const [key, { ending }] of this.#followers) {
-      if (wanted.has(key)) continue;
+      if (this.#wanted.has(key)) continue;
       ending.abort();
       this.#followers.delete(key);
     }
   }
 
   end(): void {
-    this.forget(new Set());
+    this.#wanted.clear();
+    this.forgetOthers();
   }
 
   #start({ namespace, name }: ObjectName): Follower {

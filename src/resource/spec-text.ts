@@ -4,17 +4,28 @@ import { loadYaml } from "./yaml.ts";
 
 const kept = new WeakSet<WasmPlugin>();
 
+/** The spec's JSON of plugins that come from an API server, which have no other text. */
+const texts = new WeakMap<WasmPlugin, string>();
+
+/** Keeps the text of a spec that was read from no file, for `keepSpecAsText`. */
+export function rememberSpecText(plugin: WasmPlugin, spec: unknown): void {
+  texts.set(plugin, JSON.stringify(spec ?? null));
+}
+
 /**
  * Lets a plugin's spec live in the text that it was read from alone: it is read again whenever somebody looks at it,
  * which after its conversion is when a Secret of its templates changes. As objects, the specs of a thousand plugins of
  * a hundred rules take 60 MB, and the text is kept anyway.
  */
 export function keepSpecAsText(plugin: WasmPlugin): void {
+  if (kept.has(plugin)) return;
   const { origin } = plugin;
-  if (!origin || kept.has(plugin)) return;
+  const text = texts.get(plugin);
+  const read = origin ? () => readSpec(origin) : text && (() => decodeSpec(JSON.parse(text)));
+  if (!read) return;
   kept.add(plugin);
   Object.defineProperty(plugin, "spec", {
-    get: () => readSpec(origin),
+    get: read,
     enumerable: true,
     configurable: true,
   });
@@ -24,6 +35,10 @@ function readSpec({ text, path }: Origin): WasmPluginSpec {
   const loaded = loadYaml(text);
   let value = "value" in loaded ? loaded.value : undefined;
   for (const step of path ?? []) value = (value as Record<string | number, unknown>)[step];
-  // It was decoded before without an error.
-  return decodeWasmPluginSpec((value as { spec?: unknown }).spec, { problems: [] })!;
+  return decodeSpec((value as { spec?: unknown }).spec);
+}
+
+/** It was decoded before without an error. */
+function decodeSpec(value: unknown): WasmPluginSpec {
+  return decodeWasmPluginSpec(value, { problems: [] })!;
 }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { outcomes } from "../../examples/01-seed/chapter.ts";
 import { type Kubernetes, startKubernetes } from "../peers/kubernetes.ts";
+import { startWasmline } from "../peers/program.ts";
 import { get } from "../peers/request.ts";
 import { applySeed, prepareCluster } from "../peers/seed-in-cluster.ts";
 import { layOutSeed, type SeedFiles } from "../peers/seed-system.ts";
@@ -189,4 +190,15 @@ test("what is deleted is in effect nowhere", async () => {
     const { status, body, headers } = await answerOf(system, "other.com");
     return status === 200 && body === "upstream /\n" && headers["x-transformed"] === undefined;
   });
+});
+
+test("up takes the same flags", async (t) => {
+  const files = await layOutSeed("embedded");
+  t.after(() => files.close());
+  await applySeed(plane, files);
+  const cluster = ["--source", "kubernetes", "--kubeconfig", plane.kubeconfig, "--ingress-class", ""];
+  const up = startWasmline(["up", ...cluster, ...files.flags]);
+  t.after(() => up.stop());
+  await up.waitFor("stdout", /^ready .* 4 plugins in effect$/m);
+  assert.equal((await get(files.trafficPort, "/", "foo.com")).headers.key2, "value2");
 });
