@@ -67,6 +67,8 @@ export interface Core {
   readonly reports: Watchable<KnownReports>;
   /** What there is to say of each plugin now. */
   readonly statuses: () => PluginStatuses;
+  /** What `/metrics` shows. */
+  readonly metrics: Registry;
 }
 
 /** The core role: what users wrote, converted and served as MCP over xDS. In the place of Higress' controller. */
@@ -109,7 +111,7 @@ export async function startCore({
   ]);
   returnMemoryOfStart(signal);
   log.info({ http: boundHttp, mcp: boundXds }, "core is up");
-  return { httpPort: boundHttp, xdsPort: boundXds, state, reports, statuses };
+  return { httpPort: boundHttp, xdsPort: boundXds, state, reports, statuses, metrics };
 }
 
 async function listenOptionsOf(

@@ -169,6 +169,8 @@ test("conditions and events say what became of a plugin on every gateway; anothe
     /^Programmed=False Refused/,
   );
   await applyObjects(plane, customResponse("first", { body: "three" }));
+  const programmed = ["wait", "--for=condition=Programmed", "wasmplugin/first", "-n", namespace];
+  await plane.kubectl([...programmed, "--timeout=30s"]);
   await untilConditions(plane, "first", /^Resolved=True/, /^Programmed=True/);
 
   const described = await until("the events are described", async () => {
@@ -207,4 +209,9 @@ test("conditions and events say what became of a plugin on every gateway; anothe
     "first",
     /^Programmed=False Pending: 1 of 2 gateways runs it; the others have not answered yet$/,
   );
+
+  // Who ends gives the lead back.
+  assert.equal(await other.core.stop(), 0);
+  const holder = ["get", "lease", "wasmline-core", "-n", namespace, "-o", "jsonpath={.spec.holderIdentity}"];
+  assert.equal(await plane.kubectl(holder), "");
 });

@@ -179,7 +179,8 @@ function resolvedCondition(facts: PluginFacts, report: PluginReport, isPending: 
 /** Whether every gateway runs this version. */
 function programmedCondition(facts: PluginFacts, report: PluginReport): Condition {
   const { gateways: total, programmed, refused } = report;
-  const count = `${programmed} of ${gateways(total)} ${programmed === 1 ? "runs" : "run"} it`;
+  const verb = programmed === 1 || total === 1 ? "runs" : "run";
+  const count = `${programmed} of ${gateways(total)} ${verb} it`;
   if (refused > 0) {
     const message = `${count}; ${gateways(refused)} refused it: ${refusalText(facts, report.refusals)}`;
     return condition("Programmed", "False", "Refused", message);

@@ -5,19 +5,19 @@ import { type StatusBody, type WrittenCondition, wasmPluginApi } from "./status-
 /** Who reports, as events name it. */
 export const reportingController = "wasmline.io/core";
 
+/** What is none of anybody's fault. */
+const harmless: readonly string[] = ["Disabled", "Pending", "NoGateways"];
+
 /** The conditions that are worth an event: those that have changed, and of a new plugin what it came to. */
 export function eventsOf(before: StatusBody | undefined, after: StatusBody): readonly WrittenCondition[] {
   return after.conditions.filter(({ type, status, reason }) => {
     const known = before?.conditions.find((other) => other.type === type);
     if (known) return known.status !== status || known.reason !== reason;
-    return status === "False" || (type === "Programmed" && status === "True");
+    return status === "False" ? !harmless.includes(reason) : type === "Programmed" && status === "True";
   });
 }
 
 const actions = { Accepted: "Accept", Resolved: "Resolve", Programmed: "Program" } as const;
-
-/** What is none of anybody's fault. */
-const harmless: readonly string[] = ["Disabled", "Pending", "NoGateways"];
 
 /** Limits of `events.k8s.io/v1`, in characters. */
 const maxNote = 1024;

@@ -5,10 +5,11 @@ import { errorText } from "../../system-error.ts";
 import { coalesce, type Watchable } from "../../watchable.ts";
 import { backoffMs } from "../../xds/client.ts";
 import type { Core } from "../core.ts";
-import { createStatusWriter, type StatusWriter } from "./write-statuses.ts";
+import { addStatusMetrics } from "./status-metrics.ts";
+import { createStatusWriter, type StatusWriter, type StatusWriterOptions } from "./write-statuses.ts";
 
 export interface LeadStatusesOptions {
-  readonly core: Pick<Core, "state" | "reports" | "statuses">;
+  readonly core: Pick<Core, "state" | "reports" | "statuses" | "metrics">;
   readonly client: KubernetesClient;
   readonly isLeader: Watchable<boolean>;
   /** The namespaces of the plugins that have a status; undefined among them stands for all. */
@@ -23,7 +24,9 @@ export interface LeadStatusesOptions {
 const lookMs = 100;
 
 /** Writes the plugins' statuses into the cluster while this core leads. */
-export function leadStatuses({ isLeader, signal, ...options }: LeadStatusesOptions): void {
+export function leadStatuses({ isLeader, signal, ...others }: LeadStatusesOptions): void {
+  const { countWrite: onWrite } = addStatusMetrics(others.core.metrics, () => isLeader.value === true);
+  const options = { ...others, onWrite };
   let term = new AbortController();
   isLeader.watch((leads) => {
     term.abort();
@@ -34,7 +37,7 @@ export function leadStatuses({ isLeader, signal, ...options }: LeadStatusesOptio
   signal.addEventListener("abort", () => term.abort(), { once: true });
 }
 
-type Term = Omit<LeadStatusesOptions, "isLeader" | "signal">;
+type Term = Omit<LeadStatusesOptions, "isLeader" | "signal"> & Pick<StatusWriterOptions, "onWrite">;
 
 async function serveTerm(options: Term, signal: AbortSignal): Promise<void> {
   const writer = await openWriter(options, signal);

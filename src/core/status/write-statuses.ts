@@ -14,6 +14,8 @@ export interface StatusWriterOptions {
   readonly namespaces: readonly (string | undefined)[];
   /** Names this core in events. */
   readonly instance: string;
+  /** Hears of each request that writes a status or an event. */
+  readonly onWrite?: (what: "status" | "event", result: "success" | "failure") => void;
   readonly log: Log;
   /** Ends the writing, with the leadership. */
   readonly signal: AbortSignal;
@@ -42,7 +44,7 @@ const maxEventsAMinute = 300;
  * @throws KubernetesError | SystemError where that cannot be read
  */
 export async function createStatusWriter(options: StatusWriterOptions): Promise<StatusWriter> {
-  const { client, namespaces, instance, log, signal } = options;
+  const { client, namespaces, instance, onWrite, log, signal } = options;
   const known = new Map<string, KnownStatus>();
   for (const namespace of namespaces)
     for (const [key, status] of await readStatuses(client, namespace, signal)) known.set(key, status);
@@ -56,6 +58,8 @@ export async function createStatusWriter(options: StatusWriterOptions): Promise<
   /** One write at a time to each object, so that the last one is the newest. */
   const running = new Set<string>();
   let timer: NodeJS.Timeout | undefined;
+  /** Events go one after the other: who reads them wants their order, and nobody waits for them. */
+  let lastEvent = Promise.resolve();
   signal.addEventListener("abort", () => clearTimeout(timer), { once: true });
 
   function pump(): void {
@@ -107,11 +111,13 @@ export async function createStatusWriter(options: StatusWriterOptions): Promise<
           signal,
         },
       );
+      onWrite?.("status", "success");
       lastWrite.set(key, performance.now());
       known.set(key, { uid, body });
       for (const condition of eventsOf(own, body)) report(status, condition);
     } catch (error) {
       if (signal.aborted || isGone(error)) return;
+      onWrite?.("status", "failure");
       log.warn({ plugin: formatRef(status.ref), error: errorText(error) }, "cannot write the status");
       due.set(key, performance.now() + retryMs);
     }
@@ -119,10 +125,20 @@ export async function createStatusWriter(options: StatusWriterOptions): Promise<
 
   function report(status: StatusOfPlugin, condition: WrittenCondition): void {
     if (!allowEvent()) return;
-    postEvent(client, createEvent(status, condition, instance, new Date()), signal).catch((error) => {
+    const event = createEvent(status, condition, instance, new Date());
+    lastEvent = lastEvent.then(() => send(event, status));
+  }
+
+  async function send(event: ReturnType<typeof createEvent>, status: StatusOfPlugin): Promise<void> {
+    if (signal.aborted) return;
+    try {
+      await postEvent(client, event, signal);
+      onWrite?.("event", "success");
+    } catch (error) {
       if (signal.aborted || isGone(error)) return;
+      onWrite?.("event", "failure");
       log.warn({ plugin: formatRef(status.ref), error: errorText(error) }, "cannot write an event");
-    });
+    }
   }
 
   function forgetOthers(): void {
