@@ -2,7 +2,6 @@ import type { Command } from "commander";
 import type { ConvertOptions } from "../core/convert-options.ts";
 import { startCore } from "../core/core.ts";
 import { followReports } from "../core/status/follow-reports.ts";
-import { addMcpServerOptions, type McpServerFlags, mcpSecurityOf } from "./mcp-access.ts";
 import {
   addCommonOptions,
   addOption,
@@ -40,7 +39,6 @@ export function addCoreCommand(program: Command): void {
     .description("read resources, convert them and serve them as MCP over xDS (Higress' controller)");
   addCommonOptions(command);
   addCoreOptions(command);
-  addMcpServerOptions(command);
   command.action(runCore);
 }
 
@@ -118,7 +116,7 @@ export function convertOptionsOf(
   };
 }
 
-async function runCore(flags: CoreFlags & McpServerFlags, command: Command): Promise<void> {
+async function runCore(flags: CoreFlags): Promise<void> {
   const signal = stopSignal();
   const log = logOf(flags).child({ role: "core" });
   const convert = convertOptionsOf(flags, flags.bind, flags.portOffset);
@@ -129,7 +127,6 @@ async function runCore(flags: CoreFlags & McpServerFlags, command: Command): Pro
     bind: flags.bind,
     httpPort: withOffset(flags, flags.corePort),
     xdsPort: withOffset(flags, flags.mcpPort),
-    mcpSecurity: await mcpSecurityOf(flags, log, command),
     log,
     signal,
   });

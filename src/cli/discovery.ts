@@ -3,7 +3,6 @@ import type { BuildOptions } from "../discovery/build-snapshot.ts";
 import { startDiscovery } from "../discovery/discovery.ts";
 import type { EcdsDefault } from "../discovery/http-filters.ts";
 import type { ChainShape } from "../discovery/proxy.ts";
-import { addMcpClientOptions, coreTlsOf, type McpClientFlags } from "./mcp-access.ts";
 import {
   addCommonOptions,
   addOption,
@@ -47,7 +46,6 @@ export function addDiscoveryCommand(program: Command): void {
     "how core is asked; Higress' own has only the state of the world",
     (option) => option.default("incremental").choices(["incremental", "state-of-the-world"]),
   );
-  addMcpClientOptions(command);
   addDiscoveryOptions(command);
   addSecurePortOptions(command);
   addOption(
@@ -90,7 +88,7 @@ export function buildOptionsOf({ ecdsDefault, rootNamespace, chain }: BuildFlags
   return { ecdsDefault, rootNamespace, chain };
 }
 
-type RoleFlags = DiscoveryFlags & McpClientFlags & SecurePortFlags & { readonly drainSeconds: number };
+type RoleFlags = DiscoveryFlags & SecurePortFlags & { readonly drainSeconds: number };
 
 async function runDiscovery(flags: RoleFlags, command: Command): Promise<void> {
   const log = logOf(flags).child({ role: "discovery" });
@@ -99,7 +97,6 @@ async function runDiscovery(flags: RoleFlags, command: Command): Promise<void> {
   const discovery = await startDiscovery({
     ...(await secureOptionsOf(flags, log, command)),
     core: flags.core ?? localTarget(flags.bind, 15051 + flags.portOffset),
-    coreTls: coreTlsOf(flags, command),
     mcp: flags.mcp,
     build: buildOptionsOf(flags),
     bind: flags.bind,

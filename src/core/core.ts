@@ -11,14 +11,9 @@ import { keepSpecAsText } from "../resource/spec-text.ts";
 import { refKey } from "../resource/types.ts";
 import { returnMemoryOfStart } from "../return-memory.ts";
 import { createWatchable, type Watchable } from "../watchable.ts";
-import {
-  type CertificateFiles,
-  type WatchOptions,
-  watchServerCertificate,
-} from "../xds/certificate-files.ts";
-import { type ListenOptions, listenXds } from "../xds/listen.ts";
+import { listenXds } from "../xds/listen.ts";
 import { addServerMetrics } from "../xds/metrics.ts";
-import { type Admit, createXdsServer } from "../xds/server.ts";
+import { createXdsServer } from "../xds/server.ts";
 import type { Snapshot } from "../xds/snapshot.ts";
 import type { ConvertOptions } from "./convert-options.ts";
 import { type Conversion, convertResources, emptyConversion } from "./convert-resources.ts";
@@ -26,13 +21,6 @@ import { mcpSnapshot } from "./mcp-snapshot.ts";
 import { addSourceMetrics } from "./source-metrics.ts";
 import { createPluginStatuses, type PluginStatuses } from "./status/plugin-statuses.ts";
 import { type KnownReports, notFollowing, notHeardYet } from "./status/report-table.ts";
-
-/** MCP over TLS. */
-export interface McpSecurity {
-  readonly certificate: CertificateFiles;
-  /** Who is served; everybody unless given. */
-  readonly admit?: Admit;
-}
 
 export interface CoreOptions {
   readonly source: Watchable<SourceState>;
@@ -45,8 +33,6 @@ export interface CoreOptions {
   /** Ports 8888 and 15051; 0 for any free ones. */
   readonly httpPort: number;
   readonly xdsPort: number;
-  /** Plaintext for everybody unless given. */
-  readonly mcpSecurity?: McpSecurity;
   readonly log: Log;
   readonly signal: AbortSignal;
 }
@@ -80,7 +66,6 @@ export async function startCore({
   bind,
   httpPort,
   xdsPort,
-  mcpSecurity,
   log,
   signal,
 }: CoreOptions): Promise<Core> {
@@ -107,19 +92,11 @@ export async function startCore({
   if (sourceStatus) addSourceMetrics(metrics, sourceStatus);
   const [boundHttp, boundXds] = await Promise.all([
     servePages({ bind, port: httpPort, pages: pages(state, metrics, statuses, sourceStatus), signal }),
-    listenXds(xds, bind, xdsPort, signal, await listenOptionsOf(mcpSecurity, { log, signal })),
+    listenXds(xds, bind, xdsPort, signal),
   ]);
   returnMemoryOfStart(signal);
   log.info({ http: boundHttp, mcp: boundXds }, "core is up");
   return { httpPort: boundHttp, xdsPort: boundXds, state, reports, statuses, metrics };
-}
-
-async function listenOptionsOf(
-  security: McpSecurity | undefined,
-  options: WatchOptions,
-): Promise<ListenOptions> {
-  if (!security) return {};
-  return { credentials: await watchServerCertificate(security.certificate, options), admit: security.admit };
 }
 
 function pages(

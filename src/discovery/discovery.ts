@@ -13,7 +13,6 @@ import {
   type WatchOptions,
   watchServerCertificate,
 } from "../xds/certificate-files.ts";
-import { type ClientTls, openClientCredentials } from "../xds/client-credentials.ts";
 import { listenXds } from "../xds/listen.ts";
 import { addServerMetrics } from "../xds/metrics.ts";
 import { type Admit, createXdsServer, type XdsServer } from "../xds/server.ts";
@@ -39,8 +38,6 @@ export interface SecurePortOptions {
 export interface DiscoveryOptions {
   /** Core's MCP, as `host:port`. */
   readonly core: string;
-  /** How core is trusted, and this discovery proved to it; plaintext unless given. */
-  readonly coreTls?: ClientTls;
   /** How to ask core: `incremental`, or `state-of-the-world` for Higress' own. */
   readonly mcp: "incremental" | "state-of-the-world";
   readonly build: BuildOptions;
@@ -81,16 +78,7 @@ export async function startDiscovery(options: DiscoveryOptions): Promise<Discove
     id: "sidecar~127.0.0.1~discovery.higress-system~higress-system.svc.cluster.local",
     metadata: { GENERATOR: "api" },
   });
-  const credentials = options.coreTls && (await openClientCredentials(options.coreTls, { log, signal }));
-  followCore({
-    target: options.core,
-    credentials,
-    mode: options.mcp,
-    node,
-    onConfig: config.set,
-    signal,
-    log,
-  });
+  followCore({ target: options.core, mode: options.mcp, node, onConfig: config.set, signal, log });
   const snapshots = createSnapshots(config, options.build, signal);
   const access: AccessOptions = {
     rootNamespace: options.build.rootNamespace,

@@ -1,4 +1,3 @@
-import type { ChannelCredentials } from "@grpc/grpc-js";
 import type { Node } from "../gen/envoy/config/core/v3/base_pb.ts";
 import type { Log } from "../log.ts";
 import { errorText } from "../system-error.ts";
@@ -9,8 +8,6 @@ import { decodeMcp, mcpName } from "./mcp.ts";
 
 export interface FollowCoreOptions {
   readonly target: string;
-  /** Plaintext unless given. */
-  readonly credentials?: ChannelCredentials;
   readonly mode: "incremental" | "state-of-the-world";
   readonly node: Node;
   /** Called with the whole state: first when every kind was answered, then with each change. */
