@@ -19,7 +19,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   kubernetes: [],
   istio: ["xds"],
   core: ["resource", "kubernetes", "istio", "xds"],
-  discovery: ["istio", "kubernetes", "xds"],
+  discovery: ["istio", "xds"],
   agent: ["oci", "wasm", "xds"],
   plugin: ["oci", "proxy-wasm", "resource", "wasm"],
   gateway: ["proxy-wasm", "redis", "xds"],

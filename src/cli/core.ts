@@ -15,6 +15,7 @@ import {
   withOffset,
 } from "./options.ts";
 import { addSourceOptions, type SourceFlags, startSource } from "./resource-source.ts";
+import { addSecureMcpOptions, type SecureMcpFlags, secureMcpOf } from "./secure-mcp.ts";
 import { addStatusOptions, type StatusFlags, startStatusWriting } from "./status-writing.ts";
 import { addWebhookOptions, startWebhook, type WebhookFlags } from "./webhook.ts";
 
@@ -39,6 +40,7 @@ export function addCoreCommand(program: Command): void {
     .description("read resources, convert them and serve them as MCP over xDS (Higress' controller)");
   addCommonOptions(command);
   addCoreOptions(command);
+  addSecureMcpOptions(command);
   command.action(runCore);
 }
 
@@ -116,7 +118,7 @@ export function convertOptionsOf(
   };
 }
 
-async function runCore(flags: CoreFlags): Promise<void> {
+async function runCore(flags: CoreFlags & SecureMcpFlags, command: Command): Promise<void> {
   const signal = stopSignal();
   const log = logOf(flags).child({ role: "core" });
   const convert = convertOptionsOf(flags, flags.bind, flags.portOffset);
@@ -127,6 +129,7 @@ async function runCore(flags: CoreFlags): Promise<void> {
     bind: flags.bind,
     httpPort: withOffset(flags, flags.corePort),
     xdsPort: withOffset(flags, flags.mcpPort),
+    ...(await secureMcpOf(flags, log, command)),
     log,
     signal,
   });

@@ -15,6 +15,7 @@ import {
   stopSignal,
   withOffset,
 } from "./options.ts";
+import { addCoreAccessOptions, type CoreAccessFlags, coreTlsOf } from "./secure-mcp.ts";
 import { addSecurePortOptions, type SecurePortFlags, secureOptionsOf } from "./secure-port.ts";
 
 export interface DiscoveryFlags extends CommonOptions, BuildFlags {
@@ -47,6 +48,7 @@ export function addDiscoveryCommand(program: Command): void {
     (option) => option.default("incremental").choices(["incremental", "state-of-the-world"]),
   );
   addDiscoveryOptions(command);
+  addCoreAccessOptions(command);
   addSecurePortOptions(command);
   addOption(
     command,
@@ -88,7 +90,7 @@ export function buildOptionsOf({ ecdsDefault, rootNamespace, chain }: BuildFlags
   return { ecdsDefault, rootNamespace, chain };
 }
 
-type RoleFlags = DiscoveryFlags & SecurePortFlags & { readonly drainSeconds: number };
+type RoleFlags = DiscoveryFlags & CoreAccessFlags & SecurePortFlags & { readonly drainSeconds: number };
 
 async function runDiscovery(flags: RoleFlags, command: Command): Promise<void> {
   const log = logOf(flags).child({ role: "discovery" });
@@ -97,6 +99,7 @@ async function runDiscovery(flags: RoleFlags, command: Command): Promise<void> {
   const discovery = await startDiscovery({
     ...(await secureOptionsOf(flags, log, command)),
     core: flags.core ?? localTarget(flags.bind, 15051 + flags.portOffset),
+    coreTls: coreTlsOf(flags, command),
     mcp: flags.mcp,
     build: buildOptionsOf(flags),
     bind: flags.bind,

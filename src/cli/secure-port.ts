@@ -1,7 +1,10 @@
 import type { Command } from "commander";
-import { createTokenAdmission } from "../discovery/authenticate.ts";
-import type { DiscoveryOptions, SecurePortOptions } from "../discovery/discovery.ts";
+import type { DiscoveryOptions } from "../discovery/discovery.ts";
+import { reviewToken } from "../kubernetes/token-review.ts";
 import type { Log } from "../log.ts";
+import { admitByToken } from "../xds/admit-by-token.ts";
+import type { SecurePort } from "../xds/listen-securely.ts";
+import type { Admit } from "../xds/server.ts";
 import {
   addKubernetesAccessOptions,
   connectByFlags,
@@ -15,15 +18,15 @@ export interface SecurePortFlags extends CommonOptions, KubernetesAccessFlags {
   readonly securePort: number;
   readonly tlsCert: string | undefined;
   readonly tlsKey: string | undefined;
-  readonly tokenReview: boolean;
+  readonly tokenReview: boolean | undefined;
   readonly tokenAudience: readonly string[] | undefined;
   readonly gatewayNamespace: readonly string[] | undefined;
-  readonly requireAuthentication: boolean;
+  readonly requireAuthentication: boolean | undefined;
   readonly maxConnectionAge: number;
 }
 
 /** What Istio's agent has its tokens made for. */
-const defaultAudiences = ["istio-ca"];
+const gatewayAudiences = ["istio-ca"];
 
 export function addSecurePortOptions(command: Command): void {
   addPort(command, "secure-port", 15012, "discovery's gRPC over TLS, where --tls-cert is given: ADS");
@@ -74,7 +77,10 @@ type SecureOptions = Pick<
   "xdsBind" | "secure" | "requireAuthentication" | "gatewayNamespaces" | "life"
 >;
 
-/** What the flags say. @throws SystemError("not-found") where they name no cluster that could review tokens */
+/**
+ * What the flags say.
+ * @throws SystemError("not-found") where they name no cluster that could review tokens
+ */
 export async function secureOptionsOf(
   flags: SecurePortFlags,
   log: Log,
@@ -86,26 +92,21 @@ export async function secureOptionsOf(
   return {
     xdsBind: xdsBind ?? (secure ? loopback : undefined),
     secure,
-    requireAuthentication,
+    requireAuthentication: requireAuthentication ?? false,
     gatewayNamespaces: gatewayNamespace ?? [],
     life: { maxAgeMs, expiryGraceMs: 10_000 },
   };
 }
 
-const loopback = "127.0.0.1";
+/** Where plaintext is for who is on the same machine, or in the same pod. */
+export const loopback = "127.0.0.1";
 
 async function securePortOf(
   flags: SecurePortFlags,
   log: Log,
   command: Command,
-): Promise<SecurePortOptions | undefined> {
-  const {
-    tlsCert: cert,
-    tlsKey: key,
-    tokenReview,
-    bind,
-    tokenAudience: audiences = defaultAudiences,
-  } = flags;
+): Promise<SecurePort | undefined> {
+  const { tlsCert: cert, tlsKey: key, tokenReview, bind, tokenAudience } = flags;
   if ((cert === undefined) !== (key === undefined))
     command.error("error: --tls-cert and --tls-key are given together");
   if (cert === undefined || key === undefined) {
@@ -118,8 +119,16 @@ async function securePortOf(
       {},
       "no --token-review: gateways on the secure port cannot prove who they are, and get no Secrets",
     );
-  const admit = tokenReview
-    ? createTokenAdmission({ kubernetes: await connectByFlags(flags), audiences, log })
-    : undefined;
+  const admit = tokenReview ? await admitBy(flags, tokenAudience ?? gatewayAudiences, log) : undefined;
   return { port: withOffset(flags, flags.securePort), bind, certificate: { cert, key }, admit };
+}
+
+/** Admits whom the cluster of the flags confirms, by a token for one of the audiences. */
+export async function admitBy(
+  flags: KubernetesAccessFlags,
+  audiences: readonly string[],
+  log: Log,
+): Promise<Admit> {
+  const kubernetes = await connectByFlags(flags);
+  return admitByToken({ review: (token) => reviewToken(kubernetes, token, audiences), log });
 }

@@ -1,3 +1,4 @@
+import { status } from "@grpc/grpc-js";
 import { Registry } from "prom-client";
 import { getOrCreate } from "../get-or-create.ts";
 import { jsonPage, type Pages, readyPage, servePages } from "../http-server.ts";
@@ -12,9 +13,11 @@ import { refKey } from "../resource/types.ts";
 import { returnMemoryOfStart } from "../return-memory.ts";
 import { createWatchable, type Watchable } from "../watchable.ts";
 import { listenXds } from "../xds/listen.ts";
+import { listenSecurely, type SecurePort } from "../xds/listen-securely.ts";
 import { addServerMetrics } from "../xds/metrics.ts";
-import { createXdsServer } from "../xds/server.ts";
+import { createXdsServer, type Identity } from "../xds/server.ts";
 import type { Snapshot } from "../xds/snapshot.ts";
+import { StreamRefusal } from "../xds/stream-refusal.ts";
 import type { ConvertOptions } from "./convert-options.ts";
 import { type Conversion, convertResources, emptyConversion } from "./convert-resources.ts";
 import { mcpSnapshot } from "./mcp-snapshot.ts";
@@ -33,6 +36,10 @@ export interface CoreOptions {
   /** Ports 8888 and 15051; 0 for any free ones. */
   readonly httpPort: number;
   readonly xdsPort: number;
+  /** Where the plaintext port 15051 listens; `bind` unless given. */
+  readonly xdsBind?: string;
+  /** Port 15052: MCP for discoveries on other machines, which prove that they are of the system namespace. */
+  readonly secure?: SecurePort | undefined;
   readonly log: Log;
   readonly signal: AbortSignal;
 }
@@ -66,6 +73,8 @@ export async function startCore({
   bind,
   httpPort,
   xdsPort,
+  xdsBind,
+  secure,
   log,
   signal,
 }: CoreOptions): Promise<Core> {
@@ -86,17 +95,33 @@ export async function startCore({
   const computeStatuses = createPluginStatuses();
   const statuses = () =>
     state.value ? computeStatuses(state.value, reports.value ?? notHeardYet) : new Map<string, never>();
-  const xds = createXdsServer({ snapshotFor: () => snapshot, log });
+  const xds = createXdsServer({
+    snapshotFor(_, { identity }) {
+      if (identity) checkIsOurs(identity, convert.systemNamespace);
+      return snapshot;
+    },
+    log,
+  });
   const metrics = new Registry();
   addServerMetrics(metrics, xds);
   if (sourceStatus) addSourceMetrics(metrics, sourceStatus);
   const [boundHttp, boundXds] = await Promise.all([
     servePages({ bind, port: httpPort, pages: pages(state, metrics, statuses, sourceStatus), signal }),
-    listenXds(xds, bind, xdsPort, signal),
+    listenXds(xds, xdsBind ?? bind, xdsPort, signal),
+    secure && listenSecurely(xds, secure, { log, signal }),
   ]);
   returnMemoryOfStart(signal);
   log.info({ http: boundHttp, mcp: boundXds }, "core is up");
   return { httpPort: boundHttp, xdsPort: boundXds, state, reports, statuses, metrics };
+}
+
+/** MCP holds every Secret that is referred to. */
+function checkIsOurs({ namespace, serviceAccount }: Identity, systemNamespace: string): void {
+  if (namespace === systemNamespace) return;
+  throw new StreamRefusal(
+    status.PERMISSION_DENIED,
+    `core is for discoveries of the namespace ${systemNamespace}, the token is of ${namespace}/${serviceAccount}`,
+  );
 }
 
 function pages(

@@ -8,14 +8,11 @@ import { followCore } from "../istio/follow-core.ts";
 import type { Log } from "../log.ts";
 import { returnMemoryOfStart } from "../return-memory.ts";
 import { createWatchable, firstValue, type Watchable } from "../watchable.ts";
-import {
-  type CertificateFiles,
-  type WatchOptions,
-  watchServerCertificate,
-} from "../xds/certificate-files.ts";
+import { type ClientTls, openClientCredentials } from "../xds/client-credentials.ts";
 import { listenXds } from "../xds/listen.ts";
+import { listenSecurely, type SecurePort } from "../xds/listen-securely.ts";
 import { addServerMetrics } from "../xds/metrics.ts";
-import { type Admit, createXdsServer, type XdsServer } from "../xds/server.ts";
+import { createXdsServer, type XdsServer } from "../xds/server.ts";
 import { endlessLife, type StreamLife } from "../xds/stream-life.ts";
 import type { BuildOptions } from "./build-snapshot.ts";
 import { configDumpPage, ecdszPage, synczPage } from "./debug-pages.ts";
@@ -25,19 +22,11 @@ import { proxyOf } from "./proxy.ts";
 import { createReportStream, type ReportStream } from "./report-stream.ts";
 import { createSnapshots } from "./snapshots.ts";
 
-/** A port for gateways on other machines. */
-export interface SecurePortOptions {
-  /** Port 15012; 0 for any free one. */
-  readonly port: number;
-  readonly bind: string;
-  readonly certificate: CertificateFiles;
-  /** Who is admitted; everybody unless given, and then as one who has proved nothing. */
-  readonly admit?: Admit;
-}
-
 export interface DiscoveryOptions {
   /** Core's MCP, as `host:port`. */
   readonly core: string;
+  /** How core is trusted, and what it is shown; plaintext unless given. */
+  readonly coreTls?: ClientTls | undefined;
   /** How to ask core: `incremental`, or `state-of-the-world` for Higress' own. */
   readonly mcp: "incremental" | "state-of-the-world";
   readonly build: BuildOptions;
@@ -47,7 +36,8 @@ export interface DiscoveryOptions {
   readonly httpPort: number;
   /** Where the plaintext port 15010 listens; `bind` unless given. */
   readonly xdsBind?: string;
-  readonly secure?: SecurePortOptions;
+  /** Port 15012, for gateways on other machines. */
+  readonly secure?: SecurePort | undefined;
   /** Whether a gateway on another machine must have proved itself to get anything. */
   readonly requireAuthentication?: boolean;
   /** Namespaces other than the root namespace whose gateways are served when they have proved themselves, `*` for all. */
@@ -78,7 +68,9 @@ export async function startDiscovery(options: DiscoveryOptions): Promise<Discove
     id: "sidecar~127.0.0.1~discovery.higress-system~higress-system.svc.cluster.local",
     metadata: { GENERATOR: "api" },
   });
-  followCore({ target: options.core, mode: options.mcp, node, onConfig: config.set, signal, log });
+  const { core: target, coreTls, mcp: mode } = options;
+  const credentials = coreTls && (await openClientCredentials(coreTls, { log, signal }));
+  followCore({ target, credentials, mode, node, onConfig: config.set, signal, log });
   const snapshots = createSnapshots(config, options.build, signal);
   const access: AccessOptions = {
     rootNamespace: options.build.rootNamespace,
@@ -102,12 +94,10 @@ export async function startDiscovery(options: DiscoveryOptions): Promise<Discove
     draining.signal.aborted
       ? readyPage(false, "it is about to end")
       : readyPage(config.value !== undefined, `nothing was received from core at ${options.core} yet`);
+  const limits = { maxConnectionAgeMs: connectionAgeMs(life), draining: draining.signal };
   const [plainPort, securePort, httpPort] = await Promise.all([
-    listenXds(server, options.xdsBind ?? bind, options.xdsPort, signal, {
-      maxConnectionAgeMs: connectionAgeMs(life),
-      draining: draining.signal,
-    }),
-    options.secure && listenSecurely(server, options.secure, life, draining.signal, { log, signal }),
+    listenXds(server, options.xdsBind ?? bind, options.xdsPort, signal, limits),
+    options.secure && listenSecurely(server, options.secure, { log, signal }, limits),
     servePages({ bind, port: options.httpPort, pages: pages(server, config, reports, ready), signal }),
   ]);
   void firstValue(config, () => true, signal).then(
@@ -123,18 +113,6 @@ export async function startDiscovery(options: DiscoveryOptions): Promise<Discove
       return server.drain(ms);
     },
   };
-}
-
-async function listenSecurely(
-  server: XdsServer,
-  { port, bind, certificate, admit }: SecurePortOptions,
-  life: StreamLife,
-  draining: AbortSignal,
-  options: WatchOptions,
-): Promise<number> {
-  const credentials = await watchServerCertificate(certificate, options);
-  const maxConnectionAgeMs = connectionAgeMs(life);
-  return listenXds(server, bind, port, options.signal, { credentials, admit, maxConnectionAgeMs, draining });
 }
 
 /** A connection is told to go before the first of its streams ends, so that the next stream is on another connection. */

@@ -81,6 +81,8 @@ export interface XdsServer {
   clients(): readonly ClientStatus[];
   /** By digest of its module, on how many clients a plugin runs with it. */
   modulesOf(plugin: string): ReadonlyMap<string, number>;
+  /** How many streams were refused, by the name of the gRPC code. */
+  refusals(): ReadonlyMap<string, number>;
   /** Ends all streams in peace, spread over a time in milliseconds. Resolves when nobody is connected. */
   drain(ms: number): Promise<void>;
 }
@@ -90,6 +92,7 @@ export function createXdsServer({ snapshotFor, onChange, life, log }: XdsServerO
   const clients = new Set<() => ClientStatus>();
   const open = new Set<OpenStream>();
   const tally = createModuleTally();
+  const refusals = new Map<string, number>();
 
   function serve<Request extends DiscoveryRequest | DeltaDiscoveryRequest>(
     call: ServerDuplexStream<Request, Buffer>,
@@ -169,7 +172,9 @@ export function createXdsServer({ snapshotFor, onChange, life, log }: XdsServerO
   }
 
   function refuse(call: Refusable, { code, message }: StreamRefusal, node?: string): void {
-    log.warn({ peer: call.getPeer(), node, code: status[code], error: message }, "refused a client");
+    const name = status[code];
+    refusals.set(name, (refusals.get(name) ?? 0) + 1);
+    log.warn({ peer: call.getPeer(), node, code: name, error: message }, "refused a client");
     call.emit("error", { code, details: message });
   }
 
@@ -198,6 +203,7 @@ export function createXdsServer({ snapshotFor, onChange, life, log }: XdsServerO
     implement,
     clients: () => [...clients].map((client) => client()),
     modulesOf: tally.of,
+    refusals: () => refusals,
     async drain(ms) {
       await Promise.all([...open].map((stream) => endWithin(ms, stream)));
     },

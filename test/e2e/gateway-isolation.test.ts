@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, suite, test } from "node:test";
 import { status } from "@grpc/grpc-js";
+import { kinds } from "../../src/istio/kinds.ts";
 import { typeUrls } from "../../src/xds/type-urls.ts";
 import { type AskingGateway, askAsGateway } from "../peers/asking-gateway.ts";
 import { makeCertificate } from "../peers/certificate.ts";
@@ -17,6 +18,7 @@ import { until } from "../peers/until.ts";
 // What a gateway gets by who it proves to be: a real API server reviews the tokens, and what is served are our own roles.
 
 const root = "higress-system";
+const mcpSecrets = kinds.Secret.mcpTypeUrls[0];
 const audience = "istio-ca";
 const certificateName = "kubernetes-ingress://Kubernetes/shop/shop-tls";
 /** What stands in Secrets, as it would be found on the wire. */
@@ -57,9 +59,15 @@ before(async () => {
   authority = await readFile(certificate.certificate);
   offset = await freePortOffset();
   const ports = ["--port-offset", String(offset)];
-  core = startWasmline(["core", "-f", directory, ...ports]);
+  core = startWasmline([
+    ...["core", "-f", directory, ...ports, "--kubeconfig", await reviewerKubeconfig()],
+    ...["--mcp-tls-cert", certificate.certificate, "--mcp-tls-key", certificate.key],
+  ]);
+  await writeFile(join(directory, "core.token"), await issue(root, "discovery", "wasmline-core"));
   discovery = startWasmline([
-    ...["discovery", ...ports, "--tls-cert", certificate.certificate, "--tls-key", certificate.key],
+    ...["discovery", ...ports, "--core", `127.0.0.1:${15052 + offset}`],
+    ...["--core-ca", certificate.certificate, "--core-token-file", join(directory, "core.token")],
+    ...["--tls-cert", certificate.certificate, "--tls-key", certificate.key],
     ...["--token-review", "--kubeconfig", await reviewerKubeconfig(), "--require-authentication"],
     ...["--gateway-namespace", "team-a"],
   ]);
@@ -76,11 +84,11 @@ afterEach(() => {
   for (const gateway of opened.splice(0)) gateway.close();
 });
 
-/** Discovery's own account: it may have tokens reviewed, and nothing else. */
+/** The account of our roles: it may have tokens reviewed, and nothing else. */
 async function reviewerKubeconfig(): Promise<string> {
   const own = await plane.token(root, "discovery");
   const role = ["--clusterrole=system:auth-delegator", `--serviceaccount=${root}:discovery`];
-  await plane.kubectl(["create", "clusterrolebinding", "discovery", ...role]);
+  await plane.kubectl(["create", "clusterrolebinding", "discovery", ...role]).catch(() => {});
   return plane.kubeconfigOf(own);
 }
 
@@ -222,6 +230,22 @@ test("a gateway that does not trust discovery's certificate says so", async () =
   assert.equal(status[ended.code], "UNAVAILABLE");
 });
 
+test("core is for who proves to be of its own namespace, by a token that no gateway has", async () => {
+  const mcp = { "networking.istio.io/v1alpha3/Gateway": [], [mcpSecrets]: [] };
+  const askCore = (authorization?: string) =>
+    ask(authorization, { address: `127.0.0.1:${15052 + offset}`, names: mcp });
+  await assertRefused(askCore(), status.UNAUTHENTICATED, /^no token/);
+  await assertRefused(askCore(`Bearer ${token}`), status.UNAUTHENTICATED, /for the audience wasmline-core$/);
+  const stranger = await issue("team-a", "gateway", "wasmline-core");
+  await assertRefused(
+    askCore(`Bearer ${stranger}`),
+    status.PERMISSION_DENIED,
+    /^core is for discoveries of the namespace/,
+  );
+  const known = askCore(`Bearer ${await issue(root, "discovery", "wasmline-core")}`);
+  await until("the Secrets", () => holds(known.received, "registry"));
+});
+
 test("a gateway on this machine needs no proof in plaintext", async () => {
   const gateway = ask(undefined, { address: `127.0.0.1:${15010 + offset}`, authority: undefined });
   await until("all secrets", () => found(gateway).length === 3);
@@ -229,11 +253,16 @@ test("a gateway on this machine needs no proof in plaintext", async () => {
 
 test("neither logs nor pages of discovery hold tokens or what is in Secrets", async () => {
   ask(`Bearer ${token}`);
-  await until("a gateway is there", async () => (await page("/debug/syncz")).includes("asking"));
   const dump = "/debug/config_dump?proxyID=asking.higress-system";
+  await until("it has its plugins", async () => (await page(dump)).includes("plugins/private"));
   const paths = ["/debug/syncz", "/debug/ecdsz", "/debug/configz", dump, "/metrics"];
   const texts = [discovery.stderr(), discovery.stdout(), ...(await Promise.all(paths.map(page)))];
   assert.match(await page(dump), /private/);
+  assert.match(await page("/debug/syncz"), /"service_account": "higress-system\/gateway"/);
+  assert.match(
+    await page("/metrics"),
+    /wasmline_xds_refused_streams_total\{code="PERMISSION_DENIED"\} [1-9]/,
+  );
   assert.match(discovery.stderr(), /refused a client .*UNAUTHENTICATED/);
   const kept = [...Object.values(secrets), ...tokens.map((text) => text.split(".")[2]!)];
   for (const text of texts)

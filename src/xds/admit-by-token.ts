@@ -1,18 +1,24 @@
 import { createHash } from "node:crypto";
 import { type Metadata, status } from "@grpc/grpc-js";
 import { LRUCache } from "lru-cache";
-import type { KubernetesClient } from "../kubernetes/client.ts";
-import { reviewToken, type TokenVerdict } from "../kubernetes/token-review.ts";
 import type { Log } from "../log.ts";
 import { errorText } from "../system-error.ts";
-import type { Admit, Identity } from "../xds/server.ts";
-import { StreamRefusal } from "../xds/stream-refusal.ts";
+import type { Admit, Identity } from "./server.ts";
+import { StreamRefusal } from "./stream-refusal.ts";
 import { createTurns } from "./take-turns.ts";
 
+/** What somebody who can tell says of a token. `expiresAt` is in ms since 1970, undefined where the token does not say. */
+export type TokenVerdict =
+  | {
+      readonly valid: true;
+      readonly account: { readonly namespace: string; readonly name: string };
+      readonly expiresAt: number | undefined;
+    }
+  | { readonly valid: false; readonly reason: string };
+
 export interface TokenOptions {
-  readonly kubernetes: Pick<KubernetesClient, "request">;
-  /** What tokens must be made for; one of these. `istio-ca` is what Istio's agent sends. */
-  readonly audiences: readonly string[];
+  /** Asks whose a token is. */
+  readonly review: (token: string) => Promise<TokenVerdict>;
   readonly log: Log;
 }
 
@@ -31,13 +37,13 @@ const maxAtOnce = 8;
  * Admits who sends a ServiceAccount's token, as the API server confirms it. Verdicts are kept by the token's hash until it
  * expires, for ten minutes at most. Where the API server does not answer nobody is admitted, and told to try again.
  */
-export function createTokenAdmission({ kubernetes, audiences, log }: TokenOptions): Admit {
+export function admitByToken({ review, log }: TokenOptions): Admit {
   const known = new LRUCache<string, TokenVerdict>({ max: maxKnown });
   const open = new Map<string, Promise<TokenVerdict>>();
   const inTurn = createTurns(maxAtOnce);
 
   async function ask(key: string, token: string): Promise<TokenVerdict> {
-    const verdict = await inTurn(() => reviewToken(kubernetes, token, audiences));
+    const verdict = await inTurn(() => review(token));
     known.set(key, verdict, { ttl: keptFor(verdict) });
     return verdict;
   }
@@ -60,7 +66,7 @@ export function createTokenAdmission({ kubernetes, audiences, log }: TokenOption
       verdict = await verdictOf(token);
     } catch (error) {
       if (error instanceof StreamRefusal) throw error;
-      log.error({ error: errorText(error) }, "cannot have tokens reviewed; no gateway is admitted meanwhile");
+      log.error({ error: errorText(error) }, "cannot have tokens reviewed; nobody is admitted meanwhile");
       throw new StreamRefusal(status.UNAVAILABLE, "the token cannot be reviewed now: try again");
     }
     if (!verdict.valid) throw new StreamRefusal(status.UNAUTHENTICATED, verdict.reason);
