@@ -16,8 +16,6 @@
 {{- define "wasmline.discovery" -}}{{ include "wasmline.fullname" . }}-discovery{{- end -}}
 {{- define "wasmline.gateway" -}}{{ include "wasmline.fullname" . }}-{{ .Values.gateway.name }}{{- end -}}
 
-{{- define "wasmline.systemNamespace" -}}{{ default .Release.Namespace .Values.systemNamespace }}{{- end -}}
-
 {{- define "wasmline.selectorValue" -}}
 {{- default (printf "%s-%s" .Release.Namespace (include "wasmline.gateway" .)) .Values.gatewaySelector.value -}}
 {{- end -}}
