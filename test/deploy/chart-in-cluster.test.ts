@@ -1,8 +1,14 @@
 // The chart and a real API server: it takes every manifest, admits every Pod, and gives each role what it needs and no more.
 import assert from "node:assert/strict";
+import { createPrivateKey, X509Certificate } from "node:crypto";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, suite, test } from "node:test";
 import { connectKubernetes, type KubernetesClient, KubernetesError } from "../../src/kubernetes/client.ts";
 import { type Kubernetes, startKubernetes } from "../peers/kubernetes.ts";
+import { freePortOffset } from "../peers/ports.ts";
+import { startWasmline } from "../peers/program.ts";
 import { chart, type Manifest, readManifests, readValueSets, renderChart } from "./charts.ts";
 import { lease, plugin, type Request, rights, system } from "./rights.ts";
 
@@ -57,12 +63,75 @@ suite("the chart in a cluster", () => {
       }
     });
 
+  test("core runs with the rights, flags and certificates that it is given", async (t) => {
+    const manifests = readManifests(await renderChart({}));
+    await apply(manifests.filter(({ kind }) => kind === "ServiceAccount" || /Role/.test(kind)));
+    await apply([plugin(system, "watched")]);
+    const directory = await mkdtemp(join(tmpdir(), "chart-core-"));
+    t.after(() => rm(directory, { recursive: true, force: true }));
+    const secrets = { mcp: "edge-wasmline-core-tls", webhook: "edge-wasmline-webhook-tls" };
+    for (const [mount, name] of Object.entries(secrets)) {
+      await mkdir(join(directory, mount));
+      const { data } = manifests.find(({ kind, metadata }) => kind === "Secret" && metadata.name === name)!;
+      for (const [file, text] of Object.entries(data as Record<string, string>))
+        await writeFile(join(directory, mount, file), Buffer.from(text, "base64"));
+    }
+    const { args } = manifests.find(
+      ({ kind, metadata }) => kind === "Deployment" && /-core$/.test(metadata.name),
+    )!.spec!.template!.spec.containers[0]!;
+    const token = await plane.kubectl(["create", "token", "edge-wasmline-core", "-n", system]);
+    const core = startWasmline(
+      [
+        ...args
+          .filter((arg) => !/^--(bind|discovery-status)=/.test(arg))
+          .map((arg) => arg.replace("/etc/wasmline", directory)),
+        `--port-offset=${await freePortOffset()}`,
+      ],
+      { KUBECONFIG: await plane.kubeconfigOf(token.trim()) },
+    );
+    t.after(() => core.stop());
+    await plane.kubectl([
+      "wait",
+      "--for=condition=Accepted",
+      "--timeout=30s",
+      "wasmplugin/watched",
+      "-n",
+      system,
+    ]);
+    const holder = [
+      "get",
+      "lease",
+      "edge-wasmline-core",
+      "-n",
+      system,
+      "-o",
+      "jsonpath={.spec.holderIdentity}",
+    ];
+    assert.notEqual(await plane.kubectl(holder), "");
+    assert.doesNotMatch(core.stderr(), /403|forbidden/i);
+  });
+
+  test("helm's certificates are for the Services that have them, and one authority vouches for all", async () => {
+    const secrets = readManifests(await renderChart({})).filter(({ kind }) => kind === "Secret");
+    assert.equal(secrets.length, 3);
+    const authorities = new Set(secrets.map(({ data }) => (data as Record<string, string>)["ca.crt"]));
+    assert.equal(authorities.size, 1);
+    for (const { metadata, data } of secrets) {
+      const read = (file: string) => Buffer.from((data as Record<string, string>)[file]!, "base64");
+      const certificate = new X509Certificate(read("tls.crt"));
+      const service = metadata.name.includes("discovery") ? "discovery" : "core";
+      assert.ok(certificate.checkHost(`edge-wasmline-${service}.${system}.svc`), metadata.name);
+      assert.ok(certificate.verify(new X509Certificate(read("ca.crt")).publicKey));
+      assert.ok(certificate.checkPrivateKey(createPrivateKey(read("tls.key"))));
+    }
+  });
+
   suite("rights", () => {
     before(async () => {
       const manifests = readManifests(await renderChart({ core: { secretNamespaces: ["shop"] } }));
       const kinds = ["ServiceAccount", "Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"];
       await apply(manifests.filter(({ kind }) => kinds.includes(kind)));
-      await apply([plugin(system), plugin("shop"), lease("somebody-else"), lease("edge-wasmline-core")]);
+      await apply([plugin(system), plugin("shop"), lease("somebody-else")]);
     });
 
     for (const [role, { may, mayNot }] of Object.entries(rights))

@@ -75,11 +75,11 @@ export const rights: Readonly<
 };
 
 /** A WasmPlugin that core takes. */
-export function plugin(namespace: string): Manifest {
+export function plugin(namespace: string, name = "marker"): Manifest {
   return {
     apiVersion: "extensions.higress.io/v1alpha1",
     kind: "WasmPlugin",
-    metadata: { name: "marker", namespace },
+    metadata: { name, namespace },
     spec: { url: "oci://registry.example.com/marker:1.0.0", defaultConfig: {} },
   };
 }
