@@ -1,6 +1,6 @@
 import { getOrCreate } from "../get-or-create.ts";
 import { sameItems } from "../incremental.ts";
-import { maxReasonLength, maxRefusals, type PluginReport, type Refusal } from "../xds/plugin-report.ts";
+import { firstRefusals, maxReasonLength, type PluginReport, type Refusal } from "../xds/plugin-report.ts";
 import type { ClientStatus, XdsServer } from "../xds/server.ts";
 import { partsOf, type SnapshotType, type XdsResource } from "../xds/snapshot.ts";
 import type { SubscriptionStatus } from "../xds/subscription.ts";
@@ -132,7 +132,7 @@ function reportOf({ name, source = "" }: XdsResource, group: Group, server: XdsS
     gateways,
     programmed: gateways - waiting.length - refused.length,
     refused: refused.length,
-    refusals: refused.slice(0, maxRefusals).map(({ client, reason }) => refusalOf(name, client, reason)),
+    refusals: firstRefusals(refused.map(({ client, reason }) => refusalOf(name, client, reason))),
     modules: modulesWithout(waiting, name, server),
   };
 }
@@ -163,7 +163,7 @@ function addReports(one: PluginReport | undefined, other: PluginReport): PluginR
     gateways: one.gateways + other.gateways,
     programmed: one.programmed + other.programmed,
     refused: one.refused + other.refused,
-    refusals: [...one.refusals, ...other.refusals].slice(0, maxRefusals),
+    refusals: firstRefusals([...one.refusals, ...other.refusals]),
     // Counted over all of them already, but for those that wait.
     modules: fewest(one.modules, other.modules),
   };

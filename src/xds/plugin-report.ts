@@ -34,3 +34,8 @@ export interface ReportChanges {
 /** How many refusals of a plugin are told word by word, and how many characters of each. */
 export const maxRefusals = 3;
 export const maxReasonLength = 1000;
+
+/** The refusals that are told: the same ones in the same order, in whatever order gateways have come. */
+export function firstRefusals(refusals: readonly Refusal[]): readonly Refusal[] {
+  return [...refusals].sort((a, b) => (a.gateway < b.gateway ? -1 : 1)).slice(0, maxRefusals);
+}

@@ -128,6 +128,13 @@ suite("the sum of reports", () => {
     assert.equal(sumReports([reports[1]!], "v2"), undefined);
   });
 
+  test("refusals are told in one order, whichever discovery was heard first", () => {
+    const refusedBy = (gateway: string) =>
+      report("ns.p", { refused: 1, refusals: [{ gateway, reason: "no", hasModule: true }] });
+    const [a, b] = [refusedBy("a"), refusedBy("b")];
+    assert.deepEqual(sumReports([a, b], "v1"), sumReports([b, a], "v1"));
+  });
+
   test("a discovery that is forgotten says nothing any more", () => {
     const table = createReportTable();
     table.apply("one", { changed: [report("ns.p")], removed: [] }, true);

@@ -1,4 +1,4 @@
-import { maxRefusals, type PluginReport, type ReportChanges } from "../../xds/plugin-report.ts";
+import { firstRefusals, type PluginReport, type ReportChanges } from "../../xds/plugin-report.ts";
 
 /** What is known from all discoveries. */
 export interface KnownReports {
@@ -77,7 +77,7 @@ export function sumReports(
     gateways: sum(reports, "gateways"),
     programmed: sum(current, "programmed"),
     refused: sum(current, "refused"),
-    refusals: current.flatMap(({ refusals }) => refusals).slice(0, maxRefusals),
+    refusals: firstRefusals(current.flatMap(({ refusals }) => refusals)),
     modules: Object.fromEntries([...modules].sort()),
   };
 }
