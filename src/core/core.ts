@@ -1,6 +1,5 @@
 import { status } from "@grpc/grpc-js";
 import { Registry } from "prom-client";
-import { getOrCreate } from "../get-or-create.ts";
 import { jsonPage, type Pages, readyPage, servePages } from "../http-server.ts";
 import { configz } from "../istio/configz.ts";
 import type { Log } from "../log.ts";
@@ -165,15 +164,14 @@ function logNew(
   logged: ReadonlySet<string>,
   log: Log,
 ): ReadonlySet<string> {
-  const texts = new Set<string>();
-  for (const diagnostic of diagnostics) {
-    const text = getOrCreate(formatted, diagnostic, () => formatDiagnostic(diagnostic));
-    texts.add(text);
+  const texts = diagnostics.map((diagnostic) => ({
+    severity: diagnostic.severity,
+    text: formatDiagnostic(diagnostic),
+  }));
+  for (const { severity, text } of texts) {
     if (logged.has(text)) continue;
-    if (diagnostic.severity === "error") log.error({}, text);
+    if (severity === "error") log.error({}, text);
     else log.warn({}, text);
   }
-  return texts;
+  return new Set(texts.map(({ text }) => text));
 }
-
-const formatted = new WeakMap<Diagnostic, string>();

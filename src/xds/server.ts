@@ -79,10 +79,10 @@ export interface XdsServer {
   /** For those who are admitted. */
   implement(admit: Admit | undefined): UntypedServiceImplementation;
   clients(): readonly ClientStatus[];
-  /** By digest of its module, on how many clients a plugin runs with it. */
-  modulesOf(plugin: string): ReadonlyMap<string, number>;
   /** How many streams were refused, by the name of the gRPC code. */
   refusals(): ReadonlyMap<string, number>;
+  /** By digest of its module, on how many clients a plugin runs with it. */
+  modulesOf(plugin: string): ReadonlyMap<string, number>;
   /** Ends all streams in peace, spread over a time in milliseconds. Resolves when nobody is connected. */
   drain(ms: number): Promise<void>;
 }
@@ -91,8 +91,8 @@ export interface XdsServer {
 export function createXdsServer({ snapshotFor, onChange, life, log }: XdsServerOptions): XdsServer {
   const clients = new Set<() => ClientStatus>();
   const open = new Set<OpenStream>();
-  const tally = createModuleTally();
   const refusals = new Map<string, number>();
+  const tally = createModuleTally();
 
   function serve<Request extends DiscoveryRequest | DeltaDiscoveryRequest>(
     call: ServerDuplexStream<Request, Buffer>,
@@ -202,11 +202,11 @@ export function createXdsServer({ snapshotFor, onChange, life, log }: XdsServerO
     implementation: implement(),
     implement,
     clients: () => [...clients].map((client) => client()),
-    modulesOf: tally.of,
     refusals: () => refusals,
     async drain(ms) {
       await Promise.all([...open].map((stream) => endWithin(ms, stream)));
     },
+    modulesOf: tally.of,
   };
 }
 

@@ -187,7 +187,8 @@ for (const gateway of gateways) {
 function shownBy(port: number): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connect({ port, host: "127.0.0.1", rejectUnauthorized: false, ALPNProtocols: ["h2"] });
-    socket.once("error", reject);
+    // It may break more than once while the certificate changes.
+    socket.on("error", reject);
     socket.once("secureConnect", () => {
       resolve(socket.getPeerCertificate().fingerprint256);
       socket.destroy();
