@@ -85,7 +85,15 @@ for (const name of plugins)
 
     /** What a start with this configuration leaves in the log at level warn and above. */
     function complaintsOf(config: unknown): string[] {
-      const test = { name, config: JSON.stringify(config), properties: {}, calls: [], expect: {}, line: 1 };
+      const test = {
+        name,
+        config: JSON.stringify(config),
+        properties: {},
+        calls: [],
+        expect: {},
+        line: 1,
+        column: 1,
+      };
       const { start, logs } = runCase(test, { module, vmConfig: "", env: {} });
       const said = logs.filter(({ level }) => ["warn", "error", "critical"].includes(level));
       return [...(start === "ok" ? [] : ["not started"]), ...said.map(({ message }) => message)];

@@ -182,7 +182,7 @@ describe("transformer", () => {
         (rules, strict, { path, query, type, body }) => {
           const { failure, start } = runCase(
             {
-              ...{ name: "any", line: 1, properties: {}, calls: [], expect: {} },
+              ...{ name: "any", line: 1, column: 1, properties: {}, calls: [], expect: {} },
               config: JSON.stringify({ strict, reqRules: rules, respRules: rules }),
               request: {
                 headers: [

@@ -123,10 +123,14 @@ export function createCaseOutside(
 }
 
 /** A property that the case gives, by its name of today or the one before Envoy 1.33. */
-export function caseProperty({ properties }: PluginTestCase, path: readonly string[]): string | undefined {
+export function caseProperty(
+  { properties }: PluginTestCase,
+  path: readonly string[],
+): string | Uint8Array | undefined {
   const names = [path, ...(path[0] === "xds" ? [path.slice(1)] : [])].map((parts) => parts.join("."));
   const found = names.find((name) => Object.hasOwn(properties, name));
-  return found === undefined ? undefined : bytesOfText(properties[found]!);
+  const value = found === undefined ? undefined : properties[found];
+  return typeof value === "string" ? bytesOfText(value) : value;
 }
 
 function answerOf({ status, headers, body, trailers, fails }: TestCall): HttpAnswer | undefined {

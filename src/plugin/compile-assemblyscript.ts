@@ -3,7 +3,7 @@ import { join, relative, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Diagnostic, ResourceError } from "../resource/diagnostic.ts";
 import { errorText, SystemError } from "../system-error.ts";
-import type { CompiledPlugin } from "./compile-plugin.ts";
+import type { CompiledPlugin, CompileOptions } from "./compile-plugin.ts";
 
 /** How plugins import the library. */
 const libraryName = "@wasmline/plugin-sdk";
@@ -14,9 +14,8 @@ const packages = resolve("/", "packages-of-wasmline");
 const installed = join(packages, libraryName) + sep;
 
 /** As our own plugins are built. */
+const optimizations = ["-O3", "--converge"];
 const options = [
-  "-O3",
-  "--converge",
   "--runtime=incremental",
   "--use=ASC_GC_GRANULARITY=65536",
   "--exportStart=_initialize",
@@ -43,13 +42,20 @@ const errorCategory = 3;
  * Compiles `assembly/index.ts` of a folder with the compiler of this installation. `@wasmline/plugin-sdk` is that of a
  * `node_modules` from the folder upwards, or else that of this installation.
  */
-export async function compileAssemblyScript(directory: string): Promise<CompiledPlugin> {
+export async function compileAssemblyScript(
+  directory: string,
+  { optimize = true }: CompileOptions = {},
+): Promise<CompiledPlugin> {
   const asc = await loadCompiler();
   const texts = new Map<string, string>();
   const messages: AscMessage[] = [];
   const outputs = new Map<string, unknown>();
   const { error, stderr } = await asc.main(
-    ["assembly/index.ts", "--outFile=plugin.wasm", `--baseDir=${resolve(directory)}`, ...options],
+    [
+      ...["assembly/index.ts", "--outFile=plugin.wasm", `--baseDir=${resolve(directory)}`],
+      ...(optimize ? optimizations : []),
+      ...options,
+    ],
     {
       readFile: (name, base) => readSource(resolve(base, name), resolve(directory), texts),
       writeFile: (name, contents) => void outputs.set(name, contents),

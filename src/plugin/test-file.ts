@@ -87,13 +87,15 @@ export interface PluginTestCase {
   readonly name: string;
   /** The plugin's configuration as it is handed over. */
   readonly config: string;
-  readonly properties: Readonly<Record<string, string>>;
+  /** Text, or bytes for what is none. */
+  readonly properties: Readonly<Record<string, string | Uint8Array>>;
   readonly request?: TestMessage;
   readonly response?: TestMessage;
   readonly calls: readonly TestCall[];
   readonly expect: Expectation;
   /** Where the case stands, from 1. */
   readonly line: number;
+  readonly column: number;
 }
 
 /** A plugin test file: cases for one module. */
@@ -107,7 +109,7 @@ export interface PluginTestFile {
 }
 
 type Raw<T> = { -readonly [K in keyof T]?: T[K] };
-type RawCase = Omit<Raw<PluginTestCase>, "config" | "line"> & { config?: JsonValue };
+type RawCase = Omit<Raw<PluginTestCase>, "config" | "line" | "column"> & { config?: JsonValue };
 type RawFile = { module?: string; config?: JsonValue; vmConfig?: JsonValue; env?: Record<string, string> };
 
 /** An object of a test file. Unlike in a resource an unknown field is an error: an expectation that nobody reads holds always. */
@@ -172,6 +174,10 @@ const pairs: Decoder<HeaderPair[]> = (value, at) => {
   const byName = mapOf(text)(value, at);
   return byName && Object.entries(byName);
 };
+
+/** Text, or `{base64: …}` for what is none, such as a number. */
+const property: Decoder<string | Uint8Array> = (value, at) =>
+  isObject(value) ? bytes(value, at) : text(value, at);
 
 /** Text in UTF-8, or `{base64: …}`. */
 const bytes: Decoder<Uint8Array> = (value, at) => {
@@ -242,7 +248,7 @@ const testCase = fields<RawCase>(
   {
     name: text,
     config: json,
-    properties: mapOf(text),
+    properties: mapOf(property),
     request: message,
     response: message,
     calls: listOf(call),
@@ -283,13 +289,15 @@ function complete(raw: RawFile & { cases?: RawCase[] }, origin: Origin): PluginT
     ...(module !== undefined && { module }),
     vmConfig: configurationText(vmConfig),
     env,
-    cases: cases.map((one, index) => completeCase(one, config, locate(origin, ["cases", index]).line)),
+    cases: cases.map((one, index) => completeCase(one, config, locate(origin, ["cases", index]))),
   };
 }
 
-function completeCase(raw: RawCase, shared: JsonValue | undefined, line: number): PluginTestCase {
+type Place = Pick<PluginTestCase, "line" | "column">;
+
+function completeCase(raw: RawCase, shared: JsonValue | undefined, { line, column }: Place): PluginTestCase {
   const { name = "", config = shared, properties = {}, calls = [], expect = {}, ...messages } = raw;
-  return { ...messages, name, config: configurationText(config), properties, calls, expect, line };
+  return { ...messages, name, config: configurationText(config), properties, calls, expect, line, column };
 }
 
 /** A text is handed over as it is; anything else as JSON, as it would come from a WasmPlugin; nothing as nothing. */

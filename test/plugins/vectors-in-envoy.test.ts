@@ -71,7 +71,8 @@ function place(name: string, module: string, cases: readonly PluginTestCase[]): 
 }
 
 function routeNumber(routes: StreamRoute[], properties: PluginTestCase["properties"]): number {
-  const { route_name: route = "", cluster_name: cluster = "upstream", ...others } = properties;
+  const { route_name = "", cluster_name = "upstream", ...others } = properties;
+  const [route, cluster] = [String(route_name), String(cluster_name)];
   assert.deepEqual(others, {}, "a property that routes do not have");
   const found = routes.findIndex((each) => each.route === route && each.cluster === cluster);
   return found >= 0 ? found : routes.push({ route, cluster }) - 1;
