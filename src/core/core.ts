@@ -1,5 +1,6 @@
 import { status } from "@grpc/grpc-js";
 import { Registry } from "prom-client";
+import { getOrCreate } from "../get-or-create.ts";
 import { jsonPage, type Pages, readyPage, servePages } from "../http-server.ts";
 import { configz } from "../istio/configz.ts";
 import type { Log } from "../log.ts";
@@ -164,14 +165,15 @@ function logNew(
   logged: ReadonlySet<string>,
   log: Log,
 ): ReadonlySet<string> {
-  const texts = diagnostics.map((diagnostic) => ({
-    severity: diagnostic.severity,
-    text: formatDiagnostic(diagnostic),
-  }));
-  for (const { severity, text } of texts) {
+  const texts = new Set<string>();
+  for (const diagnostic of diagnostics) {
+    const text = getOrCreate(formatted, diagnostic, () => formatDiagnostic(diagnostic));
+    texts.add(text);
     if (logged.has(text)) continue;
-    if (severity === "error") log.error({}, text);
+    if (diagnostic.severity === "error") log.error({}, text);
     else log.warn({}, text);
   }
-  return new Set(texts.map(({ text }) => text));
+  return texts;
 }
+
+const formatted = new WeakMap<Diagnostic, string>();
