@@ -1,72 +1,16 @@
 // What the proxy-wasm host costs. `node --expose-gc --import tsx bench/host.ts MODULE [CONFIGURATION]` runs streams with 12
 // request and 5 response headers through a plugin, and the same without it.
 import { readFile } from "node:fs/promises";
-import {
-  createLocalOutside,
-  createPluginHost,
-  FilterChain,
-  type FilterFactory,
-  type HeaderLine,
-  HeaderMap,
-  type StreamHost,
-} from "../src/proxy-wasm/index.ts";
+import { createLocalOutside, createPluginHost, type FilterFactory } from "../src/proxy-wasm/index.ts";
+import { leastCost, runStreams } from "./sample-streams.ts";
 
 const [file = "build/plugins/key-auth.wasm", configuration = ""] = process.argv.slice(2);
 const perRound = 20_000;
 const rounds = 15;
 
-const request: HeaderLine[] = [
-  [":authority", "foo.example.com"],
-  [":path", "/api/v1/items?page=3"],
-  [":method", "GET"],
-  [":scheme", "https"],
-  ["user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101"],
-  ["accept", "text/html,application/xhtml+xml"],
-  ["accept-encoding", "gzip, deflate, br"],
-  ["accept-language", "en-US,en;q=0.5"],
-  ["x-request-id", "6f1d0f6e-8ce1-4bb0-a2c8-6ea7b74be6e1"],
-  ["x-forwarded-for", "10.0.0.1"],
-  ["x-forwarded-proto", "https"],
-  ["cookie", "session=0123456789abcdef"],
-];
-const response: HeaderLine[] = [
-  [":status", "200"],
-  ["content-type", "application/json"],
-  ["content-length", "2"],
-  ["date", "Mon, 01 Jan 2026 00:00:00 GMT"],
-  ["server", "upstream"],
-];
-
-const nowhere: StreamHost = {
-  sendHeaders() {},
-  sendData() {},
-  sendTrailers() {},
-  reset() {},
-  setPaused() {},
-  clearRouteCache() {},
-  property: () => undefined,
-};
-
-function runStreams(filters: readonly FilterFactory[], count: number): void {
-  for (let i = 0; i < count; i++) {
-    const chain = new FilterChain(filters, nowhere);
-    chain.requestHeaders(new HeaderMap(request.slice()), true);
-    chain.responseHeaders(new HeaderMap(response.slice()), true);
-    chain.end();
-  }
-}
-
-/** The least CPU time of a stream over some rounds, in ns. */
 function measure(filters: readonly FilterFactory[]): number {
-  let least = Number.POSITIVE_INFINITY;
   runStreams(filters, perRound);
-  for (let round = 0; round < rounds; round++) {
-    const before = process.cpuUsage();
-    runStreams(filters, perRound);
-    const { user, system } = process.cpuUsage(before);
-    least = Math.min(least, ((user + system) * 1000) / perRound);
-  }
-  return least;
+  return leastCost(filters, rounds, perRound);
 }
 
 /** Tells how long something took. */

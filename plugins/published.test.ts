@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import { before, describe, it } from "node:test";
 import { load } from "js-yaml";
 import { buildPlugin } from "../sdk/test/modules.ts";
+import { inspectModule } from "../src/plugin/inspect-module.ts";
 import { runCase } from "../src/plugin/run-case.ts";
 import { testCase } from "../src/plugin/test-case.ts";
 import { type PluginTestCase, parseTestFile } from "../src/plugin/test-file.ts";
@@ -76,20 +77,37 @@ function configurationOf({ defaultConfig, matchRules }: Json): Json {
 
 for (const name of plugins)
   describe(`${name} as it is published`, () => {
+    let bytes: Uint8Array;
     let module: PluginModule;
     let schema: Json;
     before(async () => {
-      module = await compileModule(await readFile(await buildPlugin(name)), { name });
+      bytes = await readFile(await buildPlugin(name));
+      module = await compileModule(bytes, { name });
       schema = JSON.parse(await read(name, "schema.json")) as Json;
     });
 
     /** What a start with this configuration leaves in the log at level warn and above. */
     function complaintsOf(config: unknown): string[] {
-      const test = { name, config: JSON.stringify(config), properties: {}, calls: [], expect: {}, line: 1 };
+      const test = {
+        name,
+        config: JSON.stringify(config),
+        properties: {},
+        calls: [],
+        expect: {},
+        line: 1,
+        column: 1,
+      };
       const { start, logs } = runCase(test, { module, vmConfig: "", env: {} });
       const said = logs.filter(({ level }) => ["warn", "error", "critical"].includes(level));
       return [...(start === "ok" ? [] : ["not started"]), ...said.map(({ message }) => message)];
     }
+
+    it("is a module that every gateway takes", () => {
+      const { gateways, missingExports } = inspectModule({ name, bytes });
+      for (const { loads, missingImports, reason } of Object.values(gateways))
+        assert.deepEqual([loads, missingImports, reason], [true, [], undefined]);
+      assert.deepEqual(missingExports, []);
+    });
 
     it("does what its cases say", async () => {
       const cases = await readCases(name, "test/cases.yaml");

@@ -1,41 +1,42 @@
 // Builds every plugins/*/assembly/index.ts with the library in sdk/ to build/plugins/<name>.wasm.
 import { existsSync } from "node:fs";
-import { mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
-import { dirname, join, relative } from "node:path";
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { dirname, join, relative, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const compilerOptions = [
-  "-O3",
-  "--converge",
-  "--runtime=incremental",
-  // By default a collection begins with each KiB beyond twice what is in use: for a plugin with a small configuration, with
-  // every second stream.
-  "--use=ASC_GC_GRANULARITY=65536",
-  "--exportStart=_initialize",
-  "--use=abort=sdk/assembly/abort/abortPlugin",
-  "--stackSize=65536",
-];
-
-/** A large module gets smaller by a tenth, and slower by less. */
-const moreOptions = { transformer: ["--shrinkLevel=1"] };
+const compilerConfig = join(root, "sdk/asconfig.json");
+/** What runs between callbacks, in the place of the collector that AssemblyScript has for this runtime. */
+const runtime = "minimal";
+const collector = join(root, "sdk/runtime/collector.ts");
+/** Where asc looks for the library's package; there is no such folder, the library is read in its place. */
+const packages = join(root, "build/packages");
+const library = join(packages, "@wasmline/plugin-sdk");
 
 /**
  * Compiles one module; `entry` and `output` are paths below the repository's root. Throws with the compiler's messages
  * when the source is wrong. The output appears whole or not at all.
  */
-export async function compileModule(entry, output, options = []) {
-  const { default: asc } = await import("assemblyscript/asc");
+export async function compileModule(entry, output) {
+  const { configToArguments, libraryFiles, main } = await import("assemblyscript/asc");
+  // The stack is the incremental collector's.
+  const { stackSize: _, ...shared } = JSON.parse(await readFile(compilerConfig, "utf8")).options;
+  libraryFiles["rt/tcms"] = await readFile(collector, "utf8");
+  const places = [`--outFile=${output}`, `--path=${packages}`, `--baseDir=${root}`];
   const outputs = new Map();
-  const { error, stderr } = await asc.main(
-    [entry, `--outFile=${output}`, ...compilerOptions, ...options, `--baseDir=${root}`],
-    {
-      writeFile: (name, contents) => void outputs.set(name, contents),
-    },
-  );
+  const { error, stderr } = await main([entry, ...places, ...configToArguments({ ...shared, runtime })], {
+    readFile: readSource,
+    writeFile: (name, contents) => void outputs.set(name, contents),
+  });
   const wasm = outputs.get(output);
   if (error || !wasm) throw new Error(`${entry} does not compile\n${stderr}`, { cause: error ?? undefined });
   await writeWhole(join(root, output), wasm);
+}
+
+async function readSource(name, base) {
+  const path = resolve(base, name);
+  const inLibrary = path.startsWith(library + sep) ? join(root, "sdk", path.slice(library.length)) : path;
+  return readFile(inLibrary, "utf8").catch(() => null);
 }
 
 async function writeWhole(file, contents) {
@@ -50,12 +51,13 @@ async function writeWhole(file, contents) {
 }
 
 /** Compiles a module unless its output is newer than all its sources, the library and this script. Returns whether it did. */
-export async function buildModule(sourceFolder, entry, output, options = []) {
-  const sources = [join(root, sourceFolder), join(root, "sdk/assembly"), fileURLToPath(import.meta.url)];
+export async function buildModule(sourceFolder, entry, output) {
+  const folders = [join(root, sourceFolder), join(root, "sdk/assembly")];
+  const sources = [...folders, compilerConfig, collector, fileURLToPath(import.meta.url)];
   const changed = Math.max(...(await Promise.all(sources.map(newestChange))));
   const built = existsSync(join(root, output)) ? (await stat(join(root, output))).mtimeMs : 0;
   if (built > changed) return false;
-  await compileModule(entry, output, options);
+  await compileModule(entry, output);
   return true;
 }
 
@@ -72,7 +74,7 @@ export async function buildPlugins(names) {
   for (const name of names ?? (await listPlugins())) {
     const output = `build/plugins/${name}.wasm`;
     const entry = `plugins/${name}/assembly/index.ts`;
-    await buildModule(`plugins/${name}/assembly`, entry, output, moreOptions[name]);
+    await buildModule(`plugins/${name}/assembly`, entry, output);
     modules.push(output);
   }
   return modules;

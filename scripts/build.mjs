@@ -4,7 +4,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { buildPlugins } from "./build-plugins.mjs";
+import { buildPlugins, listPlugins } from "./build-plugins.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const run = (...args) => execFileSync(process.execPath, args, { cwd: root, stdio: ["ignore", 2, 2] });
@@ -17,22 +17,17 @@ if (newest("src", "tsconfig.json", "package-lock.json") > newest("dist/cli/main.
 await buildPlugins();
 await packImages();
 
-/** Packs each plugin as the image that an installation pulls: Higress' repository name, tag 1.0.0. */
+/** Packs each plugin as the image that an installation pulls: Higress' repository name, the version as tag. */
 async function packImages() {
   const { writePluginImage } = await import(join(root, "dist/oci/image-layout.js"));
-  for (const name of readdirSync(join(root, "plugins"), { withFileTypes: true })) {
-    const wasm = join(root, "build/plugins", `${name.name}.wasm`);
-    if (!name.isDirectory() || !existsSync(wasm)) continue;
-    const text = (file) => {
-      const path = join(root, "plugins", name.name, file);
-      return existsSync(path) ? readFileSync(path, "utf8") : undefined;
-    };
+  const { readPluginSpec } = await import(join(root, "dist/plugin/plugin-spec.js"));
+  for (const name of await listPlugins()) {
+    const { repository, ...image } = await readPluginSpec(join(root, "plugins", name));
+    const wasm = readFileSync(join(root, "build/plugins", `${name}.wasm`));
     await writePluginImage(join(root, "build/images"), {
-      repository: `plugins/${name.name}`,
-      tag: "1.0.0",
-      wasm: readFileSync(wasm),
-      spec: text("spec.yaml"),
-      readme: text("README.md"),
+      ...image,
+      wasm,
+      repository: `plugins/${repository}`,
     });
   }
 }

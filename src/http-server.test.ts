@@ -4,12 +4,13 @@ import { request } from "node:http";
 import { connect } from "node:net";
 import { after, before, suite, test } from "node:test";
 import { until } from "../test/peers/until.ts";
-import { jsonPage, type Pages, readyPage, servePages } from "./http-server.ts";
+import { eventsPage, jsonPage, type Pages, readyPage, servePages } from "./http-server.ts";
 import { SystemError } from "./system-error.ts";
 
 const ended = new AbortController();
 let port: number;
 let asked = false;
+let listening = false;
 
 const pages: Pages = {
   "/ready": () => readyPage(true, "not said"),
@@ -21,6 +22,14 @@ const pages: Pages = {
     throw new SystemError("disk", "the disk is full");
   },
   "/rejects": () => Promise.reject(new Error("a page failed", { cause: new Error("because") })),
+  "/events": (query) =>
+    eventsPage((send, signal) => {
+      listening = true;
+      signal.addEventListener("abort", () => {
+        listening = false;
+      });
+      for (const text of query.getAll("say")) send(text);
+    }),
   "/endless": () => {
     asked = true;
     return new Promise(() => {});
@@ -62,6 +71,21 @@ suite("servePages", () => {
   test("a page chooses its status and type", async () => {
     const { status, headers } = await ask("/html");
     assert.deepEqual([status, headers["content-type"]], [203, "text/html"]);
+  });
+
+  test("a page of events goes on until whoever asked has gone", async () => {
+    const sent = request({ host: "127.0.0.1", port, path: "/events?say=one&say=two", agent: false }).end();
+    const [response] = await once(sent, "response");
+    assert.equal(response.headers["content-type"], "text/event-stream");
+    let text = "";
+    response.setEncoding("utf8").on("data", (chunk: string) => {
+      text += chunk;
+    });
+    await until("both events are there", () => text === "data: one\n\ndata: two\n\n");
+    assert.ok(listening);
+    response.destroy();
+    await until("the page has heard of it", () => !listening);
+    assert.equal((await ask("/events", "HEAD")).body, "");
   });
 
   test("ready: 200 and no body, or 503 and the reason", async () => {

@@ -7,6 +7,8 @@ export interface Page {
   readonly status?: number;
   readonly type?: string;
   readonly body: string;
+  /** A page that goes on: called once the head is out, with what sends an event, until whoever asked has gone. */
+  readonly events?: (send: (data: string) => void, signal: AbortSignal) => void;
 }
 
 /** Pages by path. Each gets the query of its request. */
@@ -15,6 +17,11 @@ export type Pages = Readonly<Record<string, (query: URLSearchParams) => Page | P
 /** A page of JSON. */
 export function jsonPage(value: unknown, status = 200): Page {
   return { status, type: "application/json", body: `${JSON.stringify(value, null, 2)}\n` };
+}
+
+/** A page of server-sent events. */
+export function eventsPage(events: NonNullable<Page["events"]>): Page {
+  return { type: "text/event-stream", body: "", events };
 }
 
 /** `/ready`: 200 and no body, or 503 and the reason. */
@@ -49,10 +56,33 @@ export function servePages({ bind, port, pages, signal }: HttpServerOptions): Pr
 }
 
 async function answer(pages: Pages, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const { status = 200, type = "text/plain; charset=utf-8", body } = await find(pages, request);
+  const { status = 200, type = "text/plain; charset=utf-8", body, events } = await find(pages, request);
+  if (events && request.method !== "HEAD") return sendEvents(response, type, events);
   const allow = status === 405 ? { allow: "GET, HEAD" } : {};
   response.writeHead(status, { "content-type": type, "content-length": Buffer.byteLength(body), ...allow });
   response.end(request.method === "HEAD" ? undefined : body);
+}
+
+/** A comment goes out this often, so that whoever listens knows that there is nothing to say. */
+const heartbeatMs = 10_000;
+/** Who has so much unread is not listening. */
+const maxUnreadBytes = 64 * 1024 * 1024;
+
+function sendEvents(response: ServerResponse, type: string, events: NonNullable<Page["events"]>): void {
+  const gone = new AbortController();
+  const write = (text: string) => {
+    if (gone.signal.aborted) return;
+    response.write(text);
+    if (response.writableLength > maxUnreadBytes) response.destroy();
+  };
+  const heartbeat = setInterval(() => write(":\n\n"), heartbeatMs);
+  response.once("close", () => {
+    clearInterval(heartbeat);
+    gone.abort();
+  });
+  response.writeHead(200, { "content-type": type, "cache-control": "no-store" });
+  response.flushHeaders();
+  events((data) => write(`data: ${data}\n\n`), gone.signal);
 }
 
 async function find(pages: Pages, { method, url = "/" }: IncomingMessage): Promise<Page> {

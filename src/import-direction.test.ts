@@ -18,7 +18,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   redis: [],
   kubernetes: [],
   istio: ["xds"],
-  core: ["resource", "istio", "xds"],
+  core: ["resource", "kubernetes", "istio", "xds"],
   discovery: ["istio", "xds"],
   agent: ["oci", "wasm", "xds"],
   plugin: ["oci", "proxy-wasm", "resource", "wasm"],

@@ -28,7 +28,7 @@ test("JSON bodies become what Higress' libraries make of them", async () => {
       body: [{ ...keysOf(path, argument), ...(type && { value_type: type }) }],
     }));
     const each: PluginTestCase = {
-      ...{ name: json, line: 1, properties: {}, calls: [], expect: {} },
+      ...{ name: json, line: 1, column: 1, properties: {}, calls: [], expect: {} },
       config: JSON.stringify({ strict: true, reqRules }),
       request: { headers: [...head, ["content-type", "application/json"]], body: [Buffer.from(json)] },
     };

@@ -3,13 +3,14 @@ import { readFile } from "node:fs/promises";
 import { before, describe, it } from "node:test";
 import fc from "fast-check";
 import { type HeaderLine, Host } from "../../sdk/test/host.ts";
-import { buildPlugin, startHost } from "../../sdk/test/modules.ts";
+import { loadPlugin, startHost } from "../../sdk/test/modules.ts";
 import { type CasePlugin, runCase } from "../../src/plugin/run-case.ts";
 import { testCase } from "../../src/plugin/test-case.ts";
 import { type PluginTestCase, parseTestFile } from "../../src/plugin/test-file.ts";
-import { compileModule } from "../../src/proxy-wasm/index.ts";
+import type { PluginModule } from "../../src/proxy-wasm/index.ts";
 
 const start: HeaderLine[] = [
+  [":method", "GET"],
   [":path", "/"],
   ["x-b", "2"],
   ["x-a", "1"],
@@ -18,23 +19,21 @@ const start: HeaderLine[] = [
 ];
 
 describe("transformer", () => {
-  let module = "";
+  let module: PluginModule;
   let plugin: CasePlugin;
   before(async () => {
-    module = await buildPlugin("transformer");
-    plugin = {
-      module: await compileModule(await readFile(module), { name: "transformer" }),
-      vmConfig: "",
-      env: {},
-    };
+    module = await loadPlugin("transformer");
+    plugin = { module, vmConfig: "", env: {} };
   });
 
-  /** Request headers after the rules, without the host and the path. */
+  /** Request headers after the rules, without the pseudo headers. */
   function transform(...reqRules: unknown[]): string {
     const host = startHost(module, { reqRules });
-    const { id } = host.request(structuredClone(start));
-    host.end(id);
-    return host.stream.maps[0]!.slice(2)
+    const stream = host.request(start);
+    stream.end();
+    return stream
+      .headers("request")!
+      .slice(3)
       .map((line) => line.join("="))
       .join(" ");
   }
@@ -81,14 +80,14 @@ describe("transformer", () => {
 
   it("leaves requests alone when there are rules for responses only, and the other way round", () => {
     const host = startHost(module, { respRules: [{ operate: "remove", headers: [{ key: "server" }] }] });
-    const { id } = host.request(structuredClone(start));
-    host.response(id, [
+    const stream = host.request(start);
+    stream.response([
       [":status", "200"],
       ["server", "x"],
     ]);
-    host.end(id);
-    assert.deepEqual(host.stream.maps[0], start);
-    assert.deepEqual(host.stream.maps[2], [[":status", "200"]]);
+    stream.end();
+    assert.deepEqual(stream.headers("request"), start);
+    assert.deepEqual(stream.headers("response"), [[":status", "200"]]);
   });
 
   it("says what is wrong with a configuration, and where", () => {
@@ -182,7 +181,7 @@ describe("transformer", () => {
         (rules, strict, { path, query, type, body }) => {
           const { failure, start } = runCase(
             {
-              ...{ name: "any", line: 1, properties: {}, calls: [], expect: {} },
+              ...{ name: "any", line: 1, column: 1, properties: {}, calls: [], expect: {} },
               config: JSON.stringify({ strict, reqRules: rules, respRules: rules }),
               request: {
                 headers: [
@@ -229,17 +228,18 @@ describe("transformer", () => {
     const host = startHost(module, { reqRules: rules, respRules: rules });
     const run = (count: number) => {
       for (let i = 0; i < count; i++) {
-        const { id } = host.request([
+        const stream = host.request([
+          [":method", "GET"],
           [":path", `/?q=${i}`],
           [":authority", "a.com"],
         ]);
-        host.response(id, [[":status", "200"]]);
-        host.end(id);
+        stream.response([[":status", "200"]]);
+        stream.end();
       }
     };
     run(5000);
-    const size = host.memorySize;
+    const size = host.memoryBytes;
     run(20_000);
-    assert.equal(host.memorySize, size);
+    assert.equal(host.memoryBytes, size);
   });
 });

@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { before, describe, it } from "node:test";
 import fc from "fast-check";
-import { Host } from "./host.ts";
+import { Host, loadModule, type PluginModule } from "./host.ts";
 import { buildFixture } from "./modules.ts";
 
 describe("JSON parser", () => {
-  let module = "";
+  let module: PluginModule;
   let host: Host;
   before(async () => {
-    module = await buildFixture();
+    module = await loadModule(await buildFixture());
     host = new Host(module);
   });
 

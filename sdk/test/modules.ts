@@ -1,5 +1,5 @@
 import { fileURLToPath } from "node:url";
-import { Host } from "./host.ts";
+import { Host, loadModule, type PluginModule } from "./host.ts";
 
 const root = new URL("../../", import.meta.url);
 
@@ -38,8 +38,13 @@ export async function readVectors<T>(name: string): Promise<T> {
   return JSON.parse(await readFile(new URL(`test/vectors/${name}.json`, root), "utf8")) as T;
 }
 
+/** Builds a plugin of the repository if it is out of date, and compiles its module. */
+export async function loadPlugin(name: string): Promise<PluginModule> {
+  return loadModule(await buildPlugin(name));
+}
+
 /** Starts a module, or says in the error why it refused. */
-export function startHost(module: string, config: unknown): Host {
+export function startHost(module: PluginModule, config: unknown): Host {
   const host = new Host(module);
   if (!host.start(config)) throw new Error(`plugin did not start: ${host.logs.join("; ")}`);
   host.asked.length = 0;

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { Host } from "./host.ts";
+import { Host, loadModule } from "./host.ts";
 import { startHost } from "./modules.ts";
 
 const run = promisify(execFile);
@@ -40,10 +40,11 @@ describe("the package", () => {
     await writeFile(join(folder, "asconfig.json"), JSON.stringify(config));
     const asc = `${root}node_modules/assemblyscript/bin/asc.js`;
     await run(process.execPath, [asc, "assembly/index.ts", "-o", "plugin.wasm"], { cwd: folder });
-    const host = startHost(join(folder, "plugin.wasm"), { name: "you" });
-    host.end(host.request([[":authority", "foo.com"]]).id);
-    assert.deepEqual(host.stream.maps[0]?.[1], ["x-greeting", "hello you"]);
-    const refused = new Host(join(folder, "plugin.wasm"));
+    const module = await loadModule(join(folder, "plugin.wasm"));
+    const stream = startHost(module, { name: "you" }).request([[":authority", "foo.com"]]);
+    assert.deepEqual(stream.headers("request")?.[1], ["x-greeting", "hello you"]);
+    stream.end();
+    const refused = new Host(module);
     assert.equal(refused.start({ name: 1 }), false);
     assert.deepEqual(refused.logs, ["configuration: name is 1: expected a string"]);
   });
@@ -59,8 +60,8 @@ describe("the package", () => {
         cwd: folder,
       });
       const config = { name: "you", cluster: "check" };
-      const host = startHost(join(folder, "guide.wasm"), config);
-      host.end(host.request([[":authority", "foo.com"]]).id);
+      const host = startHost(await loadModule(join(folder, "guide.wasm")), config);
+      host.request([[":authority", "foo.com"]]).end();
     });
 
   it("has a page of its API that is up to date and explains every export", async () => {

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import {
   type Channel,
+  ChannelCredentials,
   type ClientDuplexStream,
   connectivityState,
-  credentials,
   makeGenericClientConstructor,
 } from "@grpc/grpc-js";
 import { grpcOptions, passThroughDefinition } from "../xds/ads.ts";
@@ -31,29 +31,67 @@ type Client = Record<AdsMethod, () => ClientDuplexStream<Buffer, Buffer>> & {
   close(): void;
 };
 
+/** Where discovery is and how it is spoken to. */
+export interface DiscoveryAddress {
+  /** `host:port`, several separated by commas. Of a name with several addresses any that answers is taken. */
+  readonly target: string;
+  /** Plaintext unless given. */
+  readonly credentials?: ChannelCredentials;
+}
+
 const connectMs = 1000;
 
-/** Keeps a connection to discovery until the signal aborts; gRPC tries again at least once in a second. */
-export function createDiscoveryLink(target: string, signal: AbortSignal): DiscoveryLink {
-  const client = new DiscoveryClient(target, credentials.createInsecure(), grpcOptions) as unknown as Client;
-  const channel = client.getChannel();
+/**
+ * Keeps a connection to discovery, one of several if there are several, until the signal aborts; gRPC tries again at least
+ * once in a second. Each new connection is to any of them, so that gateways spread.
+ */
+export function createDiscoveryLink(
+  { target, credentials = ChannelCredentials.createInsecure() }: DiscoveryAddress,
+  signal: AbortSignal,
+): DiscoveryLink {
+  const clients = target
+    .split(",")
+    .map((one) => new DiscoveryClient(one.trim(), credentials, linkOptions) as unknown as Client);
+  let current = anyOf(clients);
   let failures = 0;
   let notBefore = 0;
-  signal.addEventListener("abort", () => client.close(), { once: true });
+  signal.addEventListener(
+    "abort",
+    () => {
+      for (const client of clients) client.close();
+    },
+    { once: true },
+  );
 
-  /** Resolves when the connection is no longer in a state, or at the deadline. */
-  const changed = (state: connectivityState, deadline: number) =>
-    new Promise<void>((resolve) => channel.watchConnectivityState(state, deadline, () => resolve()));
+  const takeNext = () => {
+    current = clients[(clients.indexOf(current) + 1) % clients.length]!;
+  };
+  const stateOf = (client: Client, connect = true) => client.getChannel().getConnectivityState(connect);
+  /** Resolves when a connection is no longer in a state, or at the deadline. */
+  const changed = (client: Client, state: connectivityState, deadline: number) =>
+    new Promise<void>((resolve) =>
+      client.getChannel().watchConnectivityState(state, deadline, () => resolve()),
+    );
+  /** Chooses anew where there is no connection: the one before may be the one that said it would go. */
+  const stateNow = () => {
+    if (stateOf(current, false) === connectivityState.IDLE) current = anyOf(clients);
+    return stateOf(current);
+  };
 
   return {
-    open: (method) => client[method](),
+    open: (method) => current[method](),
     async isThere() {
       const deadline = Date.now() + connectMs;
+      const failed = new Set<Client>();
       while (Date.now() < deadline && performance.now() >= notBefore && !signal.aborted) {
-        const state = channel.getConnectivityState(true);
+        const state = stateNow();
         if (state === connectivityState.READY) return true;
-        if (state === connectivityState.TRANSIENT_FAILURE) return false;
-        await changed(state, deadline);
+        if (state !== connectivityState.TRANSIENT_FAILURE) {
+          await changed(current, state, deadline);
+          continue;
+        }
+        if (failed.add(current).size === clients.length) return false;
+        takeNext();
       }
       return false;
     },
@@ -64,9 +102,10 @@ export function createDiscoveryLink(target: string, signal: AbortSignal): Discov
           await sleep(pauseMs, undefined, { signal: until }).catch(() => {});
           continue;
         }
-        const state = channel.getConnectivityState(true);
+        const state = stateNow();
         if (state === connectivityState.READY) return;
-        await changed(state, Date.now() + connectMs);
+        await changed(current, state, Date.now() + connectMs);
+        if (stateOf(current, false) !== connectivityState.READY) takeNext();
       }
     },
     answered() {
@@ -74,6 +113,20 @@ export function createDiscoveryLink(target: string, signal: AbortSignal): Discov
     },
     failed() {
       notBefore = performance.now() + backoffMs(failures++);
+      takeNext();
     },
   };
+}
+
+/** Of a name with several addresses any is taken, and they are asked for anew when a connection is. */
+const linkOptions = {
+  ...grpcOptions,
+  "grpc.service_config": JSON.stringify({
+    loadBalancingConfig: [{ pick_first: { shuffleAddressList: true } }],
+  }),
+  "grpc.dns_min_time_between_resolutions_ms": 2000,
+};
+
+function anyOf(clients: readonly Client[]): Client {
+  return clients[Math.floor(Math.random() * clients.length)]!;
 }

@@ -8,6 +8,7 @@ import {
   type Resource,
   ResourceSchema,
 } from "../gen/envoy/service/discovery/v3/discovery_pb.ts";
+import { type ModuleDigests, withModules } from "../xds/module-digests.ts";
 import { isOpen, noReasons, type Reasons, readRefusal, refusalStatus, sameReasons } from "../xds/refusal.ts";
 import type { XdsResource } from "../xds/snapshot.ts";
 import { typeUrls } from "../xds/type-urls.ts";
@@ -151,13 +152,16 @@ export function createIncrementalSession({
 
   function answerDiscovery({ nonce, reasons }: Upstream): void {
     const all = new Map([...reasons.values()].flatMap((some) => [...some]));
-    sendUp(
-      create(DeltaDiscoveryRequestSchema, {
-        typeUrl: typeUrls.extensionConfig,
-        responseNonce: nonce,
-        errorDetail: refusalStatus(all),
-      }),
-    );
+    const answer = create(DeltaDiscoveryRequestSchema, {
+      typeUrl: typeUrls.extensionConfig,
+      responseNonce: nonce,
+      errorDetail: refusalStatus(all),
+    });
+    sendUp(withModules(answer, modulesIn(reasons.keys())));
+  }
+
+  function modulesIn(names: Iterable<string>): ModuleDigests {
+    return new Map([...names].flatMap((name) => [...resolver.digests(name)]));
   }
 
   /** Ends what is done for a resource: what is overtaken, or not asked for, is nobody's concern. */
@@ -245,7 +249,8 @@ export function createIncrementalSession({
       const { responseNonce: nonce, resourceNamesSubscribe, resourceNamesUnsubscribe, errorDetail } = request;
       for (const name of resourceNamesUnsubscribe) forget(name);
       const sent = sentDown.get(nonce);
-      if (!sent) return sendUp(request);
+      // With what a gateway brings along when it connects again goes what is known of it.
+      if (!sent) return sendUp(withModules(request, modulesIn(Object.keys(request.initialResourceVersions))));
       sentDown.delete(nonce);
       const refusal = readRefusal(errorDetail);
       // The embedded gateway says of each resource why, an Envoy of all in one.

@@ -5,6 +5,7 @@ import {
   type DiscoveryResponse,
   DiscoveryResponseSchema,
 } from "../gen/envoy/service/discovery/v3/discovery_pb.ts";
+import { withModules } from "../xds/module-digests.ts";
 import { isOpen, type Reasons, readRefusal, refusalStatus } from "../xds/refusal.ts";
 import { rawResource, type XdsResource } from "../xds/snapshot.ts";
 import type { EcdsSession, SessionOptions } from "./ecds-incremental.ts";
@@ -140,7 +141,10 @@ export function createStateOfTheWorldSession({
     if (answer === lastAnswer) return;
     lastAnswer = answer;
     if (!errorDetail) acceptedVersion = request.versionInfo;
-    sendUp({ ...request, responseNonce: nonce, versionInfo: acceptedVersion, errorDetail });
+    const modules = new Map(request.resourceNames.flatMap((name) => [...resolver.digests(name)]));
+    sendUp(
+      withModules({ ...request, responseNonce: nonce, versionInfo: acceptedVersion, errorDetail }, modules),
+    );
   }
 
   return {

@@ -200,6 +200,12 @@ export function createChainResolver(plugins: ModuleResolver): ModuleResolver {
     },
     readsRoute: plugins.readsRoute,
     plugins: plugins.plugins,
+    digests(name) {
+      const chain = chains.get(name);
+      return chain
+        ? new Map(chain.names.flatMap((member) => [...plugins.digests(member)]))
+        : plugins.digests(name);
+    },
     modulesInEffect: plugins.modulesInEffect,
   };
 }

@@ -1,7 +1,9 @@
+import { basename } from "node:path";
 import { getOrCreate } from "../get-or-create.ts";
 import type { Log } from "../log.ts";
 import { SystemError } from "../system-error.ts";
 import { getsHeldBodies, propertyNames } from "../wasm/adapt-module.ts";
+import type { ModuleDigests } from "../xds/module-digests.ts";
 import { noReasons, type Reasons } from "../xds/refusal.ts";
 import type { XdsResource } from "../xds/snapshot.ts";
 import { type ModuleNotes, notesOf } from "./module-index.ts";
@@ -71,6 +73,8 @@ export interface ModuleResolver {
   /** Forgets a resource that Envoy does not ask for any more. */
   forget(name: string): void;
   plugins(): readonly PluginModule[];
+  /** The SHA-256 of each plugin's module in a resource, as it was pulled; "" for one that is not there. */
+  digests(name: string): ModuleDigests;
   /** The files of modules that Envoy may be running, or may have been given to run. */
   modulesInEffect(): readonly string[];
 }
@@ -174,6 +178,10 @@ export function createModuleResolver(fetchModule: FetchModule, log: Log): Module
       for (const map of [lastGood, lastAccepted, status, handed]) map.delete(name);
     },
     plugins: () => [...status.values()],
+    digests(name) {
+      const module = status.get(name);
+      return new Map(module && [[name, digestOf(module)]]);
+    },
     modulesInEffect() {
       const kept = [...lastGood.values(), ...lastAccepted.values()].flatMap((resource) => {
         const url = read(resource)?.request.url;
@@ -188,6 +196,12 @@ export function createModuleResolver(fetchModule: FetchModule, log: Log): Module
 export function mentions(text: string, name: string): boolean {
   const escaped = name.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
   return new RegExp(`(?<![\\w.-])${escaped}(?![\\w-]|\\.\\w)`).test(text);
+}
+
+/** Files of modules are called by their digests. */
+function digestOf({ path, adaptedFrom }: PluginModule): string {
+  const hex = adaptedFrom ?? basename(path, ".wasm");
+  return /^[0-9a-f]{64}$/.test(hex) ? `sha256:${hex}` : "";
 }
 
 /** A url without what may be secret in it: user, password and query. */

@@ -1,5 +1,11 @@
 import { chmod, rm } from "node:fs/promises";
-import { Server, ServerCredentials, type ServerDuplexStream, status } from "@grpc/grpc-js";
+import {
+  type ChannelCredentials,
+  Server,
+  ServerCredentials,
+  type ServerDuplexStream,
+  status,
+} from "@grpc/grpc-js";
 import type { Log } from "../log.ts";
 import { errorText, SystemError } from "../system-error.ts";
 import type { Watchable } from "../watchable.ts";
@@ -31,8 +37,10 @@ import {
 import { createXdsMemory, type XdsMemory } from "./xds-memory.ts";
 
 export interface XdsProxyOptions {
-  /** Discovery, as `host:port`. */
+  /** Discovery, as `host:port`, several separated by commas. */
   readonly target: string;
+  /** How it is spoken to; in plaintext unless given. */
+  readonly credentials?: ChannelCredentials;
   /** Path of the unix socket that Envoy connects to. */
   readonly socket: string;
   readonly resolver: ModuleResolver;
@@ -97,7 +105,7 @@ const stateOfTheWorld: Form<DiscoveryRequest, DiscoveryResponse> = {
  */
 export async function serveXdsProxy(options: XdsProxyOptions): Promise<void> {
   const { socket, signal, log, listenerRewrite } = options;
-  const link = createDiscoveryLink(options.target, signal);
+  const link = createDiscoveryLink(options, signal);
   const shared: Shared = { ...options, link, memory: createXdsMemory(), open: new Set() };
   // Envoy comes again, and gets listeners that it has otherwise.
   listenerRewrite?.watch(() => {
@@ -205,13 +213,16 @@ function join<Request extends DiscoveryRequest | DeltaDiscoveryRequest, Response
     cancel();
     if (!failed) down.end();
   });
-  const fail = (error: Error) => {
-    if (ended.signal.aborted) return;
+  const leave = () => {
     failed = true;
     ended.abort();
-    log.warn({ error: errorText(error) }, "no stream to discovery; the gateway keeps what it has");
     // Unavailable makes Envoy come back with its own backoff.
     down.emit("error", { code: status.UNAVAILABLE, details: "discovery is away" });
+  };
+  const fail = (error: Error) => {
+    if (ended.signal.aborted) return;
+    log.warn({ error: errorText(error) }, "no stream to discovery; the gateway keeps what it has");
+    leave();
   };
   /** A message that cannot be read is the end of the stream, not of the agent. */
   const orFail = (take: (bytes: Buffer) => void) => (bytes: Buffer) => {
@@ -243,7 +254,11 @@ function join<Request extends DiscoveryRequest | DeltaDiscoveryRequest, Response
   down.on("data", orFail(onRequest));
   up.on("data", orFail(onResponse));
   up.on("error", fail);
-  up.on("end", () => fail(new SystemError("xds", "discovery closed the stream")));
+  up.on("end", () => {
+    if (ended.signal.aborted) return;
+    log.info({}, "discovery ended the stream in peace; the gateway connects again");
+    leave();
+  });
 }
 
 /** Writes, and stops reading from where it came until it could be written. */

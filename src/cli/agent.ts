@@ -1,10 +1,12 @@
-import type { Command } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
 import { type AgentOptions, defaultModuleCacheBytes, startAgent } from "../agent/agent.ts";
+import type { AdminAddress } from "../agent/envoy-admin.ts";
 import { findEnvoy } from "../agent/install-envoy.ts";
 import { type GatewayNode, gatewayNode } from "../agent/node.ts";
 import type { RestartRequest } from "../agent/run-envoy.ts";
 import { createWatchable, type Watchable } from "../watchable.ts";
 import { addConcurrency } from "./concurrency.ts";
+import { addDiscoveryAccessOptions, type DiscoveryAccessFlags, discoveryTlsOf } from "./discovery-access.ts";
 import {
   addCommonOptions,
   addOption,
@@ -22,12 +24,13 @@ import {
 import { addConnectionOptions, type ConnectionFlags } from "./registry-access.ts";
 
 export interface AgentFlags extends CommonOptions, NodeFlags, ConnectionFlags {
-  readonly discovery: string | undefined;
   readonly envoy: boolean;
   readonly envoyPath: string | undefined;
   readonly envoyBootstrap: string | undefined;
   readonly concurrency: number | undefined;
+  readonly adminBind: string | undefined;
   readonly adminPort: number;
+  readonly gatewayAdmin: AdminAddress | undefined;
   readonly agentPort: number;
   readonly dataDir: string;
   readonly drainSeconds: number;
@@ -50,15 +53,17 @@ export function addAgentCommand(program: Command): void {
     .command("agent")
     .description("run a gateway's Envoy, proxy its ADS and pull its modules (Istio's pilot-agent)");
   addCommonOptions(command);
-  addOption(
-    command,
-    "--discovery <host:port>",
-    "discovery's ADS; port 15010 with the offset on this machine unless given",
-  );
+  addDiscoveryAccessOptions(command);
   addAgentOptions(command);
   command.option(
     "--no-envoy",
     "run no Envoy: the gateway is somebody else's and connects to the socket by itself",
+  );
+  addOption(
+    command,
+    "--gateway-admin <host:port>",
+    "with --no-envoy: the gateway's admin interface; the agent is ready when that says that the gateway is",
+    (option) => option.argParser(address),
   );
   command.action(runAgent);
 }
@@ -119,7 +124,24 @@ export function addAgentOptions(command: Command): void {
     15020,
     "the agent's HTTP: /healthz/ready, /stats/prometheus, /debug/modules",
   );
-  addPort(command, "admin-port", 15000, "Envoy's admin interface");
+  addAdminOptions(command);
+}
+
+/** Where the gateway's admin interface listens. */
+export function addAdminOptions(command: Command): void {
+  addPort(command, "admin-port", 15000, "the gateway's admin interface: Envoy's paths and shapes");
+  addOption(
+    command,
+    "--admin-bind <address>",
+    "address of the gateway's admin interface; that of --bind unless given. Envoy's shows secrets, and anybody who reaches it may end it",
+  );
+}
+
+/** `host:port`. */
+function address(text: string): AdminAddress {
+  const [, host, port] = /^\[?([^\]\s]+?)\]?:(\d{1,5})$/.exec(text) ?? [];
+  if (host && Number(port) <= 65535) return { address: host, port: Number(port) };
+  throw new InvalidArgumentError("Expected host:port.");
 }
 
 /** How a gateway names itself. */
@@ -169,6 +191,7 @@ export function envoyOptionsOf(flags: AgentFlags, path: string): NonNullable<Age
   return {
     path,
     concurrency: flags.concurrency ?? envoyWorkers,
+    adminBind: flags.adminBind,
     adminPort: withOffset(flags, flags.adminPort),
     drainMs: flags.drainSeconds * 1000,
     logLevel: flags.envoyLogLevel,
@@ -184,7 +207,8 @@ function restartRequests(): Watchable<RestartRequest> {
   return requests;
 }
 
-async function runAgent(flags: AgentFlags): Promise<void> {
+async function runAgent(flags: AgentFlags & DiscoveryAccessFlags, command: Command): Promise<void> {
+  const discoveryTls = discoveryTlsOf(flags, command);
   const envoy = flags.envoy
     ? envoyOptionsOf(flags, await findEnvoy({ envoyPath: flags.envoyPath }))
     : undefined;
@@ -194,7 +218,9 @@ async function runAgent(flags: AgentFlags): Promise<void> {
   const agent = await startAgent({
     ...agentOptionsOf(flags),
     discovery: flags.discovery ?? localTarget(flags.bind, 15010 + flags.portOffset),
+    discoveryTls,
     envoy,
+    gatewayAdmin: flags.envoy ? undefined : flags.gatewayAdmin,
     envoySignal: signal,
     log: logOf(flags).child({ role: "agent" }),
     signal: rest.signal,

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import type { ConvertOptions } from "../core/convert-options.ts";
 import { startCore } from "../core/core.ts";
+import { followReports } from "../core/status/follow-reports.ts";
 import {
   addCommonOptions,
   addOption,
@@ -14,8 +15,11 @@ import {
   withOffset,
 } from "./options.ts";
 import { addSourceOptions, type SourceFlags, startSource } from "./resource-source.ts";
+import { addSecureMcpOptions, type SecureMcpFlags, secureMcpOf } from "./secure-mcp.ts";
+import { addStatusOptions, type StatusFlags, startStatusWriting } from "./status-writing.ts";
+import { addWebhookOptions, startWebhook, type WebhookFlags } from "./webhook.ts";
 
-export interface CoreFlags extends CommonOptions, ConvertFlags, SourceFlags {
+export interface CoreFlags extends CommonOptions, ConvertFlags, SourceFlags, StatusFlags, WebhookFlags {
   readonly corePort: number;
   readonly mcpPort: number;
 }
@@ -36,12 +40,15 @@ export function addCoreCommand(program: Command): void {
     .description("read resources, convert them and serve them as MCP over xDS (Higress' controller)");
   addCommonOptions(command);
   addCoreOptions(command);
+  addSecureMcpOptions(command);
   command.action(runCore);
 }
 
 export function addCoreOptions(command: Command): void {
   addFileOption(command);
   addSourceOptions(command);
+  addStatusOptions(command);
+  addWebhookOptions(command);
   addConvertOptions(command, { http: 8080, https: 8443 });
   addPort(command, "core-port", 8888, "core's HTTP: /ready, /debug/configz, /api, /metrics");
   addPort(command, "mcp-port", 15051, "core's gRPC: MCP over xDS");
@@ -111,17 +118,21 @@ export function convertOptionsOf(
   };
 }
 
-async function runCore(flags: CoreFlags): Promise<void> {
+async function runCore(flags: CoreFlags & SecureMcpFlags, command: Command): Promise<void> {
   const signal = stopSignal();
   const log = logOf(flags).child({ role: "core" });
   const convert = convertOptionsOf(flags, flags.bind, flags.portOffset);
-  await startCore({
+  const core = await startCore({
     ...(await startSource(flags, convert, log, signal)),
+    reports: followReports({ targets: flags.discoveryStatus ?? [], log, signal }),
     convert,
     bind: flags.bind,
     httpPort: withOffset(flags, flags.corePort),
     xdsPort: withOffset(flags, flags.mcpPort),
+    ...(await secureMcpOf(flags, log, command)),
     log,
     signal,
   });
+  await startStatusWriting(flags, core, log, signal);
+  await startWebhook(flags, convert, log, signal);
 }

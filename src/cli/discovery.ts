@@ -8,11 +8,15 @@ import {
   addOption,
   addPort,
   type CommonOptions,
+  createLifetime,
+  integer,
   localTarget,
   logOf,
   stopSignal,
   withOffset,
 } from "./options.ts";
+import { addCoreAccessOptions, type CoreAccessFlags, coreTlsOf } from "./secure-mcp.ts";
+import { addSecurePortOptions, type SecurePortFlags, secureOptionsOf } from "./secure-port.ts";
 
 export interface DiscoveryFlags extends CommonOptions, BuildFlags {
   readonly core: string | undefined;
@@ -44,6 +48,14 @@ export function addDiscoveryCommand(program: Command): void {
     (option) => option.default("incremental").choices(["incremental", "state-of-the-world"]),
   );
   addDiscoveryOptions(command);
+  addCoreAccessOptions(command);
+  addSecurePortOptions(command);
+  addOption(
+    command,
+    "--drain-seconds <n>",
+    "how long gateways are sent away before discovery ends",
+    (option) => option.default(5).argParser(integer(0, 3600)),
+  );
   command.action(runDiscovery);
 }
 
@@ -78,15 +90,25 @@ export function buildOptionsOf({ ecdsDefault, rootNamespace, chain }: BuildFlags
   return { ecdsDefault, rootNamespace, chain };
 }
 
-async function runDiscovery(flags: DiscoveryFlags): Promise<void> {
-  await startDiscovery({
+type RoleFlags = DiscoveryFlags & CoreAccessFlags & SecurePortFlags & { readonly drainSeconds: number };
+
+async function runDiscovery(flags: RoleFlags, command: Command): Promise<void> {
+  const log = logOf(flags).child({ role: "discovery" });
+  const stop = stopSignal();
+  const rest = createLifetime();
+  const discovery = await startDiscovery({
+    ...(await secureOptionsOf(flags, log, command)),
     core: flags.core ?? localTarget(flags.bind, 15051 + flags.portOffset),
+    coreTls: coreTlsOf(flags, command),
     mcp: flags.mcp,
     build: buildOptionsOf(flags),
     bind: flags.bind,
     xdsPort: withOffset(flags, flags.xdsPort),
     httpPort: withOffset(flags, flags.discoveryPort),
-    log: logOf(flags).child({ role: "discovery" }),
-    signal: stopSignal(),
+    log,
+    signal: rest.signal,
   });
+  const end = () => void discovery.drain(flags.drainSeconds * 1000).finally(() => rest.abort());
+  if (stop.aborted) end();
+  else stop.addEventListener("abort", end, { once: true });
 }

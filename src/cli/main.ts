@@ -6,6 +6,7 @@ import { errorText, SystemError } from "../system-error.ts";
 /** Each command in a file of its own, of which only the one that is called is loaded: a role needs no other's code. */
 const commands: Readonly<Record<string, () => Promise<(program: Command) => void>>> = {
   up: async () => (await import("./up.ts")).addUpCommand,
+  dev: async () => (await import("./dev.ts")).addDevCommand,
   core: async () => (await import("./core.ts")).addCoreCommand,
   discovery: async () => (await import("./discovery.ts")).addDiscoveryCommand,
   agent: async () => (await import("./agent.ts")).addAgentCommand,

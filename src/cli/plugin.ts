@@ -5,6 +5,7 @@ import { addPluginInspectCommand } from "./plugin-inspect.ts";
 import { addPluginNewCommand } from "./plugin-new.ts";
 import { addPluginPullCommand } from "./plugin-pull.ts";
 import { addPluginPushCommand } from "./plugin-push.ts";
+import { addPluginRecordCommand } from "./plugin-record.ts";
 import { addPluginTestCommand } from "./plugin-test.ts";
 import { addPluginTraceCommand } from "./plugin-trace.ts";
 
@@ -23,6 +24,7 @@ export function addPluginCommand(program: Command): void {
   addPluginNewCommand(command);
   addPluginBuildCommand(command);
   addPluginTestCommand(command);
+  addPluginRecordCommand(command);
   addPluginPushCommand(command);
   addPluginPullCommand(command);
   addPluginInspectCommand(command);

@@ -101,10 +101,10 @@ export function toYaml(value: unknown): string {
 
 /** Station 5: what a gateway gets of Istio's resources, but with templates where it gets values from Secrets. */
 export function gatewaySnapshot(config: IstioConfigSet, node: GatewayNode, options: BuildOptions): Snapshot {
-  const proxy = proxyOf(create(NodeSchema, node as MessageInitShape<typeof NodeSchema>), false);
-  const WasmPlugin = config.WasmPlugin.map((plugin) => ({
+  const proxy = proxyOf(create(NodeSchema, node as MessageInitShape<typeof NodeSchema>), "none");
+  const WasmPlugin = config.WasmPlugin.map(({ shownSpec, ...plugin }) => ({
     ...plugin,
-    spec: plugin.shownSpec ?? plugin.spec,
+    spec: shownSpec ?? plugin.spec,
   }));
   // A node by its id alone names no extensions: it has whatever the shape needs.
   return buildSnapshot({ ...config, WasmPlugin }, { ...proxy, chain: options.chain }, options);

@@ -24,6 +24,11 @@ export function mcpSnapshot(config: IstioConfigSet): Snapshot {
   return createSnapshot((Object.keys(kinds) as IstioKind[]).flatMap((kind) => typesOf(kind, config[kind])));
 }
 
+/** The `metadata.version` under which a plugin is served. */
+export function servedVersion(plugin: IstioConfig<"WasmPlugin">): string {
+  return encodeOnce(plugin).source ?? "";
+}
+
 function typesOf<K extends IstioKind>(kind: K, configs: readonly IstioConfig<K>[]): readonly SnapshotType[] {
   return getOrCreate(byList, configs, () => {
     const types = kinds[kind].mcpTypeUrls.map((typeUrl) =>

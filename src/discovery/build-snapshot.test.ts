@@ -15,7 +15,7 @@ import { buildSnapshot, createSnapshotBuilder, defaultBuildOptions } from "./bui
 import { type ProxyNode, proxyOf } from "./proxy.ts";
 
 const namespace = "higress-system";
-const proxy: ProxyNode = { namespace, labels: {}, trusted: true, chain: "listener" };
+const proxy: ProxyNode = { namespace, labels: {}, secrets: "all", chain: "listener" };
 
 function makePlugin(
   name: string,
@@ -318,10 +318,29 @@ suite("registry credentials", () => {
     const key = '"ISTIO_META_WASM_IMAGE_PULL_SECRET"';
     assert.ok(configOf(buildSnapshot(withSecret("one"), proxy)).includes(`${key}:"one"`));
     assert.ok(
-      configOf(buildSnapshot(withSecret("one"), { ...proxy, trusted: false, chain: "listener" })).includes(
+      configOf(buildSnapshot(withSecret("one"), { ...proxy, secrets: "none", chain: "listener" })).includes(
         `${key}:""`,
       ),
     );
+  });
+
+  test("go to a gateway that may have those of its own namespace only where they are of that", () => {
+    const own: ProxyNode = { ...proxy, secrets: "own-namespace" };
+    assert.ok(configOf(buildSnapshot(withSecret("one"), own)).includes('PULL_SECRET":"one"'));
+    const fromRoot = { ...defaultBuildOptions, rootNamespace: namespace };
+    const other = buildSnapshot(withSecret("one"), { ...own, namespace: "other" }, fromRoot);
+    assert.ok(configOf(other).includes('PULL_SECRET":""'));
+  });
+
+  test("and values from Secrets are withheld together with the plugin's module from who may have none", () => {
+    const secretive = { url: "oci://a/value-of-secret:1", pluginName: "value-of-secret", priority: 7 };
+    const shown = makePlugin("p", { url: "oci://a/template:1" }).spec;
+    const config = { ...base, WasmPlugin: [{ ...makePlugin("p", secretive), shownSpec: shown }] };
+    const textFor = (secrets: ProxyNode["secrets"]) => configOf(buildSnapshot(config, { ...proxy, secrets }));
+    assert.ok(textFor("all").includes("value-of-secret"));
+    assert.ok(textFor("own-namespace").includes("value-of-secret"));
+    assert.ok(!textFor("none").includes("value-of-secret"));
+    assert.match(textFor("none"), /withheld\.invalid.*PULL_SECRET":""/);
   });
 
   test("make a new resource of the plugins that use them", () => {
@@ -338,14 +357,14 @@ suite("a gateway's node", () => {
   test("gets a dynamic chain where it is asked for and its Envoy has the filter for it", () => {
     const filter = { name: "envoy.filters.http.filter_chain", category: "envoy.filters.http" };
     const chainOfNode = (extensions: MessageInitShape<typeof NodeSchema>["extensions"], asked?: "dynamic") =>
-      proxyOf(create(NodeSchema, { id: "router~1.1.1.1~gw.ns~ns.svc", extensions }), false, asked).chain;
+      proxyOf(create(NodeSchema, { id: "router~1.1.1.1~gw.ns~ns.svc", extensions }), "none", asked).chain;
     assert.equal(chainOfNode([filter], "dynamic"), "dynamic");
     assert.equal(chainOfNode([filter]), "listener");
     assert.equal(chainOfNode([{ ...filter, disabled: true }], "dynamic"), "listener");
     assert.equal(chainOfNode([{ name: "envoy.filters.http.wasm" }], "dynamic"), "listener");
   });
 
-  const nodeOf = (node: MessageInitShape<typeof NodeSchema>) => proxyOf(create(NodeSchema, node), false);
+  const nodeOf = (node: MessageInitShape<typeof NodeSchema>) => proxyOf(create(NodeSchema, node), "none");
 
   test("says its namespace and labels in Istio's metadata", () => {
     const metadata = { NAMESPACE: "ns", LABELS: { b: "2", a: "1", odd: 3 } };
@@ -353,7 +372,7 @@ suite("a gateway's node", () => {
     assert.deepEqual(nodeOf({ id, metadata }), {
       namespace: "ns",
       labels: { a: "1", b: "2" },
-      trusted: false,
+      secrets: "none",
       chain: "listener",
     });
   });
@@ -363,7 +382,7 @@ suite("a gateway's node", () => {
     assert.deepEqual(nodeOf({ id: "anything" }), {
       namespace: "",
       labels: {},
-      trusted: false,
+      secrets: "none",
       chain: "listener",
     });
   });

@@ -14,11 +14,12 @@ import { extensionConfig } from "./extension-configs.ts";
 import { createFilterChains } from "./filter-chains.ts";
 import { chainFilters, type EcdsDefault, filterKey, httpFilters } from "./http-filters.ts";
 import { buildListener, isSameListener } from "./listeners.ts";
-import type { ChainShape, ProxyNode } from "./proxy.ts";
+import { type ChainShape, mayHaveSecret, type ProxyNode } from "./proxy.ts";
 import { createRouteBuilder, servicesByGateway } from "./routes.ts";
 import { buildSecrets } from "./secrets.ts";
 import { byPhase, createPluginSelection } from "./select-plugins.ts";
 import { type PortServers, serversByPort } from "./servers.ts";
+import { allowedPlugin } from "./withheld.ts";
 
 export interface BuildOptions {
   readonly ecdsDefault: EcdsDefault;
@@ -62,7 +63,9 @@ export function createSnapshotBuilder(
   const endpoints = whenChanged((entries: IstioConfigSet["ServiceEntry"]) =>
     entries.flatMap((entry) => buildClusters(entry).endpoints),
   );
-  const secrets = whenChanged(buildSecrets);
+  const secrets = whenChanged((servers: ReturnType<typeof ports>, all: IstioConfigSet["Secret"]) =>
+    buildSecrets(servers, all, proxy),
+  );
   const encoded = createExtensionConfigs(proxy);
   const types = createTypes();
 
@@ -145,10 +148,10 @@ function createExtensionConfigs(proxy: ProxyNode) {
   const encoded = new WeakMap<Plugin, Encoded>();
   return whenChanged((secrets: readonly IstioConfig<"Secret">[]) =>
     mapIncrementally((plugin: Plugin) => {
-      const secret = proxy.trusted ? pullSecretOf(plugin, secrets) : undefined;
+      const secret = mayHaveSecret(proxy, plugin.namespace) ? pullSecretOf(plugin, secrets) : undefined;
       const known = encoded.get(plugin);
       if (known && known.secret === secret) return known.resource;
-      const resource = extensionConfig(plugin, secret?.spec);
+      const resource = extensionConfig(allowedPlugin(plugin, proxy), secret?.spec);
       encoded.set(plugin, { secret, resource });
       return resource;
     }),

@@ -25,7 +25,7 @@ export function synczPage(server: XdsServer): Page {
   return jsonPage(server.clients().map(syncOf));
 }
 
-function syncOf({ node, subscriptions }: ClientStatus) {
+function syncOf({ node, identity, subscriptions }: ClientStatus) {
   const byType = new Map(subscriptions.map((subscription) => [subscription.typeUrl, subscription]));
   const nonces = Object.entries(synczNames).flatMap(([name, typeUrl]) => {
     const { nonceSent = "", nonceAcked = "" } = byType.get(typeUrl) ?? {};
@@ -37,6 +37,7 @@ function syncOf({ node, subscriptions }: ClientStatus) {
     proxy_type: node.id.split("~")[0],
     cluster_id: metadata.CLUSTER_ID ?? "",
     istio_version: metadata.ISTIO_VERSION ?? "",
+    service_account: identity && `${identity.namespace}/${identity.serviceAccount}`,
     ...Object.fromEntries(nonces),
     resources: Object.fromEntries(
       subscriptions.map((subscription) => [subscription.typeUrl, statusOf(subscription)]),
@@ -52,7 +53,10 @@ function statusOf({ nonceSent, nonceAcked, lastError }: SubscriptionStatus) {
 export function ecdszPage(server: XdsServer, proxyId: string | null): Page {
   const clients = server.clients().filter(({ node }) => matches(node.id, proxyId));
   return jsonPage(
-    clients.map(({ node, subscriptions }) => ({ proxy: node.id, plugins: pluginsOf(subscriptions) })),
+    clients.map(({ node, subscriptions, modules }) => ({
+      proxy: node.id,
+      plugins: pluginsOf(subscriptions).map((state) => ({ ...state, module: modules.get(state.name) })),
+    })),
   );
 }
 

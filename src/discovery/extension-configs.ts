@@ -60,7 +60,7 @@ export function extensionConfig(
     },
   });
   const config = create(TypedExtensionConfigSchema, { name, typedConfig: anyPack(WasmSchema, wasm) });
-  return encodeResource(name, TypedExtensionConfigSchema, config);
+  return { ...encodeResource(name, TypedExtensionConfigSchema, config), source: plugin.version };
 }
 
 const failurePolicies: Readonly<Record<FailStrategy, FailurePolicy>> = {

@@ -23,7 +23,7 @@ function makePlugin(
 function dumpFilters(plugins: readonly IstioConfig<"WasmPlugin">[], ecdsDefault: EcdsDefault = "fail-open") {
   const selected = selectPlugins(
     plugins,
-    { namespace: root, labels: {}, trusted: false, chain: "listener" },
+    { namespace: root, labels: {}, secrets: "none", chain: "listener" },
     root,
   );
   return httpFilters(selected, 80, ecdsDefault).map(

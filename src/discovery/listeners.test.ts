@@ -37,7 +37,7 @@ function buildListeners(...gateways: IstioConfig<"Gateway">[]): Listener[] {
   const ports = serversByPort(gateways, {
     namespace: "ns",
     labels: { app: "edge" },
-    trusted: false,
+    secrets: "none",
     chain: "listener",
   });
   return ports.map((port) => resourceJson(buildListener(port, [])) as unknown as Listener);

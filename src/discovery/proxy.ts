@@ -5,11 +5,14 @@ import type { Node } from "../gen/envoy/config/core/v3/base_pb.ts";
 export interface ProxyNode {
   readonly namespace: string;
   readonly labels: Readonly<Record<string, string>>;
-  /** Whether it may see registry credentials. */
-  readonly trusted: boolean;
+  /** Which Secrets it may have. */
+  readonly secrets: SecretAccess;
   /** In which shape it gets its plugins. */
   readonly chain: ChainShape;
 }
+
+/** Whose certificates, registry credentials and values from Secrets a gateway gets. */
+export type SecretAccess = "all" | "own-namespace" | "none";
 
 /**
  * Where the order of the plugins is: in the listener, a filter for each plugin, or in ECDS resources that the listener
@@ -24,21 +27,29 @@ const filterChainExtension = "envoy.filters.http.filter_chain";
  * Reads a node as istiod does: the namespace is `metadata.NAMESPACE`, else the first label of the DNS domain in
  * `type~ip~name.ns~domain`; the labels are `metadata.LABELS`. A node whose Envoy lacks the filter for it gets no dynamic chain.
  */
-export function proxyOf(node: Node, trusted: boolean, chain: ChainShape = "listener"): ProxyNode {
+export function proxyOf(node: Node, secrets: SecretAccess, chain: ChainShape = "listener"): ProxyNode {
   const metadata: JsonObject = node.metadata ?? {};
-  const domain = node.id.split("~")[3] ?? "";
-  const namespace =
-    typeof metadata.NAMESPACE === "string" ? metadata.NAMESPACE : (domain.split(".")[0] ?? "");
   const labels = typeof metadata.LABELS === "object" && metadata.LABELS !== null ? metadata.LABELS : {};
   const strings = Object.entries(labels).filter(
     (entry): entry is [string, string] => typeof entry[1] === "string",
   );
   return {
-    namespace,
+    namespace: namespaceOf(node),
     labels: Object.fromEntries(strings.sort(([a], [b]) => (a < b ? -1 : 1))),
-    trusted,
+    secrets,
     chain: hasFilterChain(node) ? chain : "listener",
   };
+}
+
+/** The namespace of a node as istiod reads it, "" where it says none. */
+export function namespaceOf({ id, metadata }: Node): string {
+  if (typeof metadata?.NAMESPACE === "string") return metadata.NAMESPACE;
+  return (id.split("~")[3] ?? "").split(".")[0] ?? "";
+}
+
+/** Whether a gateway may have a Secret of a namespace. */
+export function mayHaveSecret({ secrets, namespace }: ProxyNode, secretNamespace: string): boolean {
+  return secrets === "all" || (secrets === "own-namespace" && secretNamespace === namespace);
 }
 
 function hasFilterChain({ extensions }: Node): boolean {

@@ -50,7 +50,7 @@ const to = (host: string, number = 80) => ({
 });
 
 function buildTables(gateways: IstioConfig<"Gateway">[], services: IstioConfig<"VirtualService">[]) {
-  const ports = serversByPort(gateways, { namespace: "ns", labels: {}, trusted: false, chain: "listener" });
+  const ports = serversByPort(gateways, { namespace: "ns", labels: {}, secrets: "none", chain: "listener" });
   return ports
     .flatMap((port) => buildRoutes(port, services))
     .map((table) => resourceJson(table) as unknown as RouteTable);

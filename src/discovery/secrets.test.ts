@@ -8,6 +8,7 @@ import {
 import { SecretSchema } from "../gen/k8s/io/api/core/v1/secret_pb.ts";
 import type { IstioConfig } from "../istio/config.ts";
 import { resourceJson } from "../xds/envoy-json.ts";
+import type { ProxyNode, SecretAccess } from "./proxy.ts";
 import { buildSecrets } from "./secrets.ts";
 import { serversByPort } from "./servers.ts";
 
@@ -17,20 +18,20 @@ function makeSecret(id: string): IstioConfig<"Secret"> {
   return { kind: "Secret", namespace, name, spec: create(SecretSchema, { data }) };
 }
 
-function build(credentials: readonly string[], secrets: readonly IstioConfig<"Secret">[]) {
+function build(
+  credentials: readonly string[],
+  secrets: readonly IstioConfig<"Secret">[],
+  access: SecretAccess = "all",
+) {
   const servers = credentials.map((credentialName, index) => ({
     port: { number: 443, protocol: "HTTPS", name: "https" },
     hosts: [`${index}.com`],
     tls: { mode: TlsMode.SIMPLE, credentialName },
   }));
   const gateway = { namespace: "ns", name: "g", spec: create(GatewaySchema, { servers }) };
-  const ports = serversByPort([{ kind: "Gateway", ...gateway }], {
-    namespace: "ns",
-    labels: {},
-    trusted: false,
-    chain: "listener",
-  });
-  return buildSecrets(ports, secrets).map((secret) => resourceJson(secret));
+  const proxy: ProxyNode = { namespace: "ns", labels: {}, secrets: access, chain: "listener" };
+  const ports = serversByPort([{ kind: "Gateway", ...gateway }], proxy);
+  return buildSecrets(ports, secrets, proxy).map((secret) => resourceJson(secret));
 }
 
 const base64 = (text: string) => Buffer.from(text).toString("base64");
@@ -52,4 +53,14 @@ test("a certificate that several servers use is sent once, one that is missing n
   const name = "kubernetes-ingress://cluster/ns/one";
   assert.equal(build([name, name], [makeSecret("ns/one")]).length, 1);
   assert.deepEqual(build([name], [makeSecret("other/one")]), []);
+});
+
+test("a gateway gets the certificates that it may have, and no other", () => {
+  const names = ["kubernetes-ingress://cluster/ns/one", "kubernetes://other/two"];
+  const secrets = [makeSecret("ns/one"), makeSecret("other/two")];
+  const found = (access: SecretAccess) =>
+    build(names, secrets, access).map((secret) => (secret as { name: string }).name);
+  assert.deepEqual(found("all"), names);
+  assert.deepEqual(found("own-namespace"), names.slice(0, 1));
+  assert.deepEqual(found("none"), []);
 });

@@ -2,14 +2,20 @@ import { create } from "@bufbuild/protobuf";
 import { SecretSchema as TlsSecretSchema } from "../gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts";
 import type { IstioConfig } from "../istio/config.ts";
 import { encodeResource, type SnapshotResource } from "../xds/snapshot.ts";
+import { mayHaveSecret, type ProxyNode } from "./proxy.ts";
 import { credentialName, type PortServers } from "./servers.ts";
 
-/** The certificates that a proxy's HTTPS servers name. One that is missing is left out: Envoy refuses its connections. */
+/**
+ * The certificates that a proxy's HTTPS servers name. One that is missing, or that the proxy may not have, is left out:
+ * Envoy refuses its connections.
+ */
 export function buildSecrets(
   ports: readonly PortServers[],
   secrets: readonly IstioConfig<"Secret">[],
+  proxy: ProxyNode,
 ): SnapshotResource[] {
-  const byName = new Map(secrets.map((secret) => [`${secret.namespace}/${secret.name}`, secret]));
+  const allowed = secrets.filter(({ namespace }) => mayHaveSecret(proxy, namespace));
+  const byName = new Map(allowed.map((secret) => [`${secret.namespace}/${secret.name}`, secret]));
   const names = new Set(ports.filter(({ tls }) => tls).flatMap(({ servers }) => servers.map(credentialName)));
   return [...names].sort().flatMap((name) => {
     const secret = byName.get(secretOf(name));

@@ -12,7 +12,7 @@ const root = "higress-system";
 const proxy: ProxyNode = {
   namespace: root,
   labels: { higress: "gateway", zone: "a" },
-  trusted: false,
+  secrets: "none",
   chain: "listener",
 };
 

@@ -5,9 +5,11 @@ import {
   type Heartbeat,
   LogLevel,
   type LogRecord,
+  type Plugin,
   type PluginHost,
   type Stores,
 } from "../proxy-wasm/index.ts";
+import type { Recording, RecordingWish } from "../proxy-wasm/recording.ts";
 import { errorText, SystemError } from "../system-error.ts";
 import type { Watchable } from "../watchable.ts";
 import { type AccessLogs, createAccessLogs } from "./access-log.ts";
@@ -20,6 +22,7 @@ import { createGatewayStats, type GatewayStats } from "./gateway-stats.ts";
 import { createPluginRegistry, type PluginRegistry, type WasmFilterConfig } from "./plugin-registry.ts";
 import { createPluginWords, type PluginWords } from "./plugin-words.ts";
 import type { Preparers } from "./prepare-updates.ts";
+import { createRecorder, recordOnce } from "./record/recorder.ts";
 import type { ActiveListener, PlannedChain } from "./serve-listener.ts";
 import { createSharedBuckets } from "./shared-buckets.ts";
 import { resetClusterStats } from "./stats/cluster-stats.ts";
@@ -78,6 +81,11 @@ export interface RunningGateway {
   readonly isDraining: boolean;
   /** Does something in all threads. */
   control(action: GatewayAction): Promise<void>;
+  /**
+   * Records the next request that fits, as a plugin meets it; the wish ends with the signal.
+   * @throws SystemError `cancelled`, `too-large`, `not-found`
+   */
+  record(wish: RecordingWish, signal: AbortSignal): Promise<Recording>;
   /** The configuration that is in effect. */
   readonly config: GatewayConfig | undefined;
   /** What it counts and has open now. */
@@ -118,12 +126,14 @@ export function startGateway(options: GatewayOptions): Gateway {
     onPluginTrap: options.onPluginTrap,
     signal,
   });
-  const { outside: heard, words } = createPluginWords(outside);
+  const { outside: recorded, recorder } = createRecorder(outside, runningPlugins);
+  const { outside: heard, words } = createPluginWords(recorded);
   const { createPlugins = createPluginRegistry, heartbeat, sharePorts } = options;
   const plugins = createPlugins(createPluginHost(heard, { heartbeat }), words);
   const listeners = createActiveListeners({
     world: {
       ...createWorld(clusters, stats, logs),
+      recorder,
       ...(sharePorts && { buckets: createSharedBuckets(stores) }),
     },
     drainMs: options.listenerDrainMs ?? defaultListenerDrainMs,
@@ -154,6 +164,7 @@ export function startGateway(options: GatewayOptions): Gateway {
     async control(action) {
       carryOut(action);
     },
+    record: (wish, until) => recordOnce(recorder, wish, until),
     get config() {
       return current;
     },
@@ -184,6 +195,11 @@ export function startGateway(options: GatewayOptions): Gateway {
       case "plugin-log-level":
         pluginLogLevel = action.level;
     }
+  }
+
+  function* runningPlugins(): Iterable<readonly [WasmFilterConfig, Plugin | undefined]> {
+    const known = [...(current ? wasmConfigs(current) : []), ...listeners.pluginsInUse()];
+    for (const each of known) yield [each, plugins.find(each)];
   }
 
   /** What is ready is in effect when this returns. */
@@ -276,7 +292,11 @@ function createPreparers(plugins: PluginRegistry, { ports }: ActiveListeners): P
   }
 }
 
-function createWorld(clusters: ActiveClusters, stats: GatewayStats, logs: AccessLogs): StreamWorld {
+function createWorld(
+  clusters: ActiveClusters,
+  stats: GatewayStats,
+  logs: AccessLogs,
+): Omit<StreamWorld, "recorder"> {
   return {
     clusters,
     stats,

@@ -85,7 +85,8 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
     this.plan = plan;
     this.downstream = downstream;
     const filters = plan.hasNative ? bindFilters(plan.filters, this) : (plan.filters as FilterFactory[]);
-    this.chain = new FilterChain(filters, this, { bufferLimitBytes: plan.bufferLimitBytes });
+    const watched = world.recorder.isArmed ? world.recorder.watch(filters, this) : filters;
+    this.chain = new FilterChain(watched, this, { bufferLimitBytes: plan.bufferLimitBytes });
     this.timers = new StreamTimers(this, plan.http);
     world.stats.startStream(this);
   }

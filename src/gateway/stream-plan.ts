@@ -3,6 +3,7 @@ import type { StreamFilter } from "./filters/native-filter.ts";
 import type { HttpConnection } from "./gateway-config.ts";
 import type { GatewayStats } from "./gateway-stats.ts";
 import type { HttpStream } from "./http-stream.ts";
+import type { Recorder } from "./record/recorder.ts";
 import type { RouterOptions } from "./request-policy.ts";
 import type { RouteTable } from "./route-table.ts";
 import type { SharedBuckets } from "./shared-buckets.ts";
@@ -40,6 +41,7 @@ export interface StreamWorld {
   /** Where several threads serve. */
   readonly buckets?: SharedBuckets;
   readonly stats: GatewayStats;
+  readonly recorder: Recorder;
   /** After a stream's end. */
   onStreamEnd(stream: HttpStream): void;
 }

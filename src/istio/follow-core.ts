@@ -1,3 +1,4 @@
+import type { ChannelCredentials } from "@grpc/grpc-js";
 import type { Node } from "../gen/envoy/config/core/v3/base_pb.ts";
 import type { Log } from "../log.ts";
 import { errorText } from "../system-error.ts";
@@ -8,6 +9,8 @@ import { decodeMcp, mcpName } from "./mcp.ts";
 
 export interface FollowCoreOptions {
   readonly target: string;
+  /** Plaintext unless given. */
+  readonly credentials?: ChannelCredentials | undefined;
   readonly mode: "incremental" | "state-of-the-world";
   readonly node: Node;
   /** Called with the whole state: first when every kind was answered, then with each change. */

@@ -45,17 +45,18 @@ function encodeBody(
 ) {
   const fullName = `${namespace}/${name}`;
   const marked = shownSpec ? { ...annotations, [holdsSecretsAnnotation]: "true" } : { ...annotations };
+  const version = contentHash(value, JSON.stringify(marked));
   const resource = create(ResourceSchema, {
     metadata: {
       name: fullName,
       createTime: zeroTime,
-      version: contentHash(value, JSON.stringify(marked)),
+      version,
       annotations: marked,
     },
     body: create(AnySchema, { typeUrl, value }),
   });
   const packed = anyPack(ResourceSchema, resource);
-  return rawResource(fullName, packed.typeUrl, packed.value);
+  return { ...rawResource(fullName, packed.typeUrl, packed.value), source: version };
 }
 
 function toTrafficExtension(spec: WasmPlugin) {

@@ -20,6 +20,8 @@ export interface PluginImage {
   readonly readme?: string;
   /** The same for readers of one language. */
   readonly readmes?: { readonly en?: string; readonly zh?: string };
+  /** A PNG that consoles show. */
+  readonly icon?: Uint8Array;
 }
 
 /** One entry of a layout's index.json. */
@@ -47,7 +49,7 @@ const maxIndexBytes = 4 << 20;
 const writes = new Map<string, Promise<unknown>>();
 
 /**
- * Adds a plugin image to an OCI image layout directory, in the layout that Higress pushes: spec, document and, last,
+ * Adds a plugin image to an OCI image layout directory, in the layout that Higress pushes: spec, documents, icon and, last,
  * `plugin.tar.gz`. The same input gives the same bytes. An image of the same repository and tag is replaced.
  * @returns the digest of the manifest
  * @throws SystemError `disk`, `module-invalid`, `reference-invalid`
@@ -114,21 +116,28 @@ function imageName({ repository, tag }: PluginImage): string {
   );
 }
 
-async function packLayers({ wasm, spec, readme, readmes = {} }: PluginImage): Promise<readonly Content[]> {
-  const texts = [
+async function packLayers({
+  wasm,
+  spec,
+  readme,
+  readmes = {},
+  icon,
+}: PluginImage): Promise<readonly Content[]> {
+  const files = [
     [mediaTypes.higressSpec, "spec.yaml", spec],
     [mediaTypes.higressDoc, "README.md", readme],
     [mediaTypes.higressDocZh, "README_ZH.md", readmes.zh],
     [mediaTypes.higressDocEn, "README_EN.md", readmes.en],
+    [mediaTypes.higressIcon, "icon.png", icon],
   ] as const;
-  const layers = texts.flatMap(([type, title, text]) =>
-    text === undefined ? [] : [textLayer(type, title, text)],
+  const layers = files.flatMap(([type, title, content]) =>
+    content === undefined ? [] : [fileLayer(type, title, content)],
   );
   return [...layers, await moduleLayer(wasm)];
 }
 
-function textLayer(mediaType: string, title: string, text: string): Content {
-  const bytes = Buffer.from(text);
+function fileLayer(mediaType: string, title: string, content: string | Uint8Array): Content {
+  const bytes = Buffer.from(content as string);
   return layerOf(mediaType, title, bytes, digestOf(bytes));
 }
 

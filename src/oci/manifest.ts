@@ -12,6 +12,7 @@ export const mediaTypes = {
   higressDoc: "application/vnd.module.wasm.doc.v1+markdown",
   higressDocEn: "application/vnd.module.wasm.doc.v1.en+markdown",
   higressDocZh: "application/vnd.module.wasm.doc.v1.zh+markdown",
+  higressIcon: "application/vnd.module.wasm.icon.v1+png",
 } as const;
 
 /** Names content by what it is, how long it is and its digest. */

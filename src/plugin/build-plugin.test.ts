@@ -62,6 +62,12 @@ function refused(code: SystemErrorCode, message: RegExp) {
   };
 }
 
+test("an icon that is no PNG is refused before anything is compiled", async () => {
+  const directory = await folder("icon", { "go.mod": "", "icon.png": "GIF89a" });
+  const [problem] = await diagnosticsOf(buildPlugin(directory));
+  assert.equal(problem?.message, "found no PNG; expected a PNG of at most 1048576 bytes: consoles show it");
+});
+
 test("a new AssemblyScript plugin builds as it is, and again to the same image", async () => {
   const directory = await makeNew("fresh", "assemblyscript");
   const built = await buildPlugin(directory);

@@ -64,8 +64,11 @@ export async function buildPlugin(directory: string, options: CompileOptions = {
   };
 }
 
-/** What no gateway takes is not packed. */
-function checkReport({ module, missingExports, gateways }: ModuleReport): void {
+/**
+ * What no gateway takes is neither packed nor run.
+ * @throws SystemError `module-invalid`
+ */
+export function checkReport({ module, missingExports, gateways }: ModuleReport): void {
   const { stock, higress } = gateways;
   if (missingExports.length === 0 && (stock.loads || higress.loads)) return;
   const reason = stock.reason ?? higress.reason ?? `it does not export ${missingExports.join(", ")}`;

@@ -1,11 +1,5 @@
-import {
-  createStores,
-  type HttpAnswer,
-  type HttpCall,
-  LogLevel,
-  type Outside,
-  type Stores,
-} from "../proxy-wasm/index.ts";
+import { createStores, type HttpAnswer, LogLevel, type Outside, type Stores } from "../proxy-wasm/index.ts";
+import { bringCallAnswer, bringStreamAnswer, grpcOutcome } from "./case-grpc.ts";
 import { bytesOfText, headerLines, headerPairs } from "./case-text.ts";
 import type { CallOutcome, LogOutcome } from "./outcome.ts";
 import type { LogLevelName, PluginTestCase, TestCall } from "./test-file.ts";
@@ -29,7 +23,6 @@ interface Timer {
 const storeBytes = 4 * 1024 * 1024;
 const maxEvents = 10_000;
 const maxLogs = 10_000;
-const unavailable = 14;
 const levelNames = Object.keys(LogLevel).map((name) => name.toLowerCase() as LogLevelName);
 
 export function createCaseOutside(
@@ -64,22 +57,36 @@ export function createCaseOutside(
     },
     httpCall(call, done) {
       calls.push({ upstream: call.upstream, headers: headerPairs(call.headers), body: call.body });
-      const answer = takeAnswer(call);
-      return later(() => done(answer));
+      const answer = takeAnswer(call.upstream, ({ grpc }) => !grpc);
+      return later(() => done(answer && answerOf(answer)));
     },
-    grpcCall: (_call, events) => later(() => events.close(unavailable, "no gRPC in test cases")),
-    grpcStream: (_method, events) => {
-      const cancel = later(() => events.close(unavailable, "no gRPC in test cases"));
-      return { send: () => {}, close: () => {}, cancel };
+    grpcCall(call, events) {
+      const outcome = grpcOutcome(call, [call.message]);
+      calls.push(outcome);
+      const answer = takeAnswer(outcome.upstream, isForGrpc);
+      return later(() => bringCallAnswer(answer, events));
+    },
+    grpcStream(method, events) {
+      const sent: Uint8Array[] = [];
+      const at = calls.push(grpcOutcome(method, sent)) - 1;
+      const answer = takeAnswer(calls[at]!.upstream, isForGrpc);
+      const cancel = later(() => bringStreamAnswer(answer, events));
+      const send = (message: Uint8Array) => {
+        sent.push(message);
+        calls[at] = grpcOutcome(method, sent);
+      };
+      return { send, close: () => {}, cancel };
     },
     redisInit: () => true,
     redisCall: (_upstream, _query, done) => later(() => done(undefined)),
     resolveDns: (_name, done) => later(() => done([])),
   };
 
-  /** The first answer that is for this upstream. */
-  function takeAnswer({ upstream }: HttpCall): HttpAnswer | undefined {
-    const at = answers.findIndex((each) => each.upstream === undefined || each.upstream === upstream);
+  /** The first answer of a kind that is for this upstream. */
+  function takeAnswer(upstream: string, isOfKind: (answer: TestCall) => boolean): TestCall | undefined {
+    const at = answers.findIndex(
+      (each) => isOfKind(each) && (each.upstream === undefined || each.upstream === upstream),
+    );
     const [answer] = at < 0 ? [] : answers.splice(at, 1);
     if (!answer) {
       logs.push({
@@ -87,7 +94,7 @@ export function createCaseOutside(
         message: `a call to ${upstream} fails: the case has no answer left for it under calls`,
       });
     }
-    return answer && answerOf(answer);
+    return answer;
   }
 
   function later(run: () => void): () => void {
@@ -123,10 +130,18 @@ export function createCaseOutside(
 }
 
 /** A property that the case gives, by its name of today or the one before Envoy 1.33. */
-export function caseProperty({ properties }: PluginTestCase, path: readonly string[]): string | undefined {
+export function caseProperty(
+  { properties }: PluginTestCase,
+  path: readonly string[],
+): string | Uint8Array | undefined {
   const names = [path, ...(path[0] === "xds" ? [path.slice(1)] : [])].map((parts) => parts.join("."));
   const found = names.find((name) => Object.hasOwn(properties, name));
-  return found === undefined ? undefined : bytesOfText(properties[found]!);
+  const value = found === undefined ? undefined : properties[found];
+  return typeof value === "string" ? bytesOfText(value) : value;
+}
+
+function isForGrpc({ grpc, fails }: TestCall): boolean {
+  return grpc !== undefined || fails;
 }
 
 function answerOf({ status, headers, body, trailers, fails }: TestCall): HttpAnswer | undefined {

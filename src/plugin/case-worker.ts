@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { parentPort, workerData } from "node:worker_threads";
 import { attachHeartbeat, type SharedHeartbeat } from "../proxy-wasm/heartbeat.ts";
 import { compileModule, type PluginModule } from "../proxy-wasm/module.ts";
@@ -8,7 +9,7 @@ import type { CaseJob, CaseMessage, CaseRun, NamedModule } from "./job.ts";
 import { testCase } from "./test-case.ts";
 import { traceCase } from "./trace-case.ts";
 
-// The thread in which `runCases` runs cases.
+// The thread in which `runCases` runs cases. One that was started before there was anything to run gets its job later.
 
 const post = (message: CaseMessage) => parentPort!.postMessage(message);
 
@@ -47,7 +48,8 @@ function doTask(
   return testCase(test, plugin, { heartbeat, observer: createReachObserver(reached, onPart) });
 }
 
-await runJob(workerData as CaseJob).catch((error: unknown) => {
+const job = (workerData as CaseJob | null) ?? ((await once(parentPort!, "message")) as [CaseJob])[0];
+await runJob(job).catch((error: unknown) => {
   if (!(error instanceof SystemError)) throw error;
   post({ code: error.code, message: errorText(error) });
 });

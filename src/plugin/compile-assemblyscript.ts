@@ -3,7 +3,7 @@ import { join, relative, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Diagnostic, ResourceError } from "../resource/diagnostic.ts";
 import { errorText, SystemError } from "../system-error.ts";
-import type { CompiledPlugin } from "./compile-plugin.ts";
+import type { CompiledPlugin, CompileOptions } from "./compile-plugin.ts";
 
 /** How plugins import the library. */
 const libraryName = "@wasmline/plugin-sdk";
@@ -13,18 +13,10 @@ const libraryFolder = fileURLToPath(new URL("../../sdk", import.meta.url));
 const packages = resolve("/", "packages-of-wasmline");
 const installed = join(packages, libraryName) + sep;
 
-/** As our own plugins are built. */
-const options = [
-  "-O3",
-  "--converge",
-  "--runtime=incremental",
-  "--use=ASC_GC_GRANULARITY=65536",
-  "--exportStart=_initialize",
-  `--use=abort=~lib/${libraryName}/assembly/abort/abortPlugin`,
-  "--stackSize=65536",
-  `--path=${packages}`,
-  "--noColors",
-];
+/** asc, with a function that its types leave out. */
+type Compiler = typeof import("assemblyscript/asc") & {
+  configToArguments(options: object): string[];
+};
 
 interface AscMessage {
   readonly message: string;
@@ -43,13 +35,19 @@ const errorCategory = 3;
  * Compiles `assembly/index.ts` of a folder with the compiler of this installation. `@wasmline/plugin-sdk` is that of a
  * `node_modules` from the folder upwards, or else that of this installation.
  */
-export async function compileAssemblyScript(directory: string): Promise<CompiledPlugin> {
+export async function compileAssemblyScript(
+  directory: string,
+  { optimize = true }: CompileOptions = {},
+): Promise<CompiledPlugin> {
   const asc = await loadCompiler();
+  const options = [...(await readOptions(asc, directory, optimize)), `--path=${packages}`, "--noColors"];
+  // The collector of the runtime `minimal`; the others do not look at it.
+  asc.libraryFiles["rt/tcms"] = await readFile(join(libraryFolder, "runtime/collector.ts"), "utf8");
   const texts = new Map<string, string>();
   const messages: AscMessage[] = [];
   const outputs = new Map<string, unknown>();
   const { error, stderr } = await asc.main(
-    ["assembly/index.ts", "--outFile=plugin.wasm", `--baseDir=${resolve(directory)}`, ...options],
+    [...["assembly/index.ts", "--outFile=plugin.wasm", `--baseDir=${resolve(directory)}`], ...options],
     {
       readFile: (name, base) => readSource(resolve(base, name), resolve(directory), texts),
       writeFile: (name, contents) => void outputs.set(name, contents),
@@ -67,9 +65,41 @@ export async function compileAssemblyScript(directory: string): Promise<Compiled
   return { wasm, toolchain: `AssemblyScript ${asc.version}`, warnings: diagnostics };
 }
 
-async function loadCompiler() {
+/** The compiler's options as the library's package recommends them; a plugin's own asconfig.json may choose another runtime. */
+async function readOptions(asc: Compiler, directory: string, optimize: boolean): Promise<string[]> {
+  const {
+    runtime: recommended,
+    stackSize,
+    ...shared
+  } = await readConfig(join(libraryFolder, "asconfig.json"));
+  const { runtime = recommended } = await readConfig(join(directory, "asconfig.json"));
+  return asc.configToArguments({
+    ...shared,
+    runtime,
+    // The stack is that runtime's collector's.
+    ...(runtime === recommended && { stackSize }),
+    ...(!optimize && { optimizeLevel: 0, converge: false }),
+  });
+}
+
+/** The options of an asconfig.json; none where there is no such file. */
+async function readConfig(
+  file: string,
+): Promise<{ readonly runtime?: unknown; readonly stackSize?: unknown }> {
+  const text = await readFile(file, "utf8").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return "{}";
+    throw SystemError.from(error, "disk", `reading ${file}`);
+  });
   try {
-    return (await import("assemblyscript/asc")).default;
+    return (JSON.parse(text) as { options?: object }).options ?? {};
+  } catch (error) {
+    throw new SystemError("toolchain", `${file} is no JSON: ${errorText(error)}`, error);
+  }
+}
+
+async function loadCompiler(): Promise<Compiler> {
+  try {
+    return (await import("assemblyscript/asc")) as Compiler;
   } catch (error) {
     const found = `no AssemblyScript compiler beside wasmline (${errorText(error)})`;
     throw new SystemError("toolchain", `${found}; run: npm install assemblyscript@0.28`, error);

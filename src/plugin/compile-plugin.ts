@@ -17,6 +17,8 @@ export interface CompileOptions {
   readonly signal?: AbortSignal;
   /** What compilers run with; our own unless given. */
   readonly env?: NodeJS.ProcessEnv;
+  /** False: as fast as it can be had, for a module that nobody publishes. AssemblyScript only: the others keep what they have compiled. */
+  readonly optimize?: boolean;
 }
 
 const compilers: Readonly<

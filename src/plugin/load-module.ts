@@ -7,8 +7,8 @@ import { SystemError } from "../system-error.ts";
 import type { NamedModule } from "./job.ts";
 
 const maxBytes = 256 * 1024 * 1024;
-/** An image with its registry: `oci://…`, or a first part with a dot or a port. */
-const image = /^(?:oci:\/\/|localhost\/|[^/]+[.:][^/]*\/.)/;
+/** An image with its registry: `oci://…`, or a first part with a dot or a port, which `.` and `..` are not. */
+const image = /^(?:oci:\/\/|localhost\/|[^/.][^/]*[.:][^/]*\/.)/;
 
 /**
  * Reads a module from a file, whose path is relative to a folder, or pulls it, if there is no such file, from the image
@@ -40,7 +40,7 @@ function unreadable(path: string, error: NodeJS.ErrnoException): SystemError {
   if (error.code !== "ENOENT") return SystemError.from(error, "disk", `reading ${path}`);
   return new SystemError(
     "not-found",
-    `there is no module at ${path}; expected a file, or an image as oci://registry/repository:tag`,
+    `there is no module at ${path}; expected a file, as wasmline plugin build writes it, or an image as oci://registry/repository:tag`,
     error,
   );
 }

@@ -36,6 +36,7 @@ export function makeCase(module: NamedModule, config: string, made: MadeRequest 
     calls: [],
     expect: {},
     line: 1,
+    column: 1,
   };
   return { file: module.name, module, vmConfig: "", env: {}, test };
 }

@@ -25,10 +25,7 @@ const marks: Readonly<Record<PluginLanguage, string>> = {
  * @throws SystemError `not-found` where it is none, or more than one
  */
 export async function findPluginSource(directory: string): Promise<PluginSource> {
-  const there = await Promise.all(
-    pluginLanguages.map((language) => isFile(join(directory, marks[language]))),
-  );
-  const found = pluginLanguages.filter((_, index) => there[index]);
+  const found = await languagesOf(directory);
   const [language, ...others] = found;
   if (language !== undefined && others.length === 0) return { directory, language };
   const names = found.length === 0 ? "none of them" : found.map((each) => marks[each]).join(" and ");
@@ -38,6 +35,18 @@ export async function findPluginSource(directory: string): Promise<PluginSource>
     `${directory} is no plugin's folder: found ${names}; expected one of ${expected}. ` +
       "`wasmline plugin new NAME` makes a folder to begin with",
   );
+}
+
+/** Whether a plugin is written in a folder, in whatever languages. */
+export async function isPluginFolder(directory: string): Promise<boolean> {
+  return (await languagesOf(directory)).length > 0;
+}
+
+async function languagesOf(directory: string): Promise<readonly PluginLanguage[]> {
+  const there = await Promise.all(
+    pluginLanguages.map((language) => isFile(join(directory, marks[language]))),
+  );
+  return pluginLanguages.filter((_, index) => there[index]);
 }
 
 function isFile(path: string): Promise<boolean> {

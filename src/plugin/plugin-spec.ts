@@ -17,20 +17,34 @@ export interface PluginSpec {
   readonly spec?: string;
   readonly readme?: string;
   readonly readmes: { readonly en?: string; readonly zh?: string };
+  readonly icon?: Uint8Array;
 }
 
+const maxIconBytes = 1 << 20;
+const pngSignature = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
+
 /**
- * Reads spec.yaml, in Higress' format, and the READMEs of a plugin's folder. Without spec.yaml the image is named like the
+ * Reads spec.yaml, in Higress' format, the READMEs and icon.png of a plugin's folder. Without spec.yaml the image is named like the
  * folder, with the tag `latest`.
- * @throws ResourceError for a broken spec.yaml, SystemError `disk`
+ * @throws ResourceError for a broken spec.yaml or an icon that is none, SystemError `disk`
  */
 export async function readPluginSpec(directory: string): Promise<PluginSpec> {
-  const [spec, readme, en, zh] = await Promise.all(
-    ["spec.yaml", "README.md", "README_EN.md", "README_ZH.md"].map((name) =>
+  const [icon, ...texts] = await Promise.all(
+    ["icon.png", "spec.yaml", "README.md", "README_EN.md", "README_ZH.md"].map((name) =>
       readIfThere(join(directory, name)),
     ),
   );
-  return { ...nameOf(spec, directory), spec, readme, readmes: { en, zh } };
+  const [spec, readme, en, zh] = texts.map((bytes) => bytes?.toString());
+  checkIcon(icon, join(directory, "icon.png"));
+  return { ...nameOf(spec, directory), spec, readme, readmes: { en, zh }, icon };
+}
+
+function checkIcon(icon: Buffer | undefined, file: string): void {
+  if (!icon || (icon.length <= maxIconBytes && icon.subarray(0, pngSignature.length).equals(pngSignature)))
+    return;
+  const found = icon.length > maxIconBytes ? `${icon.length} bytes` : "no PNG";
+  const message = `found ${found}; expected a PNG of at most ${maxIconBytes} bytes: consoles show it`;
+  throw new ResourceError([{ severity: "error", code: "INVALID_VALUE", message, at: { file } }]);
 }
 
 function nameOf(spec: string | undefined, directory: string) {
@@ -69,8 +83,8 @@ function fieldOf(value: unknown, name: string): unknown {
   return typeof value === "object" && value !== null ? Reflect.get(value, name) : undefined;
 }
 
-async function readIfThere(file: string): Promise<string | undefined> {
-  return readFile(file, "utf8").catch((error: NodeJS.ErrnoException) => {
+async function readIfThere(file: string): Promise<Buffer | undefined> {
+  return readFile(file).catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return undefined;
     throw SystemError.from(error, "disk", `reading ${file}`);
   });

@@ -3,13 +3,14 @@ import { test } from "node:test";
 import { type CaseResult, formatReport } from "./report.ts";
 
 const results: readonly CaseResult[] = [
-  { file: "a.yaml", name: "fine", ok: true, failures: [], line: 3, durationMs: 1 },
+  { file: "a.yaml", name: "fine", ok: true, failures: [], line: 3, column: 5, durationMs: 1 },
   {
     file: "a.yaml",
     name: 'a "quoted" <name> & \u0001',
     ok: false,
     failures: [{ path: "local.status", expected: 401, actual: undefined }],
     line: 9,
+    column: 5,
     durationMs: 2,
   },
 ];

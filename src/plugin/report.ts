@@ -9,6 +9,7 @@ export interface CaseResult {
   readonly failures: readonly Failure[];
   /** Where the case stands in its file, from 1. */
   readonly line: number;
+  readonly column: number;
   readonly durationMs: number;
 }
 
@@ -41,6 +42,11 @@ function formatText(results: readonly CaseResult[], coverage: readonly Coverage[
   return [...lines, ...coverage.flatMap(describeCoverage), `${passed} passed, ${failed} failed`, ""].join(
     "\n",
   );
+}
+
+/** A case that failed, for people whose editors go to `file:line:column`. */
+export function describeFailures({ file, line, column, name, failures }: CaseResult): string[] {
+  return [`${file}:${line}:${column}: error TEST_FAILED: ${name}`, ...failures.flatMap(describeFailure)];
 }
 
 /** What no case has come to: nothing, if there is nothing. */

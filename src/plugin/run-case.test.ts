@@ -32,6 +32,8 @@ const call = (upstream: string) => ({
     "OUT",
   ] as const,
 });
+/** A place in a guest's memory that nothing else is written to. */
+const statusAt = 60_000;
 const showCallBody = { show: "proxy_get_buffer_bytes", with: [4, 0, 1000, "OUT", "OUT_SIZE"] } as const;
 
 /** Headers as a guest writes them. */
@@ -140,6 +142,42 @@ test("calls are answered in order, each to its upstream, and fail without waitin
     `request: {${get}}, calls: [{body: one}], expect: {logs: [{level: warn, contains: no answer left}]}`,
   );
   assert.equal(unanswered.calls.length, 3);
+});
+
+test("gRPC calls and streams get the messages, the metadata and the status that the case says", async () => {
+  const metadata = pairs(["x-m", "1"]);
+  // The second call of the Vm, and a stream of gRPC.
+  const streamToken = (2 << 2) | 2;
+  const guest: GuestOptions = {
+    callbacks: {
+      on_request_headers: [
+        { call: "proxy_grpc_call", with: ["first", "a.B", "Say", metadata, "hi", 0, "OUT"] },
+        { call: "proxy_grpc_stream", with: ["second", "a.B", "Chat", "", "OUT"] },
+        { call: "proxy_grpc_send", with: [streamToken, "one", 0] },
+        { call: "proxy_grpc_send", with: [streamToken, "two", 1] },
+        call("third"),
+        { call: "proxy_grpc_call", with: ["fourth", "a.B", "Say", "", "", 0, "OUT"] },
+        { call: "proxy_grpc_call", with: ["fifth", "a.B", "Say", "", "", 0, "OUT"] },
+      ],
+      on_grpc_receive: [{ show: "proxy_get_buffer_bytes", with: [5, 0, 1000, "OUT", "OUT_SIZE"] }],
+      on_grpc_close: [{ show: "proxy_get_status", with: [statusAt, "OUT", "OUT_SIZE"] }],
+      on_http_call_response: [showCallBody],
+    },
+  };
+  const outcome = await run(
+    guest,
+    `request: {${get}},
+     calls: [{body: HTTP}, {upstream: second, grpc: {messages: [ex, why], text: over}},
+             {grpc: {messages: hello}}, {grpc: {status: 5, text: unknown}}],
+     expect: {calls: [{upstream: first, headers: [[":path", /a.B/Say], [x-m, 1]], body: hi},
+                      {upstream: second, headers: [[":path", /a.B/Chat]], body: onetwo}, {upstream: third}, {upstream: fourth}, {upstream: fifth}],
+              logs: [{level: warn, contains: a call to fifth fails}]}`,
+  );
+  const said = outcome.logs.filter(({ level }) => level === "info").map(({ message }) => message);
+  assert.deepEqual(
+    said.filter((text) => !/^.$/.test(text)),
+    ["hello", "ex", "why", "over", "HTTP", "unknown", "no healthy upstream"],
+  );
 });
 
 test("a plugin that waits for a tick gets it at once, and one that ticks for ever is left alone", async () => {

@@ -66,13 +66,17 @@ export function startPlugin(
   outside: Outside,
 ): Plugin {
   return createPluginHost(outside, watch).start({
-    name: properties.plugin_name ?? basename(module.name, ".wasm"),
-    rootId: properties.plugin_root_id,
+    name: textOf(properties.plugin_name) ?? basename(module.name, ".wasm"),
+    rootId: textOf(properties.plugin_root_id),
     module,
     configuration: config,
     vmConfiguration: vmConfig,
     environment: env,
   });
+}
+
+function textOf(value: string | Uint8Array | undefined): string | undefined {
+  return value instanceof Uint8Array ? Buffer.from(value).toString() : value;
 }
 
 function runStream(test: PluginTestCase, plugin: Plugin, outside: CaseOutside): CaseOutcome {
@@ -123,7 +127,7 @@ class CaseStream extends MemoryStream {
     this.test = test;
   }
 
-  override property(path: readonly string[]): string | undefined {
+  override property(path: readonly string[]): string | Uint8Array | undefined {
     return caseProperty(this.test, path);
   }
 }

@@ -85,6 +85,7 @@ async function end(worker: Worker): Promise<void> {
   await ended;
 }
 
-function startBuilt(workerData: CaseJob): Worker {
+/** Starts the thread; without a job it waits for one as its first message. */
+export function startBuilt(workerData: CaseJob | null): Worker {
   return new Worker(new URL("./case-worker.js", import.meta.url), { workerData });
 }

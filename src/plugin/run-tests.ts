@@ -23,8 +23,8 @@ export async function runTests(
   const onPart = (run: CaseRun, name: unknown) => reached.get(run.module)!.add(String(name));
   const onResult = (run: CaseRun, result: unknown, broken: string | undefined) => {
     const { failures, durationMs } = broken === undefined ? (result as TestResult) : failed(broken);
-    const { name, line } = run.test;
-    results.push({ file: run.file, name, line, ok: failures.length === 0, failures, durationMs });
+    const { name, line, column } = run.test;
+    results.push({ file: run.file, name, line, column, ok: failures.length === 0, failures, durationMs });
   };
   await runCases(runs, { kind: "test" }, { onPart, onResult }, options);
   return { results, coverage: modules.map((module) => findCoverage(module, reached.get(module)!)) };

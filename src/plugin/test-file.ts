@@ -25,7 +25,15 @@ export interface TestMessage {
   readonly trailers?: readonly HeaderPair[];
 }
 
-/** The answer to an `http_call`, or why there is none. */
+/** What a gRPC call gets beside metadata, which are the answer's headers and trailers. */
+export interface TestGrpc {
+  /** gRPC's; 0 is OK. */
+  readonly status: number;
+  readonly text: string;
+  readonly messages: readonly Uint8Array[];
+}
+
+/** The answer to an `http_call` or, with `grpc`, to a `grpc_call` or `grpc_stream`; or why there is none. */
 export interface TestCall {
   /** Only a call to this cluster is answered so; any unless given. */
   readonly upstream?: string;
@@ -33,6 +41,7 @@ export interface TestCall {
   readonly headers: readonly HeaderPair[];
   readonly body: Uint8Array;
   readonly trailers: readonly HeaderPair[];
+  readonly grpc?: TestGrpc;
   /** The call fails: nobody answers in time. */
   readonly fails: boolean;
 }
@@ -87,13 +96,15 @@ export interface PluginTestCase {
   readonly name: string;
   /** The plugin's configuration as it is handed over. */
   readonly config: string;
-  readonly properties: Readonly<Record<string, string>>;
+  /** Text, or bytes for what is none. */
+  readonly properties: Readonly<Record<string, string | Uint8Array>>;
   readonly request?: TestMessage;
   readonly response?: TestMessage;
   readonly calls: readonly TestCall[];
   readonly expect: Expectation;
   /** Where the case stands, from 1. */
   readonly line: number;
+  readonly column: number;
 }
 
 /** A plugin test file: cases for one module. */
@@ -107,7 +118,7 @@ export interface PluginTestFile {
 }
 
 type Raw<T> = { -readonly [K in keyof T]?: T[K] };
-type RawCase = Omit<Raw<PluginTestCase>, "config" | "line"> & { config?: JsonValue };
+type RawCase = Omit<Raw<PluginTestCase>, "config" | "line" | "column"> & { config?: JsonValue };
 type RawFile = { module?: string; config?: JsonValue; vmConfig?: JsonValue; env?: Record<string, string> };
 
 /** An object of a test file. Unlike in a resource an unknown field is an error: an expectation that nobody reads holds always. */
@@ -173,6 +184,10 @@ const pairs: Decoder<HeaderPair[]> = (value, at) => {
   return byName && Object.entries(byName);
 };
 
+/** Text, or `{base64: …}` for what is none, such as a number. */
+const property: Decoder<string | Uint8Array> = (value, at) =>
+  isObject(value) ? bytes(value, at) : text(value, at);
+
 /** Text in UTF-8, or `{base64: …}`. */
 const bytes: Decoder<Uint8Array> = (value, at) => {
   if (isObject(value) && typeof value.base64 === "string" && Object.keys(value).length === 1)
@@ -189,6 +204,18 @@ const chunks: Decoder<Uint8Array[]> = (value, at) => {
 
 const message = fields<TestMessage>({ headers: pairs, body: chunks, trailers: pairs }, "headers");
 
+const grpcStatus: Decoder<number> = (value, at) =>
+  Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 16
+    ? (value as number)
+    : reportMismatch(at, "a status of gRPC from 0 to 16", value);
+
+const grpc: Decoder<TestGrpc> = (value, at) => {
+  const found = fields<TestGrpc>({ status: grpcStatus, text, messages: chunks })(value, at);
+  return found && { ...noError, ...found };
+};
+
+const noError = { status: 0, text: "", messages: [] };
+
 const call: Decoder<TestCall> = (value, at) => {
   const found = fields<TestCall>({
     upstream: text,
@@ -196,6 +223,7 @@ const call: Decoder<TestCall> = (value, at) => {
     headers: pairs,
     body: bytes,
     trailers: pairs,
+    grpc,
     fails: flag,
   })(value, at);
   return found && { ...noAnswer, ...found };
@@ -242,7 +270,7 @@ const testCase = fields<RawCase>(
   {
     name: text,
     config: json,
-    properties: mapOf(text),
+    properties: mapOf(property),
     request: message,
     response: message,
     calls: listOf(call),
@@ -283,13 +311,15 @@ function complete(raw: RawFile & { cases?: RawCase[] }, origin: Origin): PluginT
     ...(module !== undefined && { module }),
     vmConfig: configurationText(vmConfig),
     env,
-    cases: cases.map((one, index) => completeCase(one, config, locate(origin, ["cases", index]).line)),
+    cases: cases.map((one, index) => completeCase(one, config, locate(origin, ["cases", index]))),
   };
 }
 
-function completeCase(raw: RawCase, shared: JsonValue | undefined, line: number): PluginTestCase {
+type Place = Pick<PluginTestCase, "line" | "column">;
+
+function completeCase(raw: RawCase, shared: JsonValue | undefined, { line, column }: Place): PluginTestCase {
   const { name = "", config = shared, properties = {}, calls = [], expect = {}, ...messages } = raw;
-  return { ...messages, name, config: configurationText(config), properties, calls, expect, line };
+  return { ...messages, name, config: configurationText(config), properties, calls, expect, line, column };
 }
 
 /** A text is handed over as it is; anything else as JSON, as it would come from a WasmPlugin; nothing as nothing. */

@@ -28,6 +28,7 @@ export {
   type PluginOptions,
 } from "./plugin-host.ts";
 export type { PropertyValue } from "./property-values.ts";
+export * from "./recording.ts";
 export { attachStores, createStores, type SharedStoresToken, type Stores } from "./stores.ts";
 export type { Direction, StreamHost } from "./stream-host.ts";
 export type { TcpCallbacks, TcpContext } from "./tcp-context.ts";

@@ -42,3 +42,10 @@ function readSpec({ text, path }: Origin): WasmPluginSpec {
 function decodeSpec(value: unknown): WasmPluginSpec {
   return decodeWasmPluginSpec(value, { problems: [] })!;
 }
+
+/** The same plugin with another spec than its text has, which stays as it is. */
+export function withSpec(plugin: WasmPlugin, spec: WasmPluginSpec): WasmPlugin {
+  const changed = { ...plugin, spec };
+  kept.add(changed);
+  return changed;
+}

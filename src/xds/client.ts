@@ -1,5 +1,5 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { type ClientDuplexStream, credentials, makeGenericClientConstructor } from "@grpc/grpc-js";
+import { ChannelCredentials, type ClientDuplexStream, makeGenericClientConstructor } from "@grpc/grpc-js";
 import type { Node } from "../gen/envoy/config/core/v3/base_pb.ts";
 import {
   DeltaDiscoveryRequestSchema,
@@ -27,9 +27,12 @@ export interface AdsChannel {
   close(): void;
 }
 
-/** A plaintext channel to `host:port` or `unix:/path`. Connects when its first stream is opened. */
-export function openAdsChannel(target: string): AdsChannel {
-  return new AdsClient(target, credentials.createInsecure(), grpcOptions) as unknown as AdsChannel;
+/** A channel to `host:port` or `unix:/path`, plaintext unless said. Connects when its first stream is opened. */
+export function openAdsChannel(
+  target: string,
+  credentials: ChannelCredentials = ChannelCredentials.createInsecure(),
+): AdsChannel {
+  return new AdsClient(target, credentials, grpcOptions) as unknown as AdsChannel;
 }
 
 /** What changed of one type in one response. State-of-the-world responses are turned into the same form. */
@@ -44,6 +47,8 @@ export type Refusals = ReadonlyMap<string, string>;
 
 export interface XdsClientOptions {
   readonly target: string;
+  /** Plaintext unless given. */
+  readonly credentials?: ChannelCredentials | undefined;
   readonly node: Node;
   /** Types to subscribe to, all resources of each. */
   readonly typeUrls: readonly string[];
@@ -64,7 +69,7 @@ export interface XdsClientOptions {
 export function followServer(options: XdsClientOptions): void {
   const { target, signal, log } = options;
   if (signal.aborted) return;
-  const channel = openAdsChannel(target);
+  const channel = openAdsChannel(target, options.credentials);
   const received = new Map(options.typeUrls.map((typeUrl) => [typeUrl, new Map<string, string>()]));
   let failures = 0;
   let current: { cancel(): void } | undefined;

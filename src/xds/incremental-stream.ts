@@ -24,9 +24,22 @@ import { isWildcardType, typeUrls } from "./type-urls.ts";
 /** Answers above this size are sent in parts, so that a thousand plugins for many gateways need not be in memory at once. */
 const maxPartBytes = 64 * 1024;
 
-// A nonce means something within one stream only, and a diff is sent once on a stream.
+// A nonce means something within one stream only. A diff is sent once on a stream, and so is all of a type.
 const sharedNonces = new WeakMap<TypeDiff, string>();
 const sharedResponses = new WeakMap<TypeDiff, Buffer>();
+/** A wildcard's answer is cut differently. */
+const wholeTypes = {
+  wildcard: new WeakMap<SnapshotType, readonly WholePart[]>(),
+  named: new WeakMap<SnapshotType, readonly WholePart[]>(),
+};
+const nextWholeNonce = createNonces();
+
+/** A part of the answer to who wants all of a type: the same bytes for each, while somebody is being sent them. */
+interface WholePart {
+  readonly nonce: string;
+  readonly resources: readonly SnapshotResource[];
+  encoded: WeakRef<Buffer> | undefined;
+}
 
 interface IncrementalSubscription extends Subscription {
   /** What the client said it has, until its first answer. */
@@ -79,6 +92,15 @@ export function createIncrementalStream(send: Send): ServerStream<DeltaDiscovery
     );
   }
 
+  /** Sends all of a type, in the same bytes to each client that begins with all of it. */
+  function respondWhole(subscription: Subscription, type: SnapshotType): void {
+    const known = wholeTypes[subscription.wildcard ? "wildcard" : "named"];
+    for (const part of getOrCreate(known, type, () => wholePartsOf(subscription, type))) {
+      subscription.sent(part.nonce, type.version, part.resources);
+      send(() => encodeWhole(type, part));
+    }
+  }
+
   function subscribe(request: DeltaDiscoveryRequest): IncrementalSubscription {
     const { typeUrl, resourceNamesSubscribe, initialResourceVersions } = request;
     const subscription = Object.assign(new Subscription(typeUrl), {
@@ -101,10 +123,11 @@ export function createIncrementalStream(send: Send): ServerStream<DeltaDiscovery
     subscription.asked.clear();
     subscription.synced = type;
     const sendable = isTold(type.typeUrl) ? removed : [];
+    const isWhole = changed.length > 0 && changed.length === type.resources.size && sendable.length === 0;
+    if (isWhole) respondWhole(subscription, type);
     // A wildcard is always answered: MCP clients wait for one answer of each type, empty or not.
-    if (subscription.wildcard || changed.length > 0 || sendable.length > 0) {
+    else if (subscription.wildcard || changed.length > 0 || sendable.length > 0)
       respond(subscription, type.version, changed, sendable);
-    }
   }
 
   function onAnswer(
@@ -189,6 +212,7 @@ export function createIncrementalStream(send: Send): ServerStream<DeltaDiscovery
 
 function addName(subscription: IncrementalSubscription, type: SnapshotType, name: string): void {
   subscription.asked.add(name);
+  subscription.namesRevision++;
   if (name === "*") subscription.wildcard = true;
   // The snapshot's own string, so that a thousand names of two hundred clients are stored once.
   else subscription.names.add(type.resources.get(name)?.name ?? name);
@@ -196,8 +220,24 @@ function addName(subscription: IncrementalSubscription, type: SnapshotType, name
 
 function dropName(subscription: IncrementalSubscription, name: string): void {
   subscription.asked.delete(name);
+  subscription.namesRevision++;
   if (name === "*") subscription.wildcard = false;
   else subscription.names.delete(name);
+}
+
+function wholePartsOf(subscription: Subscription, type: SnapshotType): WholePart[] {
+  return partsOf(subscription, [...type.resources.values()]).map((resources) => ({
+    ...{ nonce: nextWholeNonce(), resources, encoded: undefined },
+  }));
+}
+
+function encodeWhole({ typeUrl, version }: SnapshotType, part: WholePart): Buffer {
+  const known = part.encoded?.deref();
+  if (known) return known;
+  const { nonce, resources } = part;
+  const encoded = encodeIncremental({ typeUrl, version, nonce, resources, removed: [] });
+  part.encoded = new WeakRef(encoded);
+  return encoded;
 }
 
 /**

@@ -1,4 +1,4 @@
-import { Gauge, type Registry } from "prom-client";
+import { Counter, Gauge, type Registry } from "prom-client";
 import type { XdsServer } from "./server.ts";
 
 /** Metrics of an xDS server under istiod's names, read when they are asked for. */
@@ -9,6 +9,16 @@ export function addServerMetrics(registry: Registry, server: XdsServer): void {
     registers: [registry],
     collect() {
       this.set(server.clients().length);
+    },
+  });
+  new Counter({
+    name: "wasmline_xds_refused_streams_total",
+    help: "Streams that were refused, by the gRPC code that the client got",
+    labelNames: ["code"],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const [code, count] of server.refusals()) this.inc({ code }, count);
     },
   });
   new Gauge({

@@ -1,4 +1,4 @@
-import { partsOf } from "./snapshot.ts";
+import { partsOf, type XdsResource } from "./snapshot.ts";
 import type { SubscriptionStatus } from "./subscription.ts";
 
 /** Whether one resource, or one filter of a chain, is in effect at a client, and if not, why. */
@@ -7,6 +7,8 @@ export interface ResourceState {
   readonly version: string;
   readonly state: "SYNCED" | "PENDING" | "ERROR" | "MISSING";
   readonly error: string;
+  /** The version of the plugin that it was made from, as core gave it. */
+  readonly source?: string;
 }
 
 /** What became of everything that a client asks for by name, sorted by name. A filter of several chains is there once. */
@@ -25,10 +27,10 @@ function missing(name: string): ResourceState {
 }
 
 function stateOf(
-  { name, version }: { readonly name: string; readonly version: string },
+  { name, version, source }: XdsResource,
   { pending, rejected }: SubscriptionStatus,
 ): ResourceState {
   const rejection = rejected.get(name);
-  if (rejection) return { name, version, state: "ERROR", error: rejection.error };
-  return { name, version, state: pending.has(name) ? "PENDING" : "SYNCED", error: "" };
+  if (rejection) return { name, version, state: "ERROR", error: rejection.error, source };
+  return { name, version, state: pending.has(name) ? "PENDING" : "SYNCED", error: "", source };
 }

@@ -35,7 +35,7 @@ beforeEach(async () => {
   snapshot = createWatchable<Snapshot>();
   asked = [];
   server = createXdsServer({
-    snapshotFor({ id }, peer) {
+    snapshotFor({ id }, { peer }) {
       asked.push({ node: id, peer });
       return snapshot;
     },

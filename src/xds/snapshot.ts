@@ -13,6 +13,8 @@ export interface XdsResource {
   readonly typeUrl: string;
   /** Value of the `Any`. */
   readonly value: Uint8Array;
+  /** The version of what it was made from, where that is a resource with a version of its own. */
+  readonly source?: string;
 }
 
 /** A resource that is served, encoded once: what every client gets is these bytes. */

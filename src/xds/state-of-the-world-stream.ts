@@ -71,6 +71,7 @@ export function createStateOfTheWorldStream(send: Send): ServerStream<DiscoveryR
     if (errorDetail || subscription.wildcard) return;
     const added = resourceNames.some((name) => !subscription.names.has(name));
     subscription.names.clear();
+    subscription.namesRevision++;
     for (const name of resourceNames) subscription.names.add(name);
     if (added && snapshot) respond(subscription, typeNow(subscription.typeUrl));
   }

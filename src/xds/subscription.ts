@@ -12,6 +12,8 @@ export interface SubscriptionStatus {
   readonly lastError: string;
   /** Names asked for; undefined for a wildcard. */
   readonly names: ReadonlySet<string> | undefined;
+  /** Grows when `names` may have changed. */
+  readonly namesRevision: number;
   /** Resources that were sent and not yet answered; of filter chains also the filters that are not known to be in effect. */
   readonly pending: ReadonlySet<string>;
   /** Resources, or filters of a chain, whose latest version the client refused, with its reason. */
@@ -33,6 +35,7 @@ export class Subscription {
   readonly typeUrl: string;
   wildcard = false;
   readonly names = new Set<string>();
+  namesRevision = 0;
   synced: SnapshotType | undefined;
   nonceSent = "";
   versionSent = "";
@@ -63,6 +66,7 @@ export class Subscription {
     this.nonceSent = nonce;
     this.versionSent = version;
     this.inFlight.set(nonce, { version, resources });
+    if (this.outstanding.size === 0) return;
     for (const part of resources.flatMap(partsOf)) {
       const known = this.outstanding.get(part.name);
       // Of a chain that is sent again for another filter's sake, what was refused still is.
@@ -157,6 +161,7 @@ export class Subscription {
       versionAcked: this.versionAcked,
       lastError: this.lastError,
       names: this.wildcard ? undefined : this.names,
+      namesRevision: this.namesRevision,
       pending: this.pending(),
       rejected: new Map([...this.outstanding].filter(([, { error }]) => error !== stillOpen)),
       synced: this.synced,

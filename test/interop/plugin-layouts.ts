@@ -126,7 +126,7 @@ const packed: PluginLayout = {
 const higress = imageLayout("Higress' layout with an icon", async (module) => [
   [mediaTypes.higressSpec, text("a: 1\n")],
   [mediaTypes.higressDoc, text("# a\n")],
-  ["application/vnd.module.wasm.doc.v1.icon+png", text("icon")],
+  [mediaTypes.higressIcon, text("icon")],
   [mediaTypes.ociTarGzip, await gzippedTar(module)],
 ]);
 

@@ -215,7 +215,7 @@ function runKubectl(
 
 async function ensure(kubectl: Kubernetes["kubectl"], args: readonly string[]): Promise<void> {
   await kubectl(args).catch((error: Error) => {
-    if (!error.message.includes("AlreadyExists")) throw error;
+    if (!/already ?exists/i.test(error.message)) throw error;
   });
 }
 

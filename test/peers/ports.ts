@@ -1,7 +1,7 @@
 import { createServer } from "node:net";
 
 /** Ports of all roles, as the interface page lists them; `up` adds the offset to each. */
-const rolePorts = [5080, 8080, 8443, 8888, 15000, 15010, 15014, 15020, 15051];
+const rolePorts = [5080, 8080, 8443, 8888, 15000, 15010, 15012, 15014, 15020, 15051, 15052];
 
 /** Above these ports Linux takes those of connections, at any moment. */
 const maxOffset = 32_767 - Math.max(...rolePorts);

@@ -26,6 +26,13 @@ export interface PluginEnvoy {
   ask(port: number, route: number, request: RequestMessage): Promise<Sent | undefined>;
   /** Runs one exchange; one after the other, for there is one upstream. */
   exchange(at: ServedRoute, request: RequestMessage, response?: ResponseMessage): Promise<Exchange>;
+  /**
+   * Gives a listener's plugin another configuration. Resolves when it is in effect, or with the reason for which Envoy
+   * refused it and stays with the old one.
+   */
+  reconfigure(id: string, configuration: string): Promise<string | undefined>;
+  /** What plugins and Envoy wrote of them since the last exchange. */
+  wasmLog(): readonly string[];
   close(): Promise<void>;
 }
 
@@ -45,7 +52,9 @@ export async function startPluginEnvoy(listeners: readonly PluginListener[]): Pr
   let response: ResponseMessage | undefined;
   const upstream = await startUpstream("upstream", () => answerWith(response, untouched.flushed));
   await addClusters(envoy, listeners, upstream.port);
-  await envoy.setListeners(listeners.map(pluginListener));
+  const current = new Map(listeners.map((each) => [each.id, each]));
+  const setListeners = () => envoy.setListeners([...current.values()].map(pluginListener));
+  await setListeners();
   const ports = await until("Envoy having the listeners", () => portsOf(envoy, listeners), startMs);
   const ask: PluginEnvoy["ask"] = (port, route, request) => {
     const headers = [...request.headers, [routeHeader, String(route)] as const];
@@ -68,6 +77,19 @@ export async function startPluginEnvoy(listeners: readonly PluginListener[]): Pr
         details,
       };
     },
+    async reconfigure(id, configuration) {
+      current.set(id, { ...current.get(id)!, configuration });
+      await setListeners();
+      const { refused } = await until("an answer to the configuration", () =>
+        answerTo(envoy, id, configuration),
+      );
+      return refused;
+    },
+    wasmLog: () =>
+      envoy
+        .log()
+        .filter(({ component }) => component === "wasm")
+        .map(({ text }) => text),
     async close() {
       await envoy.close();
       await upstream.close();
@@ -101,6 +123,20 @@ interface ListenerDump {
     readonly active_state?: object;
     readonly error_state?: { readonly details: string };
   }[];
+}
+
+/** Whether a configuration is in effect, or why not; undefined as long as Envoy has not said. */
+async function answerTo(
+  envoy: Envoy,
+  id: string,
+  configuration: string,
+): Promise<{ readonly refused?: string } | undefined> {
+  const { configs = [] } = await envoy.admin<ListenerDump>("/config_dump?resource=dynamic_listeners");
+  const has = (state: object | undefined) => JSON.stringify(state)?.includes(JSON.stringify(configuration));
+  const ours = configs.filter(({ name, error_state }) => name === id || error_state);
+  if (ours.some(({ active_state }) => has(active_state))) return {};
+  const failed = ours.find(({ error_state }) => has(error_state))?.error_state;
+  return failed && { refused: failed.details };
 }
 
 interface ListenerStatuses {

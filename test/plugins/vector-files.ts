@@ -1,10 +1,7 @@
 import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { isDeepStrictEqual } from "node:util";
-import type { Failure } from "../../src/plugin/compare-outcome.ts";
 import { type PluginTestFile, parseTestFile } from "../../src/plugin/test-file.ts";
-import type { HeaderLine } from "../../src/proxy-wasm/index.ts";
 
 const folder = new URL("../../plugins/", import.meta.url);
 
@@ -29,13 +26,4 @@ export async function readKnownFailures(name: string): Promise<string[]> {
 
 function readTest(name: string, file: string): Promise<string> {
   return readFile(new URL(`${name}/test/${file}`, folder), "utf8");
-}
-
-/** Lines of other names may stand in any order (RFC 9110, section 5.3), and Higress' transformer sorts them. */
-export function isOtherOrderOnly({ path, expected, actual }: Failure): boolean {
-  return path.endsWith(".headers") && isDeepStrictEqual(byName(expected), byName(actual));
-}
-
-function byName(lines: unknown): HeaderLine[] {
-  return (lines as HeaderLine[]).toSorted(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
 }

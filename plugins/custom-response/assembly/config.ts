@@ -1,4 +1,4 @@
-import { ConfigErrors, describeValue, JsonValue, LocalResponse, warnUnknown } from "../../../sdk/assembly";
+import { ConfigErrors, describeValue, JsonValue, LocalResponse, warnUnknown } from "@wasmline/plugin-sdk/assembly";
 import { parseResponse } from "./response";
 import { ResponseConfig } from "./response-config";
 import { addCode } from "./status-code";

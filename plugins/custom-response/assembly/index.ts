@@ -6,11 +6,11 @@ import {
   Plugin,
   registerPlugin,
   responseHeaders,
-} from "../../../sdk/assembly";
+} from "@wasmline/plugin-sdk/assembly";
 import { parseConfig } from "./config";
 import { ResponseConfig } from "./response-config";
 
-export * from "../../../sdk/assembly/exports";
+export * from "@wasmline/plugin-sdk/assembly/exports";
 
 /** Answers every request, or replaces the upstream's responses that have one of the chosen status codes. */
 class CustomResponse extends HttpFilter {

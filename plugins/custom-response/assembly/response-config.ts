@@ -1,4 +1,4 @@
-import { LocalResponse } from "../../../sdk/assembly";
+import { LocalResponse } from "@wasmline/plugin-sdk/assembly";
 
 /** What a configuration makes of requests. Responses are encoded once, when the configuration is read. */
 export class ResponseConfig {

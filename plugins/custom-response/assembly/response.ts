@@ -7,8 +7,8 @@ import {
   LocalResponse,
   parseInteger,
   parseJson,
-} from "../../../sdk/assembly";
-import { lowerCase } from "../../../sdk/assembly/ascii";
+} from "@wasmline/plugin-sdk/assembly";
+import { lowerCase } from "@wasmline/plugin-sdk/assembly/ascii";
 
 const DETAILS = "custom-response";
 const STATUS_DEFAULT = 200;

@@ -1,5 +1,5 @@
-import { ConfigErrors, describeValue, JsonValue, LocalResponse, parseInteger } from "../../../sdk/assembly";
-import { lowerCase } from "../../../sdk/assembly/ascii";
+import { ConfigErrors, describeValue, JsonValue, LocalResponse, parseInteger } from "@wasmline/plugin-sdk/assembly";
+import { lowerCase } from "@wasmline/plugin-sdk/assembly/ascii";
 import { StatusTable } from "./response-config";
 
 /** Makes a response the one for a code, or for a pattern such as "40x". */

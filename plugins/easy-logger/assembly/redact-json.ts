@@ -1,4 +1,4 @@
-import { bytesOf, parseJson } from "../../../sdk/assembly";
+import { bytesOf, parseJson } from "@wasmline/plugin-sdk/assembly";
 
 /** What stands in the place of a value that nobody is to read. */
 export const REDACTED = "[redacted]";

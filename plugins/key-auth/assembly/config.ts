@@ -5,8 +5,8 @@ import {
   readBool,
   readTexts,
   warnUnknown,
-} from "../../../sdk/assembly";
-import { lowerCase } from "../../../sdk/assembly/ascii";
+} from "@wasmline/plugin-sdk/assembly";
+import { lowerCase } from "@wasmline/plugin-sdk/assembly/ascii";
 
 /** Whether every request needs a key, or only those for which a rule says who is allowed. */
 export enum GlobalAuth {

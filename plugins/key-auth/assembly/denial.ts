@@ -1,4 +1,4 @@
-import { Action, Header, LocalResponse } from "../../../sdk/assembly";
+import { Action, Header, LocalResponse } from "@wasmline/plugin-sdk/assembly";
 
 /** Request header that tells the upstream who called. */
 export const CONSUMER_HEADER = "x-mse-consumer";

@@ -6,12 +6,12 @@ import {
   Plugin,
   registerPlugin,
   requestHeaders,
-} from "../../../sdk/assembly";
+} from "@wasmline/plugin-sdk/assembly";
 import { KeyAuthConfig, parseGlobal, parseRule } from "./config";
 import { CONSUMER_HEADER, deny, Denial } from "./denial";
 import { readTokens } from "./tokens";
 
-export * from "../../../sdk/assembly/exports";
+export * from "@wasmline/plugin-sdk/assembly/exports";
 
 /** Lets a request pass if it carries the key of a consumer that may use what it asks for. */
 class KeyAuth extends HttpFilter {

@@ -1,4 +1,4 @@
-import { parseQuery, requestHeaders } from "../../../sdk/assembly";
+import { parseQuery, requestHeaders } from "@wasmline/plugin-sdk/assembly";
 import { KeyAuthConfig } from "./config";
 
 /** Keys that the request carries: those in headers, or those in the query if headers are not looked at. */

@@ -1,4 +1,4 @@
-import { ConfigErrors, JsonValue, logWarn } from "../../../sdk/assembly";
+import { ConfigErrors, JsonValue, logWarn } from "@wasmline/plugin-sdk/assembly";
 import { RuleParser } from "./rule-parser";
 import { Rules } from "./rules";
 

@@ -10,15 +10,15 @@ import {
   requestHeaders,
   responseBody,
   responseHeaders,
-} from "../../../sdk/assembly";
+} from "@wasmline/plugin-sdk/assembly";
 import { parseConfig, TransformerConfig } from "./config";
-import { ofHeaders } from "./key-values";
+import { HeaderTable } from "./header-table";
 import { beginRequest, Message } from "./message";
 
 /** Says to Higress that a held request's body is to come all the same. Envoy takes the marker below. */
 export function proxy_abi_version_0_2_100(): void {}
 
-export * from "../../../sdk/assembly/exports";
+export * from "@wasmline/plugin-sdk/assembly/exports";
 
 const clearRouteCache = new Property(["clear_route_cache"]);
 
@@ -59,13 +59,11 @@ class Transformer extends HttpFilter {
   onResponseHeaders(endOfStream: bool): Action {
     const rules = this.config.response;
     if (rules === null) return Action.Continue;
-    const table = ofHeaders(responseHeaders.list());
-    const strict = this.config.strict;
+    const table = new HeaderTable(responseHeaders);
     const response = new Message(
       false,
-      strict,
+      this.config.strict,
       rules,
-      responseHeaders,
       responseBody,
       table,
       this.host,

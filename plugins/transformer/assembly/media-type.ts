@@ -1,4 +1,4 @@
-import { lowerCase } from "../../../sdk/assembly/ascii";
+import { lowerCase } from "@wasmline/plugin-sdk/assembly/ascii";
 
 /** Kinds of bodies that can be changed. */
 export enum BodyKind {

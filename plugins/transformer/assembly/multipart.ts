@@ -1,5 +1,5 @@
-import { bytesOf, textOf } from "../../../sdk/assembly";
-import { lowerCase } from "../../../sdk/assembly/ascii";
+import { bytesOf, textOf } from "@wasmline/plugin-sdk/assembly";
+import { lowerCase } from "@wasmline/plugin-sdk/assembly/ascii";
 import { KeyValues } from "./key-values";
 import { dispositionParameter } from "./media-type";
 

@@ -1,5 +1,5 @@
-import { Regex } from "../../../sdk/assembly/regex/regex";
-import { RegexTemplate } from "../../../sdk/assembly/regex/template";
+import { Regex } from "@wasmline/plugin-sdk/assembly/regex/regex";
+import { RegexTemplate } from "@wasmline/plugin-sdk/assembly/regex/template";
 import { Facts } from "./facts";
 
 /** Gives a value that depends on the request's host or path. */

@@ -1,4 +1,4 @@
-import { parseQuery, textOf } from "../../../sdk/assembly";
+import { parseQuery, textOf } from "@wasmline/plugin-sdk/assembly";
 import { Facts } from "./facts";
 import { isValidJson } from "./json/scan";
 import { ofParameters } from "./key-values";

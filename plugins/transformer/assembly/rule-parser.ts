@@ -1,6 +1,6 @@
-import { bytesOf, ConfigErrors, JsonValue, parseJson } from "../../../sdk/assembly";
-import { lowerCase } from "../../../sdk/assembly/ascii";
-import { compileRegex } from "../../../sdk/assembly/regex/regex";
+import { bytesOf, ConfigErrors, JsonValue, parseJson } from "@wasmline/plugin-sdk/assembly";
+import { lowerCase } from "@wasmline/plugin-sdk/assembly/ascii";
+import { compileRegex } from "@wasmline/plugin-sdk/assembly/regex/regex";
 import { Source } from "./facts";
 import { setValueText } from "./json/go-json";
 import { JsonPath } from "./json/path";

@@ -7,6 +7,7 @@ import { LogLevel } from "../../proxy-wasm/index.ts";
 import type { AdminOptions } from "../admin.ts";
 import type { AdminCommand, AdminParam } from "./admin-server.ts";
 import { createLoggerLevels, type LoggerLevel, type LoggerLevels, loggingPage } from "./logging-page.ts";
+import { recordCommand } from "./record-command.ts";
 import type { ServerState } from "./server-state.ts";
 
 const ok: Page = { body: "OK\n" };
@@ -30,6 +31,7 @@ export function actionCommands(options: AdminOptions, server: ServerState): Admi
       answer: (query) => loggingPage(query, logger),
     },
     action("/reopen_logs", "reopen access logs", () => gateway.control({ kind: "reopen-logs" })),
+    recordCommand(gateway),
     // The answer leaves first.
     action("/quitquitquit", "exit the server", () => void setImmediate(onQuit)),
   ];

@@ -10,7 +10,10 @@ export interface AdminCommand {
   /** It changes something: POST only. */
   readonly mutates?: boolean;
   readonly params?: readonly AdminParam[];
-  readonly answer: (query: URLSearchParams, method: string) => Page | Promise<Page>;
+  /** Only programs on this machine may ask. */
+  readonly isLocal?: boolean;
+  /** The signal aborts when nobody waits for the answer any more. */
+  readonly answer: (query: URLSearchParams, method: string, gone: AbortSignal) => Page | Promise<Page>;
 }
 
 export interface AdminParam {
@@ -54,7 +57,10 @@ export function serveCommands({ bind, port, signal, ...rest }: AdminServerOption
 type Served = Pick<AdminServerOptions, "commands" | "notFound">;
 
 async function answer(served: Served, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const { status = 200, type = "text/plain; charset=UTF-8", body } = await find(served, request);
+  const gone = new AbortController();
+  response.once("close", () => gone.abort());
+  const page = await find(served, request, gone.signal);
+  const { status = 200, type = "text/plain; charset=UTF-8", body } = page;
   response.writeHead(status, {
     "content-type": type,
     "cache-control": "no-cache, max-age=0",
@@ -64,7 +70,11 @@ async function answer(served: Served, request: IncomingMessage, response: Server
   response.end(request.method === "HEAD" ? undefined : body);
 }
 
-async function find({ commands, notFound }: Served, request: IncomingMessage): Promise<Page> {
+async function find(
+  { commands, notFound }: Served,
+  request: IncomingMessage,
+  gone: AbortSignal,
+): Promise<Page> {
   const { url = "/", method = "GET" } = request;
   const base = "http://localhost";
   // Anybody can send a target that is no URL, such as "//".
@@ -76,10 +86,12 @@ async function find({ commands, notFound }: Served, request: IncomingMessage): P
     return { status: 405, body: `Method ${method} not allowed, POST required.` };
   if (command.mutates && isForeign(request))
     return { status: 403, body: "a page of another site may not do that\n" };
+  if (command.isLocal && !isLoopbackAddress(request.socket.remoteAddress))
+    return { status: 403, body: "only programs on the gateway's machine may do that\n" };
   try {
     const form = isForm(request) ? await readForm(request) : [];
     for (const [name, value] of form) searchParams.append(name, value);
-    return await command.answer(searchParams, method);
+    return await command.answer(searchParams, method, gone);
   } catch (error) {
     return { status: 500, body: `${errorText(error)}\n` };
   }
@@ -89,6 +101,10 @@ async function find({ commands, notFound }: Served, request: IncomingMessage): P
 function isForeign({ headers: { origin, host } }: IncomingMessage): boolean {
   if (origin === undefined) return false;
   return !URL.canParse(origin) || new URL(origin).host !== host;
+}
+
+function isLoopbackAddress(address = ""): boolean {
+  return address === "::1" || /^(::ffff:)?127\./.test(address);
 }
 
 function isForm({ method, headers }: IncomingMessage): boolean {

@@ -16,7 +16,7 @@ import {
 import { get } from "../../../test/peers/request.ts";
 import { until } from "../../../test/peers/until.ts";
 import { type Log, silentLog } from "../../log.ts";
-import { createStores } from "../../proxy-wasm/index.ts";
+import { createStores, type Recording } from "../../proxy-wasm/index.ts";
 import { createWatchable } from "../../watchable.ts";
 import { emptyConfig } from "../apply-response.ts";
 import { canSharePorts } from "../concurrency.ts";
@@ -253,6 +253,36 @@ test("a plugin's data, queues and metrics are the same in all workers", async (t
     return metric && "value" in metric && metric.value === BigInt(1001 * manyConnections);
   });
   assert.equal(Buffer.from(stores.sharedData("test").get("last")!.value).toString(), "there");
+});
+
+test("a request is recorded in whichever worker it comes to, once; a wish ends with its signal", async (t) => {
+  const upstream = await runUpstream(t, (_, response) => response.end("ok"));
+  const plugin = pluginResource("ns.p", "build/plugins/custom-response.wasm", '{"body":"hi","keys":["x-k"]}');
+  const configOf = (port: number) =>
+    receive(base(upstream.port, ["ns.p"])(port), "extensionConfig", [plugin]);
+  const { gateway, port } = await runWorkers(t, configOf);
+  const wish = { plugin: "p", host: "a.com", path: "/wanted", headers: [] } as const;
+  const never = new AbortController();
+  const cancelled = gateway.record(wish, never.signal);
+  never.abort();
+  await assert.rejects(cancelled, /no request that fits came/);
+  let recorded: Recording | undefined;
+  const recording = gateway.record(wish, new AbortController().signal).then((found) => {
+    recorded = found;
+  });
+  await get(port, "/other", "a.com");
+  await until("it is recorded", async () => {
+    await get(port, "/wanted/1", "a.com:80");
+    return recorded;
+  });
+  await recording;
+  const { request, local, response, keys } = recorded!;
+  assert.deepEqual(
+    [request.action, request.behind, response, keys],
+    ["pause", undefined, undefined, ["x-k"]],
+  );
+  assert.deepEqual([local!.status, Buffer.from(local!.body, "base64").toString()], [200, "hi"]);
+  assert.ok(request.before.headers.some(([name, value]) => name === ":path" && value === "/wanted/1"));
 });
 
 test("what a token bucket lets pass is counted over all workers", async (t) => {

@@ -8,6 +8,7 @@ import {
   type LogLevel,
   type Stores,
 } from "../../proxy-wasm/index.ts";
+import type { Recording, RecordingWish } from "../../proxy-wasm/recording.ts";
 import type { Watchable } from "../../watchable.ts";
 import { type ConfigUpdate, emptyConfig } from "../apply-response.ts";
 import { emptySnapshot } from "../empty-snapshot.ts";
@@ -99,6 +100,7 @@ export function startGatewayWorkers(options: GatewayWorkersOptions): RunningGate
       return signal.aborted;
     },
     control,
+    record,
     snapshot: async () => mergeSnapshots([...(await askAll()), lost]),
     settled,
     closed: new Promise(closeAfterSignal),
@@ -117,6 +119,15 @@ export function startGatewayWorkers(options: GatewayWorkersOptions): RunningGate
     if (action.kind === "plugin-log-level") pluginLogLevel = action.level;
     const request = { kind: "control", action } as const;
     await Promise.all(workers.all().map((thread) => thread.request(request).catch(unlessEnded)));
+  }
+
+  /** In whichever worker the request comes to. */
+  async function record(wish: RecordingWish, until: AbortSignal): Promise<Recording> {
+    const done = new AbortController();
+    const signals = AbortSignal.any([until, done.signal]);
+    await workers.any();
+    const recorded = workers.all().map((thread) => thread.record(wish, signals));
+    return Promise.race(recorded).finally(() => done.abort());
   }
 
   function apply(thread: WorkerThread, updates: readonly ConfigUpdate[]): void {

@@ -1,5 +1,6 @@
 import type { Log } from "../../log.ts";
 import type { LogLevel, PluginModule, PluginOptions, SharedStoresToken } from "../../proxy-wasm/index.ts";
+import type { Recording, RecordingWish } from "../../proxy-wasm/recording.ts";
 import type { ConfigUpdate } from "../apply-response.ts";
 import type { GatewayAction } from "../gateway.ts";
 import type { Listener } from "../gateway-config.ts";
@@ -28,7 +29,9 @@ export type WorkerRequest =
   /** Sees, in the thread for trials, that a plugin starts. */
   | { readonly kind: "check"; readonly plugin: PluginOptions }
   | { readonly kind: "control"; readonly action: GatewayAction }
-  | { readonly kind: "snapshot" };
+  | { readonly kind: "snapshot" }
+  /** The answer comes when a request was recorded. */
+  | { readonly kind: "record"; readonly wish: RecordingWish };
 
 export type Preparation =
   /** A plugin that runs; `wasm` is the encoded filter. */
@@ -41,12 +44,15 @@ export type MainMessage =
   | { readonly kind: "module"; readonly id: number; readonly module: PluginModule }
   | { readonly kind: "no-module"; readonly id: number; readonly error: WireError }
   | { readonly kind: "release"; readonly claim: number }
+  /** Takes a wish for a recording back, by the number of its request. */
+  | { readonly kind: "disarm"; readonly id: number }
   /** No new connections; the worker ends when its last one has. */
   | { readonly kind: "stop" };
 
 export type WorkerMessage =
   | { readonly kind: "answer"; readonly id: number }
   | { readonly kind: "failure"; readonly id: number; readonly error: WireError }
+  | { readonly kind: "recorded"; readonly id: number; readonly recording: Recording }
   /** The main thread compiles modules, once for all. `config` is the encoded `PluginConfig`. */
   | { readonly kind: "compile"; readonly id: number; readonly name: string; readonly config: Uint8Array }
   | { readonly kind: "log"; readonly level: LogMethod; readonly fields: object; readonly message: string }

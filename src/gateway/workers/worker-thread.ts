@@ -1,5 +1,6 @@
 import { Worker } from "node:worker_threads";
 import type { Log } from "../../log.ts";
+import type { Recording, RecordingWish } from "../../proxy-wasm/recording.ts";
 import { errorText, SystemError } from "../../system-error.ts";
 import { emptySnapshot } from "../empty-snapshot.ts";
 import type { GatewaySnapshot } from "../gateway-snapshot.ts";
@@ -11,6 +12,11 @@ import { fromWire } from "./wire-error.ts";
 export interface WorkerThread {
   /** @throws SystemError what the worker says; WorkerEnded when it ended before it said anything */
   request(request: WorkerRequest): Promise<void>;
+  /**
+   * Records a request, as the gateway in it does.
+   * @throws as `RunningGateway.record`, and as `request`
+   */
+  record(wish: RecordingWish, signal: AbortSignal): Promise<Recording>;
   /** What was got ready for this claim may go. */
   release(claim: number): void;
   /** What it had counted and open when it was asked last. */
@@ -55,7 +61,7 @@ export class WorkerEnded extends SystemError {
 }
 
 interface Waiting {
-  resolve(): void;
+  resolve(recording: Recording | undefined): void;
   reject(error: Error): void;
 }
 
@@ -95,11 +101,15 @@ export function startWorkerThread(options: WorkerThreadOptions): WorkerThread {
     });
   });
   return {
-    request(request) {
-      if (isOver) return Promise.reject(new WorkerEnded(reason, plugin));
-      const id = ++lastId;
-      post({ kind: "request", id, request });
-      return new Promise((resolve, reject) => waiting.set(id, { resolve, reject }));
+    async request(request) {
+      await ask(request).answer;
+    },
+    async record(wish, signal) {
+      const { id, answer } = ask({ kind: "record", wish });
+      const disarm = () => isOver || post({ kind: "disarm", id });
+      if (signal.aborted) disarm();
+      signal.addEventListener("abort", disarm, { once: true });
+      return (await answer.finally(() => signal.removeEventListener("abort", disarm)))!;
     },
     release: (claim) => post({ kind: "release", claim }),
     get latest() {
@@ -117,10 +127,23 @@ export function startWorkerThread(options: WorkerThreadOptions): WorkerThread {
     },
   };
 
+  function ask(request: WorkerRequest): {
+    readonly id: number;
+    readonly answer: Promise<Recording | undefined>;
+  } {
+    const id = ++lastId;
+    if (isOver) return { id, answer: Promise.reject(new WorkerEnded(reason, plugin)) };
+    post({ kind: "request", id, request });
+    return { id, answer: new Promise((resolve, reject) => waiting.set(id, { resolve, reject })) };
+  }
+
   function hear(message: WorkerMessage): void {
     switch (message.kind) {
       case "answer":
-        take(message.id)?.resolve();
+        take(message.id)?.resolve(undefined);
+        break;
+      case "recorded":
+        take(message.id)?.resolve(message.recording);
         break;
       case "failure":
         take(message.id)?.reject(fromWire(message.error));

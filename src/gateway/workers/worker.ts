@@ -2,6 +2,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import { fromBinary } from "@bufbuild/protobuf";
 import { WasmSchema } from "../../gen/envoy/extensions/filters/http/wasm/v3/wasm_pb.ts";
 import { attachStores } from "../../proxy-wasm/index.ts";
+import type { Recording, RecordingWish } from "../../proxy-wasm/recording.ts";
 import { createWatchable } from "../../watchable.ts";
 import { emptyConfig } from "../apply-response.ts";
 import { startGateway } from "../gateway.ts";
@@ -27,6 +28,7 @@ const beat = startBeat(start.beat, start.beatMs, (id, name) => post({ kind: "plu
 const modules = createMainModules(post);
 const config = createWatchable<GatewayConfig>(emptyConfig);
 const claims = new Map<number, AbortController>();
+const wishes = new Map<number, AbortController>();
 const gateway = startGateway({
   config,
   log: createPostedLog(post),
@@ -53,6 +55,8 @@ port.on("message", (message: MainMessage) => {
       claims.get(message.claim)?.abort();
       claims.delete(message.claim);
       return;
+    case "disarm":
+      return wishes.get(message.id)?.abort();
     case "stop":
       return ended.abort();
   }
@@ -66,11 +70,21 @@ void gateway.closed.then(() => {
 
 async function answer(id: number, request: WorkerRequest): Promise<void> {
   try {
+    if (request.kind === "record") {
+      post({ kind: "recorded", id, recording: await record(id, request.wish) });
+      return;
+    }
     await carryOut(request);
     post({ kind: "answer", id });
   } catch (error) {
     post({ kind: "failure", id, error: toWire(error) });
   }
+}
+
+async function record(id: number, wish: RecordingWish): Promise<Recording> {
+  const until = new AbortController();
+  wishes.set(id, until);
+  return gateway.record(wish, until.signal).finally(() => wishes.delete(id));
 }
 
 async function carryOut(request: WorkerRequest): Promise<void> {

@@ -1,4 +1,4 @@
-import { JsonKind, JsonValue } from "../../../../sdk/assembly";
+import { JsonKind, JsonValue } from "@wasmline/plugin-sdk/assembly";
 
 const EXACT: f64 = 9007199254740992;
 

@@ -1,4 +1,4 @@
-import { bytesOf } from "../../../../sdk/assembly";
+import { bytesOf } from "@wasmline/plugin-sdk/assembly";
 
 /** An index may be at most this large: setting one beyond an array's end fills the gap with null. */
 const MAX_INDEX: i32 = 10000;

@@ -1,4 +1,4 @@
-import { JsonValue, parseJson, textOf } from "../../../../sdk/assembly";
+import { JsonValue, parseJson, textOf } from "@wasmline/plugin-sdk/assembly";
 import { JsonText } from "./edit";
 import { JsonPath } from "./path";
 

@@ -1,0 +1,181 @@
+import type { KubernetesClient } from "../../kubernetes/client.ts";
+import { KubernetesError } from "../../kubernetes/kubernetes-error.ts";
+import type { Log } from "../../log.ts";
+import { formatRef } from "../../resource/diagnostic.ts";
+import { errorText } from "../../system-error.ts";
+import { createEvent, eventsOf, postEvent } from "./events.ts";
+import { type KnownStatus, readStatuses } from "./known-statuses.ts";
+import type { PluginStatuses, StatusOfPlugin } from "./plugin-statuses.ts";
+import { isSameStatus, statusBody, type WrittenCondition, wasmPluginApi } from "./status-body.ts";
+
+export interface StatusWriterOptions {
+  readonly client: KubernetesClient;
+  /** The namespaces of the plugins that have a status; undefined among them stands for all. */
+  readonly namespaces: readonly (string | undefined)[];
+  /** Names this core in events. */
+  readonly instance: string;
+  /** Hears of each request that writes a status or an event. */
+  readonly onWrite?: (what: "status" | "event", result: "success" | "failure") => void;
+  readonly log: Log;
+  /** Ends the writing, with the leadership. */
+  readonly signal: AbortSignal;
+}
+
+export interface StatusWriter {
+  /** Sees to it that the cluster has these statuses, soon. */
+  write(statuses: PluginStatuses): void;
+}
+
+/** Who owns what core writes (server-side apply). */
+const fieldManager = "wasmline-core";
+/** A status that gateways are just about to change is not worth a request, milliseconds. */
+const settleMs = 1000;
+/** Between two writes to one object, milliseconds. */
+const intervalMs = 1000;
+/** After a failure, milliseconds. */
+const retryMs = 5000;
+const maxConcurrent = 4;
+/** Events a minute; more of them nobody reads. */
+const maxEventsAMinute = 300;
+
+/**
+ * Writes statuses into the cluster's objects by server-side apply: each when it has become another one, not more often
+ * than once a second, four at a time. Begins with what is there already, so that taking over costs one list.
+ * @throws KubernetesError | SystemError where that cannot be read
+ */
+export async function createStatusWriter(options: StatusWriterOptions): Promise<StatusWriter> {
+  const { client, namespaces, instance, onWrite, log, signal } = options;
+  const known = new Map<string, KnownStatus>();
+  for (const namespace of namespaces)
+    for (const [key, status] of await readStatuses(client, namespace, signal)) known.set(key, status);
+
+  let statuses: PluginStatuses = new Map();
+  const seen = new Map<string, StatusOfPlugin>();
+  /** When each status that has changed may be written, by `performance.now()`. */
+  const due = new Map<string, number>();
+  const lastWrite = new Map<string, number>();
+  const allowEvent = limitPerMinute(maxEventsAMinute);
+  /** One write at a time to each object, so that the last one is the newest. */
+  const running = new Set<string>();
+  let timer: NodeJS.Timeout | undefined;
+  /** Events go one after the other: who reads them wants their order, and nobody waits for them. */
+  let lastEvent = Promise.resolve();
+  signal.addEventListener("abort", () => clearTimeout(timer), { once: true });
+
+  function pump(): void {
+    clearTimeout(timer);
+    if (signal.aborted) return;
+    const now = performance.now();
+    let next = Number.POSITIVE_INFINITY;
+    for (const [key, at] of due) {
+      if (running.has(key)) continue;
+      if (at > now) next = Math.min(next, at);
+      else if (running.size >= maxConcurrent) return;
+      else start(key);
+    }
+    if (next < Number.POSITIVE_INFINITY) timer = setTimeout(pump, next - now);
+  }
+
+  function start(key: string): void {
+    due.delete(key);
+    running.add(key);
+    void writeOne(key).finally(() => {
+      running.delete(key);
+      // What has changed meanwhile waits its time.
+      if (due.has(key)) due.set(key, Math.max(due.get(key)!, restedAt(key)));
+      pump();
+    });
+  }
+
+  function restedAt(key: string): number {
+    return (lastWrite.get(key) ?? Number.NEGATIVE_INFINITY) + intervalMs;
+  }
+
+  async function writeOne(key: string): Promise<void> {
+    const status = statuses.get(key);
+    if (!status?.server) return;
+    const { uid } = status.server;
+    const before = known.get(key);
+    const own = before?.uid === uid ? before.body : undefined;
+    const body = statusBody(status, own, new Date());
+    if (isSameStatus(own, body)) return;
+    const { namespace, name } = status.ref;
+    try {
+      await client.request(
+        "PATCH",
+        `/apis/${wasmPluginApi.apiVersion}/namespaces/${namespace}/wasmplugins/${name}/status`,
+        {
+          query: { fieldManager, force: "true" },
+          contentType: "application/apply-patch+yaml",
+          body: { ...wasmPluginApi, metadata: { namespace, name }, status: body },
+          signal,
+        },
+      );
+      onWrite?.("status", "success");
+      lastWrite.set(key, performance.now());
+      known.set(key, { uid, body });
+      for (const condition of eventsOf(own, body)) report(status, condition);
+    } catch (error) {
+      if (signal.aborted || isGone(error)) return;
+      onWrite?.("status", "failure");
+      log.warn({ plugin: formatRef(status.ref), error: errorText(error) }, "cannot write the status");
+      due.set(key, performance.now() + retryMs);
+    }
+  }
+
+  function report(status: StatusOfPlugin, condition: WrittenCondition): void {
+    if (!allowEvent()) return;
+    const event = createEvent(status, condition, instance, new Date());
+    lastEvent = lastEvent.then(() => send(event, status));
+  }
+
+  async function send(event: ReturnType<typeof createEvent>, status: StatusOfPlugin): Promise<void> {
+    if (signal.aborted) return;
+    try {
+      await postEvent(client, event, signal);
+      onWrite?.("event", "success");
+    } catch (error) {
+      if (signal.aborted || isGone(error)) return;
+      onWrite?.("event", "failure");
+      log.warn({ plugin: formatRef(status.ref), error: errorText(error) }, "cannot write an event");
+    }
+  }
+
+  function forgetOthers(): void {
+    for (const map of [seen, due, lastWrite, known])
+      for (const key of map.keys()) if (!statuses.has(key)) map.delete(key);
+  }
+
+  return {
+    write(next) {
+      statuses = next;
+      const now = performance.now();
+      for (const [key, status] of next) {
+        if (!status.server || seen.get(key) === status) continue;
+        seen.set(key, status);
+        due.set(key, Math.max(restedAt(key), now + (status.isPending ? settleMs : 0)));
+      }
+      if (seen.size > next.size || known.size > next.size) forgetOthers();
+      pump();
+    },
+  };
+}
+
+/** The object, or its namespace, is not there any more. */
+function isGone(error: unknown): boolean {
+  if (!(error instanceof KubernetesError)) return false;
+  return error.status === 404 || (error.status === 403 && /being terminated/.test(error.message));
+}
+
+function limitPerMinute(count: number): () => boolean {
+  let tokens = count;
+  let last = performance.now();
+  return () => {
+    const now = performance.now();
+    tokens = Math.min(count, tokens + ((now - last) * count) / 60_000);
+    last = now;
+    if (tokens < 1) return false;
+    tokens--;
+    return true;
+  };
+}
