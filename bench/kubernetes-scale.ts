@@ -5,6 +5,8 @@
 // of its namespace, so these two are of another installation in the same cluster: 40 plugins are in effect there, and
 // their cores read all others, and all Ingresses, as well. Each has core and discovery of its own because on one machine
 // two gateways cannot have the same ports, which core says; an edit counts when both answer by it.
+// With --status core writes the plugins' status as well: thousands at first, a few in a second, and then one for an edit.
+// With --gateways only the second part.
 // The reference: Kubernetes → Higress → its pilot 232 ms from an edit to ECDS alone.
 import { spawn } from "node:child_process";
 import { readFile } from "node:fs/promises";
@@ -36,7 +38,9 @@ import { startGatewayPair } from "./gateway-pair.ts";
 
 const [plugins = 5000, ingresses = 2000, rules = 10, edits = 200, ingressEdits = 100] = process.argv
   .slice(2)
+  .filter((argument) => !argument.startsWith("--"))
   .map(Number);
+const statusFlags = process.argv.includes("--status") ? [] : ["--no-write-status"];
 const clients = 2;
 const chainLength = 40;
 const edge = "higress-edge";
@@ -72,7 +76,15 @@ async function measureAllPlugins(): Promise<void> {
   const flags = ["--port-offset", String(offset), "--log-level", "error"];
   const kubeconfig = await cluster.reader("core");
   const starting = performance.now();
-  const core = startWasmline(["core", "--source", "kubernetes", "--kubeconfig", kubeconfig, ...flags]);
+  const core = startWasmline([
+    "core",
+    "--source",
+    "kubernetes",
+    "--kubeconfig",
+    kubeconfig,
+    ...statusFlags,
+    ...flags,
+  ]);
   await isReady(8888 + offset);
   print(
     "core: start to first sync",
@@ -195,7 +207,10 @@ async function measureGateways(): Promise<void> {
   await createAll(api, chainLength, pluginsIn(edge), (index) => answering(index, "first"));
   const coreFlags = ["--source", "kubernetes", "--kubeconfig", kubeconfig, "--namespace", edge];
   const starting = performance.now();
-  const pair = await startGatewayPair([...coreFlags, "--log-level", "error"], ["--root-namespace", edge]);
+  const pair = await startGatewayPair(
+    [...coreFlags, ...statusFlags, "--log-level", "error"],
+    ["--root-namespace", edge],
+  );
   try {
     const onBoth = async (wanted: string, passes: Parameters<(typeof pair.gateways)[0]["waitFor"]>[1]) => {
       const began = performance.now();
