@@ -111,7 +111,7 @@ export function __collect(): void {
   sweep();
   unmark();
   // What is in use is gone through each time: with many rules that takes milliseconds, so it is done the less often.
-  limit = max(3 * used, LEAST);
+  limit = max<usize>(3 * used, LEAST);
 }
 
 /** Collects if there is enough to be worth it. Nothing may be held by the stack alone. */
