@@ -1,180 +1,273 @@
-// A large cluster as the source: a real etcd and kube-apiserver, core and discovery as programs of their own, and clients
-// in the place of gateways, which ask for every plugin.
-//   node --import tsx bench/kubernetes-scale.ts [plugins=5000] [ingresses=2000] [rules=10] [edits=20] [clients=2]
+// A large cluster as the source: a real etcd and kube-apiserver, and every role a program of its own.
+//   node --import tsx bench/kubernetes-scale.ts [plugins=5000] [ingresses=2000] [rules=10] [edits=200] [ingressEdits=100]
+// First all plugins in one namespace, through core and discovery to two clients that ask for every one of them. Then an
+// Envoy and the embedded gateway. No gateway runs 5,000 plugins for each request, and core gives each gateway all those
+// of its namespace, so these two are of another installation in the same cluster: 40 plugins are in effect there, and
+// their cores read all others, and all Ingresses, as well. Each has core and discovery of its own because on one machine
+// two gateways cannot have the same ports, which core says; an edit counts when both answer by it.
+// With --status core writes the plugins' status as well: thousands at first, a few in a second, and then one for an edit.
+// With --gateways only the second part.
 // The reference: Kubernetes → Higress → its pilot 232 ms from an edit to ECDS alone.
 import { spawn } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { connectKubernetes } from "../src/kubernetes/client.ts";
-import { loadYaml } from "../src/resource/yaml.ts";
-import { startKubernetes } from "../test/peers/kubernetes.ts";
 import { freePortOffset } from "../test/peers/ports.ts";
-import { startWasmline } from "../test/peers/program.ts";
+import { type Program, startWasmline } from "../test/peers/program.ts";
 import { get } from "../test/peers/request.ts";
 import { prepareCluster } from "../test/peers/seed-in-cluster.ts";
 import { until } from "../test/peers/until.ts";
+import { startAuditedCluster } from "./audited-cluster.ts";
+import {
+  answeringPlugin,
+  createAll,
+  ingressesPath,
+  ingressOf,
+  patchSpec,
+  pluginOf,
+  pluginsIn,
+  serviceCount,
+  serviceOf,
+  servicesPath,
+  sliceOf,
+  slicesPath,
+} from "./cluster-objects.ts";
 import { cpuMs, residentMiB } from "./cpu.ts";
 import { distribution } from "./distribution.ts";
-import { pluginText } from "./generate-plugins.ts";
+import { startGatewayPair } from "./gateway-pair.ts";
 
-const [plugins = 5000, ingresses = 2000, rules = 10, edits = 20, clients = 2] = process.argv
+const [plugins = 5000, ingresses = 2000, rules = 10, edits = 200, ingressEdits = 100] = process.argv
   .slice(2)
+  .filter((argument) => !argument.startsWith("--"))
   .map(Number);
-const pluginsPath = "/apis/extensions.higress.io/v1alpha1/namespaces/higress-system/wasmplugins";
+const statusFlags = process.argv.includes("--status") ? [] : ["--no-write-status"];
+const clients = 2;
+const chainLength = 40;
+const edge = "higress-edge";
 
-const { plane, end } = await startKubernetes();
+process.setMaxListeners(30);
+const cluster = await startAuditedCluster(["core", "edge"]);
+const { plane } = cluster;
 const api = await connectKubernetes({ kubeconfig: plane.kubeconfig, perSecond: 10_000, burst: 10_000 });
 
-const pluginOf = (index: number, edit = 0) => {
-  const text = pluginText(index, rules).replace(/limit: \d+/, `limit: ${edit || 1}`);
-  const loaded = loadYaml(text);
-  if (!("value" in loaded)) throw new Error("the generated plugin is broken");
-  return loaded.value as { readonly spec: object };
-};
-
-const ingressOf = (index: number) => ({
-  ...{ apiVersion: "networking.k8s.io/v1", kind: "Ingress", metadata: { name: `ingress-${index}` } },
-  spec: {
-    ingressClassName: "higress",
-    rules: [
-      {
-        host: `h${index}.example.com`,
-        http: {
-          paths: [
-            {
-              ...{ path: "/", pathType: "Prefix" },
-              backend: { service: { name: `service-${index % 200}`, port: { number: 80 } } },
-            },
-          ],
-        },
-      },
-    ],
-  },
-});
-
-const serviceOf = (index: number) => ({
-  ...{ apiVersion: "v1", kind: "Service", metadata: { name: `service-${index}` } },
-  spec: { ports: [{ port: 80 }] },
-});
-
-/** Creates objects, 32 at a time. */
-async function createAll(count: number, path: string, bodyOf: (index: number) => object): Promise<void> {
-  let next = 0;
-  const work = async () => {
-    while (next < count) await api.request("POST", path, { body: bodyOf(next++) });
-  };
-  await Promise.all(Array.from({ length: 32 }, work));
+function print(what: string, figure: string, required = ""): void {
+  console.log(`${what.padEnd(52)} ${figure}${required && `   (required: ${required})`}`);
 }
 
-/** How many requests the API server has had, watches among them when they end. */
-async function requestCount(): Promise<number> {
-  const text = await plane.kubectl(["get", "--raw", "/metrics"]);
-  const counts = [...text.matchAll(/^apiserver_request_total\{([^}]*)\} (\d+)/gm)]
-    .filter(([, labels]) =>
-      /resource="(wasmplugins|ingresses|services|endpointslices|secrets|ingressclasses)"/.test(labels!),
-    )
-    .filter(([, labels]) => /verb="(LIST|WATCH|GET)"/.test(labels!));
-  return counts.reduce((sum, [, , count]) => sum + Number(count), 0);
-}
+const seconds = (since: number) => ((performance.now() - since) / 1000).toFixed(2);
 
-try {
+async function fillCluster(): Promise<void> {
+  const began = performance.now();
   await prepareCluster(plane);
-  const creating = performance.now();
-  await createAll(plugins, pluginsPath, (index) => pluginOf(index));
-  await createAll(ingresses, "/apis/networking.k8s.io/v1/namespaces/default/ingresses", ingressOf);
-  await createAll(200, "/api/v1/namespaces/default/services", serviceOf);
-  const seconds = ((performance.now() - creating) / 1000).toFixed(0);
-  console.log(
-    `${plugins} plugins of ${rules} rules, ${ingresses} Ingresses, 200 Services; made in ${seconds} s`,
+  await plane.kubectl(["create", "namespace", edge]);
+  await createAll(api, serviceCount, servicesPath, serviceOf);
+  await createAll(api, serviceCount, slicesPath, sliceOf);
+  await createAll(api, ingresses, ingressesPath, (index) => ingressOf(index));
+  await createAll(api, plugins, pluginsIn("higress-system"), (index) => pluginOf(index, rules));
+  print(
+    `${plugins} plugins of ${rules} rules, ${ingresses} Ingresses`,
+    `and ${serviceCount} Services made in ${seconds(began)} s`,
   );
+}
 
+/** The first part: all plugins, to clients that want them all. */
+async function measureAllPlugins(): Promise<void> {
   const offset = await freePortOffset();
   const flags = ["--port-offset", String(offset), "--log-level", "error"];
-  const before = await requestCount();
+  const kubeconfig = await cluster.reader("core");
   const starting = performance.now();
-  const core = startWasmline(["core", "--source", "kubernetes", "--kubeconfig", plane.kubeconfig, ...flags]);
-  await until("core is ready", async () => (await get(8888 + offset, "/ready")).status === 200, 120_000);
-  const synced = (performance.now() - starting) / 1000;
-  console.log(
-    `core from its start to the first sync   ${synced.toFixed(2)} s, CPU ${(cpuMs(core.pid) / 1000).toFixed(2)} s`,
+  const core = startWasmline([
+    "core",
+    "--source",
+    "kubernetes",
+    "--kubeconfig",
+    kubeconfig,
+    ...statusFlags,
+    ...flags,
+  ]);
+  await isReady(8888 + offset);
+  print(
+    "core: start to first sync",
+    `${seconds(starting)} s, CPU ${(cpuMs(core.pid) / 1000).toFixed(2)} s`,
+    "below 10 s",
   );
-  console.log(`  requests to the API server            ${(await requestCount()) - before} that have ended`);
   const discovery = startWasmline(["discovery", ...flags]);
+  await isReady(15014 + offset);
+  const ads = startClients(15010 + offset);
+  const { resources } = await ads.next();
+  print("core, discovery and clients in sync", `${seconds(starting)} s, ${resources} resources`);
   await until(
-    "discovery is ready",
-    async () => (await get(15014 + offset, "/ready")).status === 200,
-    120_000,
+    "memory is at rest",
+    unchangedFor(() => residentMiB(core.pid).toFixed(0), 4000),
+    60_000,
   );
+  print("core at rest", `${await memoryOf(core)}; discovery ${await memoryOf(discovery)}`, "below 400 MiB");
+  print("requests of core to the API server so far", (await cluster.requestsOf("core")).verbs);
+  await editPlugins(ads, core, discovery);
+  await editIngresses(core, discovery);
+  await ads.stop();
+  await Promise.all([core.stop(), discovery.stop()]);
+}
 
-  const ads = spawn(
+const isReady = (port: number) =>
+  until("it is ready", async () => (await get(port, "/ready")).status === 200, 120_000);
+
+async function memoryOf({ pid }: Program): Promise<string> {
+  const peak = Number(/VmHWM:\s+(\d+)/.exec(await readFile(`/proc/${pid}/status`, "utf8"))?.[1]) / 1024;
+  return `${residentMiB(pid).toFixed(0)} MiB (peak so far ${peak.toFixed(0)})`;
+}
+
+function startClients(port: number) {
+  const program = new URL("ads-clients.ts", import.meta.url).pathname;
+  const child = spawn(
     process.execPath,
-    ["--import", "tsx", new URL("ads-clients.ts", import.meta.url).pathname].concat(
-      [15010 + offset, clients, plugins].map(String),
-    ),
+    ["--import", "tsx", program].concat([port, clients, plugins].map(String)),
     { stdio: ["pipe", "pipe", "inherit"] },
   );
-  const lines = createInterface({ input: ads.stdout })[Symbol.asyncIterator]();
-  const nextLine = async () => JSON.parse((await lines.next()).value as string);
-  const first = await nextLine();
-  console.log(
-    `core, discovery and ${clients} clients in sync    ${((performance.now() - starting) / 1000).toFixed(2)} s, ${first.resources} resources`,
-  );
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  return {
+    next: async () => JSON.parse((await lines.next()).value as string),
+    expect: () => void child.stdin.write("\n"),
+    stop: async () => void child.kill(),
+  };
+}
 
-  const memory = () =>
-    `core ${residentMiB(core.pid).toFixed(0)} MiB, discovery ${residentMiB(discovery.pid).toFixed(0)} MiB`;
-  const peak = async (pid: number) =>
-    Number(/VmHWM:\s+(\d+)/.exec(await readFile(`/proc/${pid}/status`, "utf8"))?.[1]) / 1024;
-  await until("memory is at rest", unchangedFor(memory, 4000), 60_000);
-  console.log(
-    `resident memory at rest                 ${memory()}; core's peak ${(await peak(core.pid)).toFixed(0)} MiB`,
-  );
-
+async function editPlugins(
+  ads: ReturnType<typeof startClients>,
+  core: Program,
+  discovery: Program,
+): Promise<void> {
   const times: number[] = [];
   let resources = 0;
-  const requestsBefore = await requestCount();
-  const cpuBefore = cpuMs(core.pid);
+  const cpu = startCpu(core, discovery);
+  let most = 0;
   for (let edit = 1; edit <= edits; edit++) {
     const index = (edit * 37) % plugins;
-    ads.stdin.write("\n");
-    await nextLine();
+    ads.expect();
+    await ads.next();
     const saved = performance.timeOrigin + performance.now();
-    await api.request("PATCH", `${pluginsPath}/plugin-${index}`, {
-      body: { spec: pluginOf(index, 1_000_000 + edit).spec },
-      contentType: "application/merge-patch+json",
-    });
-    const { lastMs, resources: received } = await nextLine();
+    await patchSpec(
+      api,
+      `${pluginsIn("higress-system")}/plugin-${index}`,
+      pluginOf(index, rules, 1_000_000 + edit).spec,
+    );
+    const { lastMs, resources: received } = await ads.next();
     times.push(lastMs - saved);
     resources += received;
+    most = Math.max(most, residentMiB(core.pid));
   }
-  console.log(`${edits} edits; ms from the request to the last client  ${distribution(times)}`);
-  console.log(`  resources on the wire      ${resources / edits / clients} for each client and edit`);
-  console.log(
-    `  CPU of core                ${((cpuMs(core.pid) - cpuBefore) / edits).toFixed(1)} ms for each edit`,
-  );
-  console.log(`  requests of core           ${(await requestCount()) - requestsBefore} in all`);
+  print(`${edits} edits of a plugin, to the last client, ms`, distribution(times), "below 100; Higress 232");
+  print("  resources on the wire, each client and edit", String(resources / edits / clients), "1");
+  await reportEdits(edits, cpu, most, core);
+}
 
-  const routes = "/apis/networking.k8s.io/v1/namespaces/default/ingresses";
-  const cpuOfIngresses = cpuMs(core.pid);
-  for (let edit = 0; edit < edits; edit++) {
-    const { spec } = ingressOf(edit);
-    const body = { spec: { ...spec, rules: [{ ...spec.rules[0], host: `edited-${edit}.example.com` }] } };
-    await api.request("PATCH", `${routes}/ingress-${edit}`, {
-      body,
-      contentType: "application/merge-patch+json",
-    });
+async function editIngresses(core: Program, discovery: Program): Promise<void> {
+  const cpu = startCpu(core, discovery);
+  let most = 0;
+  for (let edit = 0; edit < ingressEdits; edit++) {
+    await patchSpec(api, `${ingressesPath}/ingress-${edit}`, ingressOf(edit, `e${edit}.example.com`).spec);
+    most = Math.max(most, residentMiB(core.pid));
     await until(
-      "core is idle",
-      unchangedFor(() => cpuMs(core.pid), 200),
+      "core and discovery are idle",
+      unchangedFor(() => cpuMs(core.pid) + cpuMs(discovery.pid), 150),
     );
+    most = Math.max(most, residentMiB(core.pid));
   }
-  const perIngress = (cpuMs(core.pid) - cpuOfIngresses) / edits;
-  console.log(`${edits} edits of an Ingress`);
-  console.log(`  CPU of core                ${perIngress.toFixed(1)} ms for each edit`);
-  console.log(`  resident memory            ${memory()}`);
-  ads.kill();
-  await Promise.all([core.stop(), discovery.stop()]);
-} finally {
-  await end();
+  print(`${ingressEdits} edits of an Ingress`, "each to another host");
+  await reportEdits(ingressEdits, cpu, most, core);
+}
+
+function startCpu(...programs: readonly Program[]): () => string {
+  const before = programs.map(({ pid }) => cpuMs(pid));
+  return () => programs.map(({ pid }, index) => cpuMs(pid) - before[index]!).join(" ");
+}
+
+async function reportEdits(count: number, cpu: () => string, most: number, core: Program): Promise<void> {
+  const each = cpu()
+    .split(" ")
+    .map((ms) => (Number(ms) / count).toFixed(1));
+  print("  CPU for each edit", `core ${each[0]} ms, discovery ${each[1]} ms`);
+  print(
+    "  core's memory, the most during the edits",
+    `${most.toFixed(0)} MiB, now ${residentMiB(core.pid).toFixed(0)}`,
+    "below 400 MiB",
+  );
+  const { verbs } = await cluster.requestsOf("core");
+  print("  requests of core to the API server", verbs, "none but watches begun anew");
+}
+
+/** The second part: from an edit to answers of both gateways. */
+async function measureGateways(): Promise<void> {
+  const kubeconfig = await cluster.reader("edge");
+  const host = "plugin.example.com";
+  const answering = (index: number, value: string) =>
+    index === 0
+      ? answeringPlugin("answer-0", 1, host, value)
+      : answeringPlugin(`answer-${index}`, 1 + index, `other-${index}.example.com`, value);
+  await createAll(api, chainLength, pluginsIn(edge), (index) => answering(index, "first"));
+  const coreFlags = ["--source", "kubernetes", "--kubeconfig", kubeconfig, "--namespace", edge];
+  const starting = performance.now();
+  const pair = await startGatewayPair(
+    [...coreFlags, ...statusFlags, "--log-level", "error"],
+    ["--root-namespace", edge],
+  );
+  try {
+    const onBoth = async (wanted: string, passes: Parameters<(typeof pair.gateways)[0]["waitFor"]>[1]) => {
+      const began = performance.now();
+      const moments = await Promise.all(pair.gateways.map(({ waitFor }) => waitFor(wanted, passes)));
+      return moments.map((moment) => moment - began);
+    };
+    await api.request("POST", servicesPath, {
+      body: {
+        ...{ apiVersion: "v1", kind: "Service", metadata: { name: "upstream" } },
+        spec: {
+          ...{ type: "ExternalName", externalName: "127.0.0.1" },
+          ports: [{ port: pair.upstreamPort }],
+        },
+      },
+    });
+    await onBoth(host, ({ headers }) => headers.key1 === "first");
+    print(
+      `both gateways answer by a chain of ${chainLength} plugins`,
+      `${seconds(starting)} s after their start`,
+    );
+    await cluster.requestsOf("edge");
+
+    const report = async (what: string, count: number, edit: (index: number) => Promise<number[]>) => {
+      const times: number[][] = [];
+      const pids = await Promise.all(pair.gateways.map(({ roles }) => roles.gatewayPid()));
+      const before = pids.map(cpuMs);
+      for (let index = 0; index < count; index++) times.push(await edit(index));
+      const cpu = pids.map((pid, at) => ((cpuMs(pid) - before[at]!) / count).toFixed(0));
+      print(
+        `${count} edits of ${what}, to the answer of both, ms`,
+        distribution(times.map((both) => Math.max(...both))),
+        "below 100",
+      );
+      for (const [at, { name }] of pair.gateways.entries())
+        print(
+          `  of the ${name} one`,
+          `${distribution(times.map((both) => both[at]!))}  (its CPU ${cpu[at]} ms, requests included)`,
+        );
+      const { verbs } = await cluster.requestsOf("edge");
+      print("  requests of both cores to the API server", verbs, "none but watches begun anew");
+    };
+    await report("a plugin", Math.min(edits, 50), async (index) => {
+      const value = `edit-${index}`;
+      const answered = onBoth(host, ({ headers }) => headers.key1 === value);
+      await patchSpec(api, `${pluginsIn(edge)}/answer-0`, answering(0, value).spec);
+      return answered;
+    });
+    await report("an Ingress", Math.min(ingressEdits, 50), async (index) => {
+      const name = `edge-${index}.example.com`;
+      const { spec } = ingressOf(index, name, "upstream", pair.upstreamPort);
+      const answered = onBoth(name, ({ status }) => status === 200);
+      await patchSpec(api, `${ingressesPath}/ingress-${index}`, spec);
+      return answered;
+    });
+  } finally {
+    await pair.close();
+  }
 }
 
 /** Whether a reading has stayed the same for a while. */
@@ -187,4 +280,12 @@ function unchangedFor<T>(read: () => T, ms: number): () => boolean {
     last = now;
     return performance.now() - since > ms;
   };
+}
+
+try {
+  await fillCluster();
+  if (!process.argv.includes("--gateways")) await measureAllPlugins();
+  await measureGateways();
+} finally {
+  await cluster.end();
 }

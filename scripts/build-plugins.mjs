@@ -6,6 +6,9 @@ import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const compilerConfig = join(root, "sdk/asconfig.json");
+/** What runs between callbacks, in the place of the collector that AssemblyScript has for this runtime. */
+const runtime = "minimal";
+const collector = join(root, "sdk/runtime/collector.ts");
 /** Where asc looks for the library's package; there is no such folder, the library is read in its place. */
 const packages = join(root, "build/packages");
 const library = join(packages, "@wasmline/plugin-sdk");
@@ -14,12 +17,14 @@ const library = join(packages, "@wasmline/plugin-sdk");
  * Compiles one module; `entry` and `output` are paths below the repository's root. Throws with the compiler's messages
  * when the source is wrong. The output appears whole or not at all.
  */
-export async function compileModule(entry, output, options = []) {
-  const { default: asc } = await import("assemblyscript/asc");
-  const { options: shared } = JSON.parse(await readFile(compilerConfig, "utf8"));
+export async function compileModule(entry, output) {
+  const { configToArguments, libraryFiles, main } = await import("assemblyscript/asc");
+  // The stack is the incremental collector's.
+  const { stackSize: _, ...shared } = JSON.parse(await readFile(compilerConfig, "utf8")).options;
+  libraryFiles["rt/tcms"] = await readFile(collector, "utf8");
   const places = [`--outFile=${output}`, `--path=${packages}`, `--baseDir=${root}`];
   const outputs = new Map();
-  const { error, stderr } = await asc.main([entry, ...places, ...asc.configToArguments(shared), ...options], {
+  const { error, stderr } = await main([entry, ...places, ...configToArguments({ ...shared, runtime })], {
     readFile: readSource,
     writeFile: (name, contents) => void outputs.set(name, contents),
   });
@@ -46,18 +51,13 @@ async function writeWhole(file, contents) {
 }
 
 /** Compiles a module unless its output is newer than all its sources, the library and this script. Returns whether it did. */
-export async function buildModule(sourceFolder, entry, output, options = []) {
-  const sources = [
-    join(root, sourceFolder),
-    join(root, "sdk/assembly"),
-    compilerConfig,
-    join(root, dirname(sourceFolder), "asconfig.json"),
-    fileURLToPath(import.meta.url),
-  ];
-  const changed = Math.max(...(await Promise.all(sources.filter(existsSync).map(newestChange))));
+export async function buildModule(sourceFolder, entry, output) {
+  const folders = [join(root, sourceFolder), join(root, "sdk/assembly")];
+  const sources = [...folders, compilerConfig, collector, fileURLToPath(import.meta.url)];
+  const changed = Math.max(...(await Promise.all(sources.map(newestChange))));
   const built = existsSync(join(root, output)) ? (await stat(join(root, output))).mtimeMs : 0;
   if (built > changed) return false;
-  await compileModule(entry, output, options);
+  await compileModule(entry, output);
   return true;
 }
 
@@ -74,7 +74,7 @@ export async function buildPlugins(names) {
   for (const name of names ?? (await listPlugins())) {
     const output = `build/plugins/${name}.wasm`;
     const entry = `plugins/${name}/assembly/index.ts`;
-    await buildModule(`plugins/${name}/assembly`, entry, output, [`--config=plugins/${name}/asconfig.json`]);
+    await buildModule(`plugins/${name}/assembly`, entry, output);
     modules.push(output);
   }
   return modules;

@@ -44,3 +44,42 @@ function countNew(items: readonly unknown[], before: readonly unknown[]): number
   for (const [index, item] of items.entries()) if (item !== before[index]) count++;
   return count;
 }
+
+/**
+ * A function over keyed parts that builds a key's value again only when its parts are others than in the last call.
+ * `build` is given the value before, to return it where nothing came of that. What the last call did not have is
+ * forgotten.
+ */
+export function buildIncrementally<K, P extends readonly unknown[], V>(
+  build: (key: K, parts: P, before: V | undefined) => V,
+): (entries: Iterable<readonly [K, P]>) => V[] {
+  let last = new Map<K, { readonly parts: P; readonly value: V }>();
+  return (entries) => {
+    const next: typeof last = new Map();
+    for (const [key, parts] of entries) {
+      const known = last.get(key);
+      next.set(
+        key,
+        known && sameItems(known.parts, parts) ? known : { parts, value: build(key, parts, known?.value) },
+      );
+    }
+    last = next;
+    return [...next.values()].map(({ value }) => value);
+  };
+}
+
+/**
+ * A function that sorts lists of which each is nearly the last one: what stayed is in order already, so that a sort that
+ * finds ordered runs has little to compare. Gives back the last list itself where it is the same. `compare` must tell any
+ * two items apart, or the past would show.
+ */
+export function sortIncrementally<T>(compare: (a: T, b: T) => number): (items: readonly T[]) => readonly T[] {
+  let last: readonly T[] = [];
+  return (items) => {
+    const others = new Set(items);
+    const staying = last.filter((item) => others.delete(item));
+    const next = [...staying, ...others].sort(compare);
+    if (!sameItems(next, last)) last = next;
+    return last;
+  };
+}

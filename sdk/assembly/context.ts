@@ -1,5 +1,6 @@
 import { proxy_done, proxy_set_effective_context, proxy_set_tick_period_milliseconds } from "./abi";
 import { Action, PeerType, Status } from "./enums";
+import { collectIfDue } from "./memory";
 import { forgetLogLevel } from "./log-level";
 
 /** One configured plugin in a VM (a root context): made at start and again for every new configuration. */
@@ -135,7 +136,7 @@ export function finishPlugin(): bool {
 
 /** Makes the context `id`: a plugin without a parent, a stream with one. */
 export function createContext(id: u32, parent: u32): void {
-  current = id;
+  begin(id);
   forgetLogLevel();
   if (parent != 0) {
     const stream = contexts.plugins.get(parent).createStream();
@@ -151,6 +152,7 @@ export function createContext(id: u32, parent: u32): void {
 
 /** Forgets a context. */
 export function deleteContext(id: u32): void {
+  collectIfDue();
   if (contexts.lastId == id) {
     contexts.last = null;
     contexts.lastId = 0;
@@ -162,17 +164,22 @@ export function deleteContext(id: u32): void {
 
 /** The plugin of a callback that begins; null when there is none of this id. */
 export function enterPlugin(id: u32): PluginContext | null {
-  current = id;
+  begin(id);
   forgetLogLevel();
   return contexts.plugins.has(id) ? contexts.plugins.get(id) : null;
 }
 
 /** The stream of a callback that begins; null when there is none of this id. */
 export function enterStream(id: u32): StreamContext | null {
-  current = id;
+  begin(id);
   if (id == contexts.lastId) return contexts.last;
   if (!contexts.streams.has(id)) return null;
   contexts.last = contexts.streams.get(id);
   contexts.lastId = id;
   return contexts.last;
+}
+
+function begin(id: u32): void {
+  current = id;
+  collectIfDue();
 }

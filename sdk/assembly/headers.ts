@@ -1,13 +1,10 @@
 import {
   proxy_add_header_map_value,
-  proxy_get_header_map_pairs,
-  proxy_get_header_map_value,
   proxy_remove_header_map_value,
   proxy_replace_header_map_value,
-  proxy_set_header_map_pairs,
 } from "./abi";
 import { MapType, Status } from "./enums";
-import { addressSlot, sizeSlot, takeBytes } from "./memory";
+import { fetchHeader, readLines, replaceLines } from "./header-bytes";
 import { decodePairs, decodeValues, encodePairs } from "./pairs";
 import { firstArgument, secondArgument, takeText } from "./text";
 
@@ -25,9 +22,7 @@ export class HeaderMap {
 
   /** First value of a header; null when it is absent, or when the map does not exist in this phase. */
   get(name: string): string | null {
-    const key = firstArgument.put(name);
-    const status = proxy_get_header_map_value(this.type, key, firstArgument.size, addressSlot(), sizeSlot());
-    return status == Status.Ok ? takeText() : null;
+    return fetchHeader(this.type, name) ? takeText() : null;
   }
 
   /** All values of a header, whose name is in lower case. */
@@ -35,8 +30,7 @@ export class HeaderMap {
     const first = this.get(name);
     if (first === null) return [];
     const key = firstArgument.put(name);
-    const status = proxy_get_header_map_pairs(this.type, addressSlot(), sizeSlot());
-    const values = status == Status.Ok ? decodeValues(takeBytes(), key, firstArgument.size) : [];
+    const values = decodeValues(readLines(this.type), key, firstArgument.size);
     // `host` is not among the lines of a map that has `:authority`.
     return values.length > 0 ? values : [first];
   }
@@ -68,14 +62,13 @@ export class HeaderMap {
 
   /** All header lines in the proxy's order; empty when the map does not exist in this phase. */
   list(): Header[] {
-    const status = proxy_get_header_map_pairs(this.type, addressSlot(), sizeSlot());
-    return status == Status.Ok ? decodePairs(takeBytes()) : [];
+    return decodePairs(readLines(this.type));
   }
 
   /** Puts these lines in the place of all that are there. */
   replaceAll(headers: Header[]): bool {
     const pairs = encodePairs(headers);
-    return proxy_set_header_map_pairs(this.type, changetype<usize>(pairs), pairs.byteLength) == Status.Ok;
+    return replaceLines(this.type, changetype<usize>(pairs), pairs.byteLength);
   }
 }
 

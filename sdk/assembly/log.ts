@@ -18,6 +18,11 @@ export function log(level: LogLevel, message: string): void {
   proxy_log(level, text, firstArgument.size);
 }
 
+/** Writes a line that is there as UTF-8, whether its level is on or not. */
+export function logBytes(level: LogLevel, start: usize, size: i32): void {
+  proxy_log(level, start, size);
+}
+
 /** Writes the line that `describe` makes of a value; `describe` runs only if the level is on. */
 export function logValue<T>(level: LogLevel, value: T, describe: (value: T) => string): void {
   if (isLogged(level)) log(level, describe(value));

@@ -31,7 +31,7 @@ function storeText(text: string, at: usize, sizeAt: usize): usize {
 /** Header lines of a serialised map. A map that is cut short ends with its last whole line. */
 export function decodePairs(bytes: ArrayBuffer): Header[] {
   const headers: Header[] = [];
-  const pairs = new PairReader(bytes);
+  const pairs = readPairs(bytes);
   while (pairs.next()) headers.push(new Header(pairs.name(), pairs.value()));
   return headers;
 }
@@ -39,33 +39,37 @@ export function decodePairs(bytes: ArrayBuffer): Header[] {
 /** Values of the lines of a serialised map that have this name, which is given as UTF-8. */
 export function decodeValues(bytes: ArrayBuffer, name: usize, nameSize: usize): string[] {
   const values: string[] = [];
-  const pairs = new PairReader(bytes);
+  const pairs = readPairs(bytes);
   while (pairs.next()) {
-    if (pairs.nameSize == nameSize && memory.compare(pairs.nameAt, name, nameSize) == 0)
-      values.push(pairs.value());
+    if (pairs.isNamed(name, nameSize)) values.push(pairs.value());
   }
   return values;
 }
 
 /** Goes through the lines of a serialised map. */
-class PairReader {
+export class PairReader {
   nameAt: usize = 0;
   nameSize: usize = 0;
-  private valueAt: usize = 0;
-  private valueSize: usize = 0;
-  private left: usize;
-  private sizesAt: usize;
-  private at: usize;
-  private end: usize;
+  valueAt: usize = 0;
+  valueSize: usize = 0;
+  /** How many lines are left, as far as the map says it. */
+  private left: usize = 0;
+  private sizesAt: usize = 0;
+  private at: usize = 0;
+  private end: usize = 0;
 
-  constructor(private bytes: ArrayBuffer) {
-    const size: usize = bytes.byteLength;
-    const start = changetype<usize>(bytes);
+  /** Begins with the first line. */
+  begin(start: usize, size: usize): void {
     this.left = size < 4 ? 0 : load<u32>(start);
     this.sizesAt = start + 4;
     // The count may be anything: beyond the end there is no line.
     this.at = this.left > size >> 3 ? start + size : start + 4 + 8 * this.left;
     this.end = start + size;
+  }
+
+  /** No more lines than these are left. */
+  get count(): i32 {
+    return min(this.left, (this.end - this.sizesAt) >> 3) as i32;
   }
 
   /** Whether there is another whole line: it is the current one then. */
@@ -81,6 +85,11 @@ class PairReader {
     return this.at <= this.end;
   }
 
+  /** Whether the current line has this name, which is given as UTF-8. */
+  isNamed(name: usize, size: usize): bool {
+    return this.nameSize == size && memory.compare(this.nameAt, name, size) == 0;
+  }
+
   name(): string {
     return decodeText(this.nameAt, this.nameSize);
   }
@@ -88,4 +97,12 @@ class PairReader {
   value(): string {
     return decodeText(this.valueAt, this.valueSize);
   }
+}
+
+const reader = new PairReader();
+
+/** The lines of a serialised map, one after the other. There is one reader: who goes through a map ends before the next begins. */
+export function readPairs(bytes: ArrayBuffer): PairReader {
+  reader.begin(changetype<usize>(bytes), bytes.byteLength);
+  return reader;
 }

@@ -1,7 +1,7 @@
 import { proxy_get_property, proxy_set_property } from "./abi";
 import { Status } from "./enums";
-import { addressSlot, sizeSlot, takeBytes } from "./memory";
-import { bytesOf, textOf } from "./text";
+import { addressSlot, dropReceived, receivedAddress, receivedSize, sizeSlot, takeBytes } from "./memory";
+import { bytesOf, takeText } from "./text";
 
 /** Path of a property, encoded once: `new Property(["xds", "route_name"])`. */
 export class Property {
@@ -23,14 +23,15 @@ export class Property {
 
   /** Value as text; null when the stream has none. */
   text(): string | null {
-    const bytes = this.bytes();
-    return bytes === null ? null : textOf(bytes);
+    return this.fetch() == Status.Ok ? takeText() : null;
   }
 
   /** Value of a number, time or duration (64 bits, times in nanoseconds); `missing` when the stream has none. */
   integer(missing: i64 = 0): i64 {
-    const bytes = this.bytes();
-    return bytes === null || bytes.byteLength != 8 ? missing : load<i64>(changetype<usize>(bytes));
+    if (this.fetch() != Status.Ok) return missing;
+    const value = receivedSize() == 8 ? load<i64>(receivedAddress()) : missing;
+    dropReceived();
+    return value;
   }
 
   /** Sets the property for this stream; later plugins of the chain can read it. */

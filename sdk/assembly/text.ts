@@ -1,4 +1,4 @@
-import { takeBytes } from "./memory";
+import { dropReceived, receivedAddress, receivedSize } from "./memory";
 
 // Header values are bytes, and not always UTF-8. A byte that is not part of valid UTF-8 becomes the lone surrogate
 // U+DC00 + byte, and such a surrogate becomes that byte again: what is read and written back stays the same bytes.
@@ -62,7 +62,9 @@ export function textOf(bytes: ArrayBuffer): string {
 
 /** Takes over the bytes of the last hostcall as text. */
 export function takeText(): string {
-  return textOf(takeBytes());
+  const text = decodeText(receivedAddress(), receivedSize());
+  dropReceived();
+  return text;
 }
 
 /** UTF-8 bytes of a text. */
@@ -151,20 +153,24 @@ function pointOf4(at: usize): u32 {
 
 const KEPT: i32 = 64 * 1024;
 
-/** A reused place for the UTF-8 of one hostcall argument, so that passing a text allocates nothing. */
+/** A reused place for the bytes of one hostcall argument, so that passing it allocates nothing. */
 export class Scratch {
   private buffer: ArrayBuffer = new ArrayBuffer(256);
   size: usize = 0;
 
-  /** Encodes the text and returns its address, valid until the next `put`. */
+  /** Encodes the text and returns its address, valid until the place is used again. */
   put(text: string): usize {
-    const room = text.length * 3;
+    const address = this.reserve(text.length * 3);
+    this.size = encodeText(text, address);
+    return address;
+  }
+
+  /** Address of so many bytes, valid until the place is used again. What was there is lost. */
+  reserve(room: i32): usize {
     if (room > this.buffer.byteLength || (this.buffer.byteLength > KEPT && room <= KEPT)) {
       this.buffer = new ArrayBuffer(max(room, 256));
     }
-    const address = changetype<usize>(this.buffer);
-    this.size = encodeText(text, address);
-    return address;
+    return changetype<usize>(this.buffer);
   }
 }
 

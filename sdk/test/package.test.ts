@@ -25,7 +25,7 @@ describe("the package", () => {
     });
     const [{ filename, files }] = JSON.parse(stdout) as [{ filename: string; files: { path: string }[] }];
     const foreign = files.filter(
-      ({ path }) => !/^(assembly|docs)\/|^(index\.ts|.*\.json|README\.md)$/.test(path),
+      ({ path }) => !/^(assembly|runtime|docs)\/|^(index\.ts|.*\.json|README\.md)$/.test(path),
     );
     assert.deepEqual(foreign, []);
     const installed = join(folder, "node_modules/@wasmline/plugin-sdk");

@@ -13,7 +13,7 @@ import { createWatchable, type Watchable } from "../watchable.ts";
 import { type ClientTls, openClientCredentials } from "../xds/client-credentials.ts";
 import { checkAdminPort } from "./check-admin-port.ts";
 import { withCurrentRoute } from "./current-route.ts";
-import { isConfigured, ready } from "./envoy-admin.ts";
+import { type AdminAddress, isConfigured, ready } from "./envoy-admin.ts";
 import { envoyBootstrap } from "./envoy-bootstrap.ts";
 import { createModuleMetrics, type ModuleMetrics } from "./metrics.ts";
 import { createModuleCache, type ModuleCache, type ModulePreparation } from "./module-cache.ts";
@@ -35,6 +35,8 @@ import { serveXdsProxy } from "./xds-proxy.ts";
 export interface EnvoyOptions {
   readonly path: string;
   readonly concurrency: number;
+  /** Where its admin interface listens; on the agent's own address unless given. */
+  readonly adminBind?: string;
   readonly adminPort: number;
   readonly drainMs: number;
   readonly logLevel?: "trace" | "debug" | "info" | "warning" | "error" | "critical" | "off";
@@ -74,6 +76,8 @@ export interface AgentOptions {
   readonly moduleCacheBytes?: number;
   /** undefined: the gateway is somebody else's, and connects to the socket by itself. */
   readonly envoy?: EnvoyOptions;
+  /** The admin interface of a gateway that is somebody else's: it is ready when that says so. */
+  readonly gatewayAdmin?: AdminAddress;
   /** Whether a gateway that is somebody else's serves, where that is known. */
   readonly isGatewayReady?: () => boolean;
   /** Of a gateway that is somebody else's, where it tells. */
@@ -98,7 +102,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const { bind, log, signal, envoy } = options;
   const dataDir = resolve(options.dataDir);
   const socket = socketPath(dataDir);
-  if (envoy) await checkAdminPort(bind, envoy.adminPort);
+  if (envoy) await checkAdminPort(envoy.adminBind ?? bind, envoy.adminPort);
   await mkdir(dataDir, { recursive: true });
   const metrics = new Registry();
   const moduleMetrics = createModuleMetrics(metrics);
@@ -160,7 +164,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       bootstrap: envoyBootstrap({
         node,
         xdsSocket: socket,
-        adminAddress: bind,
+        adminAddress: envoy.adminBind ?? bind,
         adminPort,
         delta: incremental,
       }),
@@ -234,13 +238,13 @@ function socketPath(dataDir: string): string {
 
 /** Envoy that has refused all its listeners or clusters is ready by its own word, but there is nothing behind it. */
 async function gatewayReady(
-  { bind, envoy, isGatewayReady }: AgentOptions,
+  { bind, envoy, gatewayAdmin, isGatewayReady }: AgentOptions,
   state: EnvoyState | undefined,
 ): Promise<boolean> {
-  if (!envoy) return isGatewayReady?.() ?? true;
+  const admin = envoy ? { address: envoy.adminBind ?? bind, port: envoy.adminPort } : gatewayAdmin;
+  if (!admin) return isGatewayReady?.() ?? true;
   // The admin interface is the successor's; the Envoy that it takes over from serves.
   if (state?.phase === "running" && state.successor) return true;
-  const admin = { address: bind, port: envoy.adminPort };
   const states = [ready(admin), isConfigured(admin)];
   return (await Promise.all(states).catch(() => [false])).every(Boolean);
 }

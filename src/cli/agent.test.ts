@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Command } from "commander";
-import { type AgentFlags, addAgentOptions, agentOptionsOf } from "./agent.ts";
+import { type AgentFlags, addAgentCommand, addAgentOptions, agentOptionsOf } from "./agent.ts";
 import { addCommonOptions } from "./options.ts";
 
 function optionsOf(...args: readonly string[]) {
@@ -44,4 +44,18 @@ test("nearer addresses are allowed only by a word for it, in the environment too
     if (before === undefined) delete process.env[name];
     else process.env[name] = before;
   }
+});
+
+test("where a gateway's admin interface is", () => {
+  const parse = (...args: readonly string[]) => {
+    const program = new Command().exitOverride().configureOutput({ writeErr: () => {} });
+    addAgentCommand(program);
+    const command = program.commands[0]!.action(() => {});
+    program.parse(["agent", ...args], { from: "user" });
+    return command.opts<AgentFlags>();
+  };
+  assert.deepEqual(parse("--gateway-admin", "[::1]:15000").gatewayAdmin, { address: "::1", port: 15000 });
+  assert.equal(parse("--admin-bind", "127.0.0.1").adminBind, "127.0.0.1");
+  for (const wrong of ["15000", "localhost", "localhost:70000", ":15000"])
+    assert.throws(() => parse("--gateway-admin", wrong), /Expected host:port/);
 });

@@ -1,5 +1,6 @@
-import type { Command } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
 import { type AgentOptions, defaultModuleCacheBytes, startAgent } from "../agent/agent.ts";
+import type { AdminAddress } from "../agent/envoy-admin.ts";
 import { findEnvoy } from "../agent/install-envoy.ts";
 import { type GatewayNode, gatewayNode } from "../agent/node.ts";
 import type { RestartRequest } from "../agent/run-envoy.ts";
@@ -27,7 +28,9 @@ export interface AgentFlags extends CommonOptions, NodeFlags, ConnectionFlags {
   readonly envoyPath: string | undefined;
   readonly envoyBootstrap: string | undefined;
   readonly concurrency: number | undefined;
+  readonly adminBind: string | undefined;
   readonly adminPort: number;
+  readonly gatewayAdmin: AdminAddress | undefined;
   readonly agentPort: number;
   readonly dataDir: string;
   readonly drainSeconds: number;
@@ -55,6 +58,12 @@ export function addAgentCommand(program: Command): void {
   command.option(
     "--no-envoy",
     "run no Envoy: the gateway is somebody else's and connects to the socket by itself",
+  );
+  addOption(
+    command,
+    "--gateway-admin <host:port>",
+    "with --no-envoy: the gateway's admin interface; the agent is ready when that says that the gateway is",
+    (option) => option.argParser(address),
   );
   command.action(runAgent);
 }
@@ -115,7 +124,24 @@ export function addAgentOptions(command: Command): void {
     15020,
     "the agent's HTTP: /healthz/ready, /stats/prometheus, /debug/modules",
   );
-  addPort(command, "admin-port", 15000, "Envoy's admin interface");
+  addAdminOptions(command);
+}
+
+/** Where the gateway's admin interface listens. */
+export function addAdminOptions(command: Command): void {
+  addPort(command, "admin-port", 15000, "the gateway's admin interface: Envoy's paths and shapes");
+  addOption(
+    command,
+    "--admin-bind <address>",
+    "address of the gateway's admin interface; that of --bind unless given. Envoy's shows secrets, and anybody who reaches it may end it",
+  );
+}
+
+/** `host:port`. */
+function address(text: string): AdminAddress {
+  const [, host, port] = /^\[?([^\]\s]+?)\]?:(\d{1,5})$/.exec(text) ?? [];
+  if (host && Number(port) <= 65535) return { address: host, port: Number(port) };
+  throw new InvalidArgumentError("Expected host:port.");
 }
 
 /** How a gateway names itself. */
@@ -165,6 +191,7 @@ export function envoyOptionsOf(flags: AgentFlags, path: string): NonNullable<Age
   return {
     path,
     concurrency: flags.concurrency ?? envoyWorkers,
+    adminBind: flags.adminBind,
     adminPort: withOffset(flags, flags.adminPort),
     drainMs: flags.drainSeconds * 1000,
     logLevel: flags.envoyLogLevel,
@@ -193,6 +220,7 @@ async function runAgent(flags: AgentFlags & DiscoveryAccessFlags, command: Comma
     discovery: flags.discovery ?? localTarget(flags.bind, 15010 + flags.portOffset),
     discoveryTls,
     envoy,
+    gatewayAdmin: flags.envoy ? undefined : flags.gatewayAdmin,
     envoySignal: signal,
     log: logOf(flags).child({ role: "agent" }),
     signal: rest.signal,

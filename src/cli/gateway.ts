@@ -10,12 +10,11 @@ import { startGatewayWorkers } from "../gateway/workers/gateway-workers.ts";
 import { NodeSchema } from "../gen/envoy/config/core/v3/base_pb.ts";
 import type { Log } from "../log.ts";
 import { createWatchable } from "../watchable.ts";
-import { addNodeOptions, type NodeFlags, nodeOf } from "./agent.ts";
+import { addAdminOptions, addNodeOptions, type NodeFlags, nodeOf } from "./agent.ts";
 import { addConcurrency, type ConcurrencyFlags, concurrencyOf } from "./concurrency.ts";
 import {
   addCommonOptions,
   addOption,
-  addPort,
   type CommonOptions,
   createLifetime,
   integer,
@@ -29,6 +28,7 @@ export interface GatewayFlags extends CommonOptions, NodeFlags, ConcurrencyFlags
   readonly dataDir: string;
   readonly drainSeconds: number;
   readonly maxConnections?: number | undefined;
+  readonly adminBind: string | undefined;
   readonly adminPort: number;
 }
 
@@ -50,7 +50,7 @@ export function addGatewayCommand(program: Command): void {
   );
   addConcurrency(command);
   addNodeOptions(command);
-  addPort(command, "admin-port", 15000, "Envoy's admin pages, as far as they are there");
+  addAdminOptions(command);
   command.action(runGateway);
 }
 
@@ -96,7 +96,7 @@ export async function startGatewayRole(
     concurrency === 1 ? startGateway(options) : startGatewayWorkers({ ...options, concurrency });
   const port = await serveAdmin({
     gateway,
-    bind: flags.bind,
+    bind: flags.adminBind ?? flags.bind,
     port: withOffset(flags, flags.adminPort),
     config,
     version: packageVersion(),

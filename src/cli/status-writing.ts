@@ -94,5 +94,7 @@ export async function startStatusWriting(
     signal,
   });
   const namespaces = watchNamespace ? [...new Set([namespace, watchNamespace])] : [undefined];
-  leadStatuses({ core, client, isLeader, namespaces, instance: hostname(), log, signal });
+  leadStatuses({
+    ...{ core, client, isLeader, namespaces, systemNamespace: namespace, instance: hostname(), log, signal },
+  });
 }

@@ -191,7 +191,7 @@ async function prepareEnvoy(flags: UpFlags, log: Log): Promise<StartGateway> {
   return async (_flags, agentOptions) => {
     const envoy = envoyOptionsOf(flags, path);
     const agent = await startAgent({ ...agentOptions, envoy });
-    const admin = { address: reachableAt(flags.bind), port: envoy.adminPort };
+    const admin = { address: reachableAt(flags.adminBind ?? flags.bind), port: envoy.adminPort };
     return { listening: envoyListening(admin), closed: agent.stopped };
   };
 }

@@ -1,10 +1,10 @@
 import { create } from "@bufbuild/protobuf";
-import { GatewaySchema } from "../gen/istio/networking/v1alpha3/gateway_pb.ts";
 import { VirtualServiceSchema } from "../gen/istio/networking/v1alpha3/virtual_service_pb.ts";
-import { sameItems } from "../incremental.ts";
+import { getOrCreate } from "../get-or-create.ts";
+import { buildIncrementally, sameItems, sortIncrementally, whenChanged } from "../incremental.ts";
 import type { IstioConfig } from "../istio/config.ts";
 import type { Diagnostic } from "../resource/diagnostic.ts";
-import type { EndpointSlice, ResourceSet } from "../resource/types.ts";
+import type { EndpointSlice, Ingress, ResourceSet, Secret, Service } from "../resource/types.ts";
 import {
   clusterIdAnnotation,
   compareText,
@@ -14,12 +14,13 @@ import {
 } from "./config-names.ts";
 import type { ConvertOptions } from "./convert-options.ts";
 import { sliceServiceName } from "./convert-service.ts";
-import { acceptIngresses } from "./ingress-accept.ts";
-import { readCertificates } from "./ingress-certificates.ts";
-import { buildGateways } from "./ingress-gateways.ts";
-import { buildRoutes, type RoutesByHost } from "./ingress-routes.ts";
-import { createIngressScope, type ServiceUse } from "./ingress-scope.ts";
-import { keepUnchanged } from "./keep-unchanged.ts";
+import { compareIngresses, isOfClass } from "./ingress-accept.ts";
+import type { Certificates } from "./ingress-certificates.ts";
+import { createGatewayBuilder } from "./ingress-gateways.ts";
+import { buildRoutes, type Route } from "./ingress-routes.ts";
+import type { ServiceUse } from "./ingress-scope.ts";
+import { keepSame } from "./keep-unchanged.ts";
+import { type ReadIngress, readIngress } from "./read-ingress.ts";
 
 /** What the Ingresses become, each list in the order of its names. */
 export interface ConvertedIngresses {
@@ -30,60 +31,101 @@ export interface ConvertedIngresses {
   readonly diagnostics: readonly Diagnostic[];
 }
 
-interface Conversion extends ConvertedIngresses {
-  readonly serviceUses: readonly ServiceUse[];
-}
+type ConvertSet = (set: ResourceSet) => ConvertedIngresses;
 
-interface Memo {
-  readonly inputs: readonly unknown[];
-  readonly conversion: Conversion;
-  readonly endpointSlices: readonly EndpointSlice[];
-  readonly result: ConvertedIngresses;
-}
-
-/** The last conversion under some options. */
-const memos = new WeakMap<ConvertOptions, Memo>();
+const conversions = new WeakMap<ConvertOptions, ConvertSet>();
 
 /**
  * Converts the Ingresses of our class as Higress does: a Gateway and a VirtualService for each host, in the system
  * namespace, and the Secrets with the hosts' certificates.
  *
  * Called again with the same options object it does no work for what did not change: the same arrays give the same
- * lists, and a host that nothing happened to keeps its objects.
+ * lists, an Ingress that is the same object is not read again, and a host that nothing happened to keeps its objects.
  */
 export function convertIngresses(set: ResourceSet, options: ConvertOptions): ConvertedIngresses {
-  const memo = memos.get(options);
-  const inputs = [set.ingresses, set.services, set.secrets];
-  const conversion =
-    memo && sameItems(memo.inputs, inputs) ? memo.conversion : convertAll(set, options, memo);
-  if (memo?.conversion === conversion && memo.endpointSlices === set.endpointSlices) return memo.result;
-  const { serviceUses, ...converted } = conversion;
-  const diagnostics = [...converted.diagnostics, ...findIdleServices(serviceUses, set.endpointSlices)];
-  const result = { ...converted, diagnostics };
-  memos.set(options, { inputs, conversion, endpointSlices: set.endpointSlices, result });
-  return result;
+  return getOrCreate(conversions, options, () => createConversion(options))(set);
 }
 
-function convertAll(set: ResourceSet, options: ConvertOptions, memo: Memo | undefined): Conversion {
-  const scope = createIngressScope(set, options);
-  const accepted = acceptIngresses(set.ingresses, scope);
-  const routes = buildRoutes(accepted, scope);
-  const certificates = readCertificates(accepted, scope);
-  const gateways = buildGateways(accepted, routes, certificates, scope);
-  const previous = memo?.conversion;
-  const secrets = [...certificates.values()].sort(byName);
-  return {
-    gateways: keepUnchanged(GatewaySchema, previous?.gateways ?? [], gateways.toSorted(byName)),
-    virtualServices: keepUnchanged(
-      VirtualServiceSchema,
-      previous?.virtualServices ?? [],
-      buildVirtualServices(routes, options).toSorted(byName),
-    ),
-    // A Secret that did not change is the same object already.
-    secrets: previous && sameItems(previous.secrets, secrets) ? previous.secrets : secrets,
-    diagnostics: scope.diagnostics,
-    serviceUses: scope.serviceUses,
+function createConversion(options: ConvertOptions): ConvertSet {
+  const read = createReading(options);
+  const combine = createCombination(options);
+  const converted = whenChanged(
+    (
+      ingresses: ResourceSet["ingresses"],
+      services: ResourceSet["services"],
+      secrets: ResourceSet["secrets"],
+    ) => combine(read(ingresses, services, secrets)),
+  );
+  const complete = whenChanged(
+    ({ serviceUses, ...result }: Combined, slices: ResourceSet["endpointSlices"]): ConvertedIngresses => ({
+      ...result,
+      diagnostics: [...result.diagnostics, ...findIdleServices(serviceUses, slices)],
+    }),
+  );
+  return ({ ingresses, services, secrets, endpointSlices }) =>
+    complete(converted(ingresses, services, secrets), endpointSlices);
+}
+
+/** Reads the Ingresses of our class, in Higress' order. */
+function createReading(options: ConvertOptions) {
+  const inOrder = sortIncrementally(compareIngresses);
+  const servicesByName = whenChanged(byFullName<Service>);
+  const secretsByName = whenChanged(byFullName<Secret>);
+  return (ingresses: readonly Ingress[], services: readonly Service[], secrets: readonly Secret[]) => {
+    const lookups = { services: servicesByName(services), secrets: secretsByName(secrets) };
+    const ours = ingresses.filter((ingress) => isOfClass(ingress, options.ingressClass));
+    return inOrder(ours).map((ingress) => readIngress(ingress, lookups, options));
   };
+}
+
+interface Combined extends ConvertedIngresses {
+  readonly serviceUses: readonly ServiceUse[];
+}
+
+const nothing: Combined = {
+  gateways: [],
+  virtualServices: [],
+  secrets: [],
+  diagnostics: [],
+  serviceUses: [],
+};
+
+/** Puts together what each Ingress says. */
+function createCombination(options: ConvertOptions): (all: readonly ReadIngress[]) => Combined {
+  const gateways = createGatewayBuilder(options);
+  const virtualServices = buildIncrementally(
+    (host: string, routes: readonly Route[], before: IstioConfig<"VirtualService"> | undefined) =>
+      keepSame(VirtualServiceSchema, before, buildVirtualService(host, routes, options)),
+  );
+  const sortGateways = sortIncrementally<IstioConfig<"Gateway">>(byName);
+  const sortVirtualServices = sortIncrementally<IstioConfig<"VirtualService">>(byName);
+  let last = nothing;
+  return (all) => {
+    const offers = all.flatMap((read) => read.offers ?? []);
+    const remarks = { diagnostics: all.flatMap(({ diagnostics }) => diagnostics) };
+    const routes = buildRoutes(offers, remarks);
+    const certificates = collectCertificates(all);
+    const accepted = offers.map(({ from }) => from);
+    const secrets = [...certificates.values()].sort(byName);
+    last = {
+      gateways: sortGateways(gateways(accepted, routes, certificates, remarks)),
+      virtualServices: sortVirtualServices(virtualServices(routes)),
+      // A Secret that did not change is the same object already.
+      secrets: sameItems(last.secrets, secrets) ? last.secrets : secrets,
+      diagnostics: remarks.diagnostics,
+      serviceUses: all.flatMap(({ serviceUses }) => serviceUses),
+    };
+    return last;
+  };
+}
+
+function collectCertificates(all: readonly ReadIngress[]): Certificates {
+  const configs = all.flatMap(({ certificates }) => certificates);
+  return new Map(configs.map((config) => [`${config.namespace}/${config.name}`, config]));
+}
+
+function byFullName<T extends Service | Secret>(resources: readonly T[]): ReadonlyMap<string, T> {
+  return new Map(resources.map((resource) => [fullName(resource), resource]));
 }
 
 function byName(a: IstioConfig, b: IstioConfig): number {
@@ -94,21 +136,22 @@ function byName(a: IstioConfig, b: IstioConfig): number {
  * Unlike Higress: bound to the host's Gateway only. Higress lists a second one, `<cluster id>-<host>`, which another
  * product makes.
  */
-function buildVirtualServices(
-  routes: RoutesByHost,
-  options: ConvertOptions,
-): readonly IstioConfig<"VirtualService">[] {
-  return [...routes].map(([host, list]) => ({
+function buildVirtualService(
+  host: string,
+  routes: readonly Route[],
+  { clusterId, systemNamespace }: ConvertOptions,
+): IstioConfig<"VirtualService"> {
+  return {
     kind: "VirtualService",
-    namespace: options.systemNamespace,
-    name: virtualServiceName(list[0]!.from.ingress, host),
-    annotations: { [clusterIdAnnotation]: options.clusterId },
+    namespace: systemNamespace,
+    name: virtualServiceName(routes[0]!.from.ingress, host),
+    annotations: { [clusterIdAnnotation]: clusterId },
     spec: create(VirtualServiceSchema, {
       hosts: [host],
       gateways: [gatewayName(host)],
-      http: list.map((route) => route.http),
+      http: routes.map((route) => route.http),
     }),
-  }));
+  };
 }
 
 /** Services that Ingresses refer to and that no EndpointSlice belongs to. Whether its endpoints are ready is no fault of a file. */
@@ -119,11 +162,18 @@ function findIdleServices(
   const served = new Set(slices.map((slice) => `${slice.metadata.namespace}/${sliceServiceName(slice)}`));
   return uses
     .filter(({ service }) => service.spec.type !== "ExternalName" && !served.has(fullName(service)))
-    .map(({ service, at }) => ({
-      severity: "warning",
-      code: "BACKEND_NOT_FOUND",
-      message: `Service ${service.metadata.name} has no EndpointSlice; requests get 503 until there is one`,
-      at,
-      hint: "write an EndpointSlice with the label kubernetes.io/service-name, or run the Pods that the Service selects",
-    }));
+    .map((use) => getOrCreate(idleServices, use, () => idleService(use)));
+}
+
+/** The same object while the use is: there can be thousands, and each is put into words once. */
+const idleServices = new WeakMap<ServiceUse, Diagnostic>();
+
+function idleService({ service, at }: ServiceUse): Diagnostic {
+  return {
+    severity: "warning",
+    code: "BACKEND_NOT_FOUND",
+    message: `Service ${service.metadata.name} has no EndpointSlice; requests get 503 until there is one`,
+    at,
+    hint: "write an EndpointSlice with the label kubernetes.io/service-name, or run the Pods that the Service selects",
+  };
 }

@@ -1,3 +1,4 @@
+import { getOrCreate } from "../get-or-create.ts";
 import type { Ingress } from "../resource/types.ts";
 import { compareText } from "./config-names.ts";
 import { readAnnotations } from "./ingress-annotations.ts";
@@ -6,21 +7,6 @@ import { type AcceptedIngress, type HostRule, type IngressScope, report } from "
 const classAnnotation = "kubernetes.io/ingress.class";
 
 const hostPattern = /^(\*|(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*)$/;
-
-/**
- * The Ingresses of our class that say anything, in Higress' order: the oldest first, and of one age by `name.namespace`.
- * Those in files have no age.
- */
-export function acceptIngresses(
-  ingresses: readonly Ingress[],
-  scope: IngressScope,
-): readonly AcceptedIngress[] {
-  return ingresses
-    .filter((ingress) => isOfClass(ingress, scope.options.ingressClass))
-    .toSorted((a, b) => compareText(createdAt(a), createdAt(b)) || compareText(orderName(a), orderName(b)))
-    .map((ingress) => acceptIngress(ingress, scope))
-    .filter((accepted) => accepted !== undefined);
-}
 
 /**
  * Whether an Ingress is ours: its annotation decides, else `spec.ingressClassName`. Higress looks for the IngressClass
@@ -33,9 +19,10 @@ export function isOfClass({ metadata, spec }: Ingress, wanted: string): boolean 
   return found === wanted || (wanted === "nginx" && found === "");
 }
 
-function acceptIngress(ingress: Ingress, scope: IngressScope): AcceptedIngress | undefined {
-  const { rules = [], defaultBackend } = ingress.spec;
-  if (rules.length === 0 && defaultBackend === undefined) {
+/** An Ingress of our class that says anything. */
+export function acceptIngress(ingress: Ingress, scope: IngressScope): AcceptedIngress | undefined {
+  const { rules: written = [], defaultBackend } = ingress.spec;
+  if (written.length === 0 && defaultBackend === undefined) {
     report(scope, ingress, {
       severity: "error",
       code: "MISSING_FIELD",
@@ -47,7 +34,9 @@ function acceptIngress(ingress: Ingress, scope: IngressScope): AcceptedIngress |
   }
   const annotations = readAnnotations(ingress, scope);
   if (annotations.canary) return undefined;
-  return { ingress, httpsRedirect: annotations.httpsRedirect, rules: acceptRules(ingress, scope) };
+  const rules = acceptRules(ingress, scope);
+  const hosts = [...new Set(rules.map(({ host }) => host))];
+  return { ingress, httpsRedirect: annotations.httpsRedirect, rules, hosts };
 }
 
 /**
@@ -69,10 +58,15 @@ function acceptRules(ingress: Ingress, scope: IngressScope): readonly HostRule[]
   });
 }
 
-function createdAt({ metadata }: Ingress): string {
-  return metadata.server?.creationTimestamp ?? "";
+/** Higress' order: the oldest first, and of one age by `name.namespace`. Those in files have no age. */
+export function compareIngresses(a: Ingress, b: Ingress): number {
+  return compareText(placeOf(a), placeOf(b)) || compareText(a.metadata.namespace, b.metadata.namespace);
 }
 
-function orderName({ metadata }: Ingress): string {
-  return `${metadata.name}.${metadata.namespace}`;
+const places = new WeakMap<Ingress, string>();
+
+/** An Ingress' place among the others as text: places sort as the Ingresses do. */
+function placeOf(ingress: Ingress): string {
+  const { name, namespace, server } = ingress.metadata;
+  return getOrCreate(places, ingress, () => `${server?.creationTimestamp ?? ""} ${name}.${namespace}`);
 }

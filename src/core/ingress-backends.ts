@@ -28,7 +28,7 @@ export function resolveBackend(
     return undefined;
   }
   const { namespace } = ingress.metadata;
-  const service = scope.services.get(`${namespace}/${backend.service.name}`);
+  const service = scope.findService(`${namespace}/${backend.service.name}`);
   if (service) scope.serviceUses.push({ service, at: placeIn(ingress, [...path, "service", "name"]) });
   const port = resolvePort(ingress, backend.service, service, path, scope);
   if (port === undefined) return undefined;

@@ -14,16 +14,14 @@ type Checked = { readonly config: IstioConfig<"Secret"> } | { readonly problem: 
 /** Parsing a certificate is slow next to everything else here, and Secrets seldom change. */
 const checked = new WeakMap<Secret, Checked>();
 
-/** Collects the Secrets of all `spec.tls`, each once, and says which are missing or unusable. */
-export function readCertificates(accepted: readonly AcceptedIngress[], scope: IngressScope): Certificates {
-  const certificates = new Map<string, IstioConfig<"Secret">>();
-  for (const from of accepted) {
-    for (const [index, { secretName }] of (from.ingress.spec.tls ?? []).entries()) {
-      const config = readCertificate(from, index, secretName, scope);
-      if (config) certificates.set(`${config.namespace}/${config.name}`, config);
-    }
-  }
-  return certificates;
+/** The usable certificates of an Ingress, in the order of its `spec.tls`; says which are missing or unusable. */
+export function readCertificates(
+  from: AcceptedIngress,
+  scope: IngressScope,
+): readonly IstioConfig<"Secret">[] {
+  return [...(from.ingress.spec.tls ?? []).entries()].flatMap(
+    ([index, { secretName }]) => readCertificate(from, index, secretName, scope) ?? [],
+  );
 }
 
 function readCertificate(
@@ -45,7 +43,7 @@ function readCertificate(
     return undefined;
   }
   const { namespace } = from.ingress.metadata;
-  const secret = scope.secrets.get(`${namespace}/${secretName}`);
+  const secret = scope.findSecret(`${namespace}/${secretName}`);
   if (!secret) {
     report(scope, from.ingress, {
       severity: "error",

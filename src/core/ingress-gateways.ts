@@ -1,11 +1,11 @@
 import { create } from "@bufbuild/protobuf";
 import {
-  type Gateway,
   GatewaySchema,
   type Server,
   ServerSchema,
   ServerTLSSettings_TLSmode,
 } from "../gen/istio/networking/v1alpha3/gateway_pb.ts";
+import { buildIncrementally } from "../incremental.ts";
 import type { IstioConfig } from "../istio/config.ts";
 import {
   clusterIdAnnotation,
@@ -18,7 +18,8 @@ import {
 import type { ConvertOptions } from "./convert-options.ts";
 import type { Certificates } from "./ingress-certificates.ts";
 import type { RoutesByHost } from "./ingress-routes.ts";
-import { type AcceptedIngress, type IngressScope, report } from "./ingress-scope.ts";
+import { type AcceptedIngress, type Remarks, report } from "./ingress-scope.ts";
+import { keepSame } from "./keep-unchanged.ts";
 
 /** The Ingresses that have a say in a host, by host, in their order. */
 type OwnersByHost = ReadonlyMap<string, readonly AcceptedIngress[]>;
@@ -28,22 +29,33 @@ interface Credential {
   readonly from: AcceptedIngress;
 }
 
-/** One Gateway for each host: HTTP always, HTTPS where an Ingress has a usable certificate for exactly that host. */
-export function buildGateways(
-  accepted: readonly AcceptedIngress[],
-  routes: RoutesByHost,
-  certificates: Certificates,
-  scope: IngressScope,
-): readonly IstioConfig<"Gateway">[] {
-  const owners = findOwners(accepted, routes);
-  for (const from of accepted) warnOfIdleTls(from, owners, scope);
-  return [...owners].map(([host, list]) => ({
-    kind: "Gateway",
-    namespace: scope.options.systemNamespace,
-    name: gatewayName(host),
-    annotations: { [clusterIdAnnotation]: scope.options.clusterId, [hostAnnotation]: host },
-    spec: buildGateway(host, list, certificates, scope),
-  }));
+/** What the Gateway of a host depends on besides the host. */
+type GatewayParts = readonly [httpsRedirect: boolean, credential: string | undefined];
+
+/**
+ * One Gateway for each host: HTTP always, HTTPS where an Ingress has a usable certificate for exactly that host. The
+ * Gateway of a host that nothing happened to since the last call is the same object.
+ */
+export function createGatewayBuilder(options: ConvertOptions) {
+  const build = buildIncrementally(
+    (host: string, parts: GatewayParts, before: IstioConfig<"Gateway"> | undefined) =>
+      keepSame(GatewaySchema, before, buildGateway(host, parts, options)),
+  );
+  return (
+    accepted: readonly AcceptedIngress[],
+    routes: RoutesByHost,
+    certificates: Certificates,
+    remarks: Remarks,
+  ): IstioConfig<"Gateway">[] => {
+    const owners = findOwners(accepted, routes);
+    for (const from of accepted) warnOfIdleTls(from, owners, remarks);
+    return build(
+      [...owners].map(([host, list]) => {
+        const redirect = list.some(({ httpsRedirect }) => httpsRedirect);
+        return [host, [redirect, findCredential(host, list, certificates, options, remarks)?.name]];
+      }),
+    );
+  };
 }
 
 /**
@@ -54,9 +66,8 @@ function findOwners(accepted: readonly AcceptedIngress[], routes: RoutesByHost):
   const owners = new Map<string, AcceptedIngress[]>();
   const onAllHosts = new Set(routes.get("*")?.map((route) => route.from));
   for (const from of accepted) {
-    const hosts = new Set(from.rules.map((rule) => rule.host));
-    if (onAllHosts.has(from)) hosts.add("*");
-    for (const host of hosts) {
+    const all = onAllHosts.has(from) && !from.hosts.includes("*");
+    for (const host of all ? [...from.hosts, "*"] : from.hosts) {
       const list = owners.get(host);
       if (list) list.push(from);
       else owners.set(host, [from]);
@@ -67,18 +78,22 @@ function findOwners(accepted: readonly AcceptedIngress[], routes: RoutesByHost):
 
 function buildGateway(
   host: string,
-  owners: readonly AcceptedIngress[],
-  certificates: Certificates,
-  scope: IngressScope,
-): Gateway {
-  const { gatewaySelector } = scope.options;
-  const servers = [buildHttpServer(host, owners, scope.options)];
-  const credential = findCredential(host, owners, certificates, scope);
-  if (credential !== undefined) servers.push(buildHttpsServer(host, credential, scope.options));
-  return create(GatewaySchema, {
-    servers,
-    selector: gatewaySelector.key ? { [gatewaySelector.key]: gatewaySelector.value } : {},
-  });
+  [redirect, credential]: GatewayParts,
+  options: ConvertOptions,
+): IstioConfig<"Gateway"> {
+  const { gatewaySelector, clusterId, systemNamespace } = options;
+  const servers = [buildHttpServer(host, redirect, options)];
+  if (credential !== undefined) servers.push(buildHttpsServer(host, credential, options));
+  return {
+    kind: "Gateway",
+    namespace: systemNamespace,
+    name: gatewayName(host),
+    annotations: { [clusterIdAnnotation]: clusterId, [hostAnnotation]: host },
+    spec: create(GatewaySchema, {
+      servers,
+      selector: gatewaySelector.key ? { [gatewaySelector.key]: gatewaySelector.value } : {},
+    }),
+  };
 }
 
 /**
@@ -86,16 +101,15 @@ function buildGateway(
  * answers requests that came by HTTPS as well. As there, the annotation alone decides: what is to be encrypted is not
  * served in the clear because a certificate is missing.
  */
-function buildHttpServer(host: string, owners: readonly AcceptedIngress[], options: ConvertOptions): Server {
-  const redirect = owners.some(({ httpsRedirect }) => httpsRedirect);
+function buildHttpServer(host: string, redirect: boolean, options: ConvertOptions): Server {
   return buildServer("HTTP", options.gatewayHttpPort, host, options, {
     tls: redirect ? { httpsRedirect: true } : undefined,
   });
 }
 
-function buildHttpsServer(host: string, credential: Credential, options: ConvertOptions): Server {
+function buildHttpsServer(host: string, credential: string, options: ConvertOptions): Server {
   return buildServer("HTTPS", options.gatewayHttpsPort, host, options, {
-    tls: { mode: ServerTLSSettings_TLSmode.SIMPLE, credentialName: credential.name },
+    tls: { mode: ServerTLSSettings_TLSmode.SIMPLE, credentialName: credential },
   });
 }
 
@@ -118,16 +132,17 @@ function findCredential(
   host: string,
   owners: readonly AcceptedIngress[],
   certificates: Certificates,
-  scope: IngressScope,
+  { clusterId }: ConvertOptions,
+  remarks: Remarks,
 ): Credential | undefined {
   let chosen: Credential | undefined;
   for (const from of owners) {
     for (const [index, { secretName = "" }] of (from.ingress.spec.tls ?? []).entries()) {
       const config = certificates.get(`${from.ingress.metadata.namespace}/${secretName}`);
       if (!config || !tlsHosts(from, index).includes(host)) continue;
-      const name = credentialName(scope.options.clusterId, config.namespace, config.name);
+      const name = credentialName(clusterId, config.namespace, config.name);
       chosen ??= { name, from };
-      if (chosen.name !== name) warnOfSecondCredential(host, from, index, chosen, scope);
+      if (chosen.name !== name) warnOfSecondCredential(host, from, index, chosen, remarks);
     }
   }
   return chosen;
@@ -144,9 +159,9 @@ function warnOfSecondCredential(
   from: AcceptedIngress,
   index: number,
   chosen: Credential,
-  scope: IngressScope,
+  remarks: Remarks,
 ): void {
-  report(scope, from.ingress, {
+  report(remarks, from.ingress, {
     severity: "warning",
     code: "DUPLICATE_ROUTE",
     path: ["spec", "tls", index, "secretName"],
@@ -155,11 +170,11 @@ function warnOfSecondCredential(
   });
 }
 
-function warnOfIdleTls(from: AcceptedIngress, owners: OwnersByHost, scope: IngressScope): void {
+function warnOfIdleTls(from: AcceptedIngress, owners: OwnersByHost, remarks: Remarks): void {
   for (const index of (from.ingress.spec.tls ?? []).keys()) {
     const hosts = tlsHosts(from, index);
     if (hosts.some((host) => owners.get(host)?.includes(from))) continue;
-    report(scope, from.ingress, {
+    report(remarks, from.ingress, {
       severity: "warning",
       code: "INVALID_VALUE",
       path: ["spec", "tls", index],

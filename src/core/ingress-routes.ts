@@ -3,14 +3,19 @@ import {
   type HTTPMatchRequest,
   HTTPMatchRequestSchema,
   type HTTPRoute,
-  type HTTPRouteDestination,
   HTTPRouteSchema,
 } from "../gen/istio/networking/v1alpha3/virtual_service_pb.ts";
 import type { FieldPath } from "../resource/diagnostic.ts";
 import type { IngressPath } from "../resource/types.ts";
 import { fullName, joinName, routeName } from "./config-names.ts";
 import { resolveBackend } from "./ingress-backends.ts";
-import { type AcceptedIngress, type HostRule, type IngressScope, report } from "./ingress-scope.ts";
+import {
+  type AcceptedIngress,
+  type HostRule,
+  type IngressScope,
+  type Remarks,
+  report,
+} from "./ingress-scope.ts";
 
 /** A route of one host, with what decides its place among the others. */
 export interface Route {
@@ -28,13 +33,37 @@ type PathMatch = Pick<Route, "path"> & { readonly pathType: "exact" | "prefix" }
 /** By host, then by path type and path, so that each is taken once. */
 type RouteTable = Map<string, Map<string, Route>>;
 
+/** A route that an Ingress would have for a host, and where it says so. */
+export interface OfferedRoute {
+  readonly host: string;
+  readonly route: Route;
+  readonly at: FieldPath;
+}
+
+/** The routes that an Ingress asks for by its rules. */
+export function readRoutes(from: AcceptedIngress, scope: IngressScope): readonly OfferedRoute[] {
+  return from.rules.flatMap((rule) => readRule(from, rule, scope));
+}
+
+/** What Ingresses ask for, in their order. */
+export interface Offers {
+  readonly from: AcceptedIngress;
+  readonly routes: readonly OfferedRoute[];
+  readonly defaultRoute: Route | undefined;
+}
+
 /** The routes of all Ingresses. Of two for the same host, path type and path, the first Ingress has it. */
-export function buildRoutes(accepted: readonly AcceptedIngress[], scope: IngressScope): RoutesByHost {
+export function buildRoutes(offers: readonly Offers[], remarks: Remarks): RoutesByHost {
   const table: RouteTable = new Map();
-  for (const from of accepted) {
-    for (const rule of from.rules) addRule(from, rule, table, scope);
+  for (const { routes } of offers) {
+    for (const { host, route, at } of routes) {
+      const first = findRoute(table, host, keyOf(route));
+      const what = () => `${route.pathType} path ${route.path} of host ${host}`;
+      if (first) reportDuplicate(route.from, first, what(), at, remarks);
+      else putRoute(table, host, route);
+    }
   }
-  for (const from of accepted) addDefaultBackend(from, table, scope);
+  for (const { defaultRoute } of offers) if (defaultRoute) addDefaultRoute(defaultRoute, table, remarks);
   return new Map([...table].map(([host, routes]) => [host, sortRoutes([...routes.values()])]));
 }
 
@@ -65,7 +94,7 @@ function keyOf({ pathType, path }: Pick<Route, "pathType" | "path">): string {
   return `${pathType} ${path}`;
 }
 
-function addRule(from: AcceptedIngress, rule: HostRule, table: RouteTable, scope: IngressScope): void {
+function readRule(from: AcceptedIngress, rule: HostRule, scope: IngressScope): OfferedRoute[] {
   const paths = from.ingress.spec.rules?.[rule.index]?.http?.paths ?? [];
   if (paths.length === 0 && !from.ingress.spec.defaultBackend) {
     report(scope, from.ingress, {
@@ -76,37 +105,32 @@ function addRule(from: AcceptedIngress, rule: HostRule, table: RouteTable, scope
       hint: "write http.paths with a path and a backend",
     });
   }
-  for (const [index, path] of paths.entries()) {
-    addPath(from, rule.host, path, ["spec", "rules", rule.index, "http", "paths", index], table, scope);
-  }
+  return paths.flatMap((path, index) => {
+    const at = ["spec", "rules", rule.index, "http", "paths", index];
+    const route = readRoute(from, path, at, scope);
+    return route ? [{ host: rule.host, route, at }] : [];
+  });
 }
 
 /**
  * Unlike Higress: a path whose backend is unusable does not keep the path from a later Ingress, which would leave it
  * without any route.
  */
-function addPath(
+function readRoute(
   from: AcceptedIngress,
-  host: string,
   path: IngressPath,
   at: FieldPath,
-  table: RouteTable,
   scope: IngressScope,
-): void {
+): Route | undefined {
   const match = readPath(from, path, at, scope);
   const destination = resolveBackend(from.ingress, path.backend ?? {}, [...at, "backend"], scope);
-  if (match === undefined || destination === undefined) return;
-  const first = findRoute(table, host, keyOf(match));
-  if (first) {
-    reportDuplicate(from, first, `${match.pathType} path ${match.path} of host ${host}`, at, scope);
-    return;
-  }
+  if (match === undefined || destination === undefined) return undefined;
   const http = create(HTTPRouteSchema, {
     name: routeName(from.ingress, scope.options),
     match: buildMatches(match),
     route: [destination],
   });
-  putRoute(table, host, { ...match, from, http });
+  return { ...match, from, http };
 }
 
 function readPath(
@@ -158,35 +182,29 @@ function matchUri(kind: "exact" | "prefix", value: string): HTTPMatchRequest {
   return create(HTTPMatchRequestSchema, { uri: { matchType: { case: kind, value } } });
 }
 
+/** The route of an Ingress' default backend. */
+export function readDefaultRoute(from: AcceptedIngress, scope: IngressScope): Route | undefined {
+  const backend = from.ingress.spec.defaultBackend;
+  const destination = backend && resolveBackend(from.ingress, backend, defaultBackendPath, scope);
+  if (destination === undefined) return undefined;
+  const name = joinName(routeName(from.ingress, scope.options), "default");
+  const http = create(HTTPRouteSchema, { name, route: [destination] });
+  return { pathType: "default", path: "/", from, http };
+}
+
+const defaultBackendPath = ["spec", "defaultBackend"];
+
 /**
  * A default backend takes what the hosts of its own Ingress leave, and the requests for hosts that no Ingress names.
  * Unlike Higress: of two default backends the first has the unnamed hosts, as with any other route, and not the last.
  */
-function addDefaultBackend(from: AcceptedIngress, table: RouteTable, scope: IngressScope): void {
-  const backend = from.ingress.spec.defaultBackend;
-  if (!backend) return;
-  const at = ["spec", "defaultBackend"];
-  const destination = resolveBackend(from.ingress, backend, at, scope);
-  if (destination === undefined) return;
-  for (const host of new Set(["*", ...from.rules.map((rule) => rule.host)])) {
+function addDefaultRoute(route: Route, table: RouteTable, remarks: Remarks): void {
+  for (const host of new Set(["*", ...route.from.hosts])) {
     const first = findRoute(table, host, "prefix /") ?? findRoute(table, host, "default /");
-    if (!first) putRoute(table, host, buildDefaultRoute(from, destination, scope));
-    else if (host === "*") reportDuplicate(from, first, "what no other rule takes", at, scope);
+    if (!first) putRoute(table, host, route);
+    else if (host === "*")
+      reportDuplicate(route.from, first, "what no other rule takes", defaultBackendPath, remarks);
   }
-}
-
-function buildDefaultRoute(
-  from: AcceptedIngress,
-  destination: HTTPRouteDestination,
-  scope: IngressScope,
-): Route {
-  const name = joinName(routeName(from.ingress, scope.options), "default");
-  return {
-    pathType: "default",
-    path: "/",
-    from,
-    http: create(HTTPRouteSchema, { name, route: [destination] }),
-  };
 }
 
 function reportDuplicate(
@@ -194,9 +212,9 @@ function reportDuplicate(
   first: Route,
   what: string,
   path: FieldPath,
-  scope: IngressScope,
+  remarks: Remarks,
 ): void {
-  report(scope, from.ingress, {
+  report(remarks, from.ingress, {
     severity: "warning",
     code: "DUPLICATE_ROUTE",
     path,

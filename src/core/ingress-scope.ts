@@ -1,15 +1,18 @@
 import type { Diagnostic, DiagnosticCode, FieldPath, Location } from "../resource/diagnostic.ts";
-import { type Ingress, type ResourceSet, refOf, type Secret, type Service } from "../resource/types.ts";
-import { fullName } from "./config-names.ts";
+import { type Ingress, refOf, type Secret, type Service } from "../resource/types.ts";
 import type { ConvertOptions } from "./convert-options.ts";
 
-/** What the conversion of Ingresses looks things up in, and where it leaves its remarks. Lives for one conversion. */
-export interface IngressScope {
-  readonly options: ConvertOptions;
-  /** By `namespace/name`, as `secrets`. */
-  readonly services: ReadonlyMap<string, Service>;
-  readonly secrets: ReadonlyMap<string, Secret>;
+/** Where remarks about Ingresses are left. */
+export interface Remarks {
   readonly diagnostics: Diagnostic[];
+}
+
+/** What the reading of one Ingress looks things up in, and where it leaves what it finds. */
+export interface IngressScope extends Remarks {
+  readonly options: ConvertOptions;
+  /** By `namespace/name`, as `findSecret`. */
+  readonly findService: (name: string) => Service | undefined;
+  readonly findSecret: (name: string) => Secret | undefined;
   readonly serviceUses: ServiceUse[];
 }
 
@@ -24,6 +27,8 @@ export interface AcceptedIngress {
   readonly ingress: Ingress;
   readonly httpsRedirect: boolean;
   readonly rules: readonly HostRule[];
+  /** The hosts of its rules, each once. */
+  readonly hosts: readonly string[];
 }
 
 /** A rule with its place in `spec.rules`. A rule without host is for `*`. */
@@ -40,26 +45,12 @@ export interface Remark {
   readonly hint?: string;
 }
 
-export function createIngressScope(set: ResourceSet, options: ConvertOptions): IngressScope {
-  return {
-    options,
-    services: byName(set.services),
-    secrets: byName(set.secrets),
-    diagnostics: [],
-    serviceUses: [],
-  };
-}
-
 /** Adds a diagnostic that points into an Ingress. */
-export function report(scope: IngressScope, ingress: Ingress, { path, ...remark }: Remark): void {
-  scope.diagnostics.push({ ...remark, at: placeIn(ingress, path) });
+export function report(remarks: Remarks, ingress: Ingress, { path, ...remark }: Remark): void {
+  remarks.diagnostics.push({ ...remark, at: placeIn(ingress, path) });
 }
 
 /** A place in an Ingress; line and column are found later, from its text. */
 export function placeIn(ingress: Ingress, path: FieldPath): Location {
   return { ref: refOf(ingress), path, file: ingress.origin?.file };
-}
-
-function byName<T extends Service | Secret>(resources: readonly T[]): ReadonlyMap<string, T> {
-  return new Map(resources.map((resource) => [fullName(resource), resource]));
 }

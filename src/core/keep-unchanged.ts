@@ -15,9 +15,18 @@ export function keepUnchanged<K extends IstioKind>(
   const byName = new Map(previous.map((config) => [keyOf(config), config]));
   const kept = next.map((config) => {
     const old = byName.get(keyOf(config));
-    return old !== undefined && says(schema, old, config) ? old : config;
+    return old && says(schema, old, config) ? old : config;
   });
   return sameItems(previous, kept) ? previous : kept;
+}
+
+/** The same for one object, which may have another name now. */
+export function keepSame<K extends IstioKind>(
+  schema: DescMessage,
+  previous: IstioConfig<K> | undefined,
+  next: IstioConfig<K>,
+): IstioConfig<K> {
+  return previous && keyOf(previous) === keyOf(next) && says(schema, previous, next) ? previous : next;
 }
 
 function says<K extends IstioKind>(schema: DescMessage, a: IstioConfig<K>, b: IstioConfig<K>): boolean {

@@ -1,3 +1,4 @@
+import type { HttpFilter } from "../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
 import { mapIncrementally, whenChanged } from "../incremental.ts";
 import type { IstioConfig, IstioConfigSet } from "../istio/config.ts";
 import {
@@ -12,9 +13,9 @@ import { buildClusters } from "./clusters.ts";
 import { extensionConfig } from "./extension-configs.ts";
 import { createFilterChains } from "./filter-chains.ts";
 import { chainFilters, type EcdsDefault, filterKey, httpFilters } from "./http-filters.ts";
-import { buildListener } from "./listeners.ts";
+import { buildListener, isSameListener } from "./listeners.ts";
 import { type ChainShape, mayHaveSecret, type ProxyNode } from "./proxy.ts";
-import { buildRoutes } from "./routes.ts";
+import { createRouteBuilder, servicesByGateway } from "./routes.ts";
 import { buildSecrets } from "./secrets.ts";
 import { byPhase, createPluginSelection } from "./select-plugins.ts";
 import { type PortServers, serversByPort } from "./servers.ts";
@@ -54,10 +55,8 @@ export function createSnapshotBuilder(
   const selectOrdered = createPluginSelection(proxy, options.rootNamespace);
   const ports = whenChanged((gateways: IstioConfigSet["Gateway"]) => serversByPort(gateways, proxy));
   const withPlugins = { listener: createListenerShape, dynamic: createDynamicShape }[proxy.chain](options);
-  const routes = whenChanged(
-    (servers: ReturnType<typeof ports>, services: IstioConfigSet["VirtualService"]) =>
-      servers.flatMap((port) => buildRoutes(port, services)),
-  );
+  const bound = whenChanged(servicesByGateway);
+  const routes = whenChanged(createRouteBuilder());
   const clusters = whenChanged((entries: IstioConfigSet["ServiceEntry"]) =>
     entries.flatMap((entry) => buildClusters(entry).clusters),
   );
@@ -80,7 +79,7 @@ export function createSnapshotBuilder(
       types(typeUrls.secret, secrets(servers, config.Secret)),
       types(typeUrls.extensionConfig, extensions),
       types(typeUrls.listener, listeners),
-      types(typeUrls.routes, routes(servers, config.VirtualService)),
+      types(typeUrls.routes, routes(servers, bound(config.VirtualService))),
     ]);
   };
 }
@@ -97,27 +96,49 @@ type PluginShape = (
 /** A filter for each plugin in the listener: it changes with which plugins there are, not with their configuration. */
 function createListenerShape({ ecdsDefault }: BuildOptions): PluginShape {
   const filterKeys = mapIncrementally(filterKey);
-  const build = whenChanged(
-    (servers: readonly PortServers[], _keys: readonly string[], plugins: readonly Plugin[]) =>
-      servers.map((port) => buildListener(port, httpFilters(byPhase(plugins), port.port, ecdsDefault))),
+  const filters = whenChanged(
+    (_keys: readonly string[], plugins: readonly Plugin[]): FiltersAt => {
+      const phases = byPhase(plugins);
+      return (port) => httpFilters(phases, port, ecdsDefault);
+    },
     // The filters depend on the keys alone.
-    2,
+    1,
   );
+  const build = createListeners();
   return (servers, plugins, encoded) => ({
-    listeners: build(servers, filterKeys(plugins), plugins),
+    listeners: build(servers, filters(filterKeys(plugins), plugins)),
     extensions: encoded,
   });
 }
 
 /** A filter for each phase in the listener: it does not change with plugins at all. */
 function createDynamicShape({ ecdsDefault }: BuildOptions): PluginShape {
-  const build = whenChanged((servers: readonly PortServers[]) =>
-    servers.map((port) => buildListener(port, chainFilters(port.port, ecdsDefault))),
-  );
+  const filtersAt: FiltersAt = (port) => chainFilters(port, ecdsDefault);
+  const build = createListeners();
   const chains = createFilterChains();
   return (servers, plugins, encoded) => {
     const ports = [...new Set(servers.map(({ port }) => port))];
-    return { listeners: build(servers), extensions: chains(ports, plugins, encoded) };
+    return { listeners: build(servers, filtersAt), extensions: chains(ports, plugins, encoded) };
+  };
+}
+
+/** The HTTP filters at a port. Another function stands for other filters. */
+type FiltersAt = (port: number) => readonly HttpFilter[];
+
+/** The listeners of ports. One that depends on nothing that changed is not built again. */
+function createListeners() {
+  type Built = {
+    readonly port: PortServers;
+    readonly filtersAt: FiltersAt;
+    readonly listener: SnapshotResource;
+  };
+  let last: readonly Built[] = [];
+  return (ports: readonly PortServers[], filtersAt: FiltersAt): readonly SnapshotResource[] => {
+    last = ports.map((port) => {
+      const known = last.find((built) => built.filtersAt === filtersAt && isSameListener(built.port, port));
+      return known ?? { port, filtersAt, listener: buildListener(port, filtersAt(port.port)) };
+    });
+    return last.map(({ listener }) => listener);
   };
 }
 

@@ -7,7 +7,7 @@ import { configz } from "../istio/configz.ts";
 import { followCore } from "../istio/follow-core.ts";
 import type { Log } from "../log.ts";
 import { returnMemoryOfStart } from "../return-memory.ts";
-import { createWatchable, firstValue, type Watchable } from "../watchable.ts";
+import { coalesce, createWatchable, firstValue, type Watchable } from "../watchable.ts";
 import { type ClientTls, openClientCredentials } from "../xds/client-credentials.ts";
 import { listenXds } from "../xds/listen.ts";
 import { listenSecurely, type SecurePort } from "../xds/listen-securely.ts";
@@ -70,7 +70,7 @@ export async function startDiscovery(options: DiscoveryOptions): Promise<Discove
   });
   const { core: target, coreTls, mcp: mode } = options;
   const credentials = coreTls && (await openClientCredentials(coreTls, { log, signal }));
-  followCore({ target, credentials, mode, node, onConfig: config.set, signal, log });
+  followCore({ target, credentials, mode, node, onConfig: asOneChange(config), signal, log });
   const snapshots = createSnapshots(config, options.build, signal);
   const access: AccessOptions = {
     rootNamespace: options.build.rootNamespace,
@@ -112,6 +112,16 @@ export async function startDiscovery(options: DiscoveryOptions): Promise<Discove
       log.info({ gateways: server.clients().length }, "sending gateways away");
       return server.drain(ms);
     },
+  };
+}
+
+/** Sets configurations. The kinds that one edit changes come one by one, and are one change to gateways. */
+function asOneChange(config: Watchable<IstioConfigSet>): (next: IstioConfigSet) => void {
+  let received: IstioConfigSet | undefined;
+  const publish = coalesce(() => received && config.set(received));
+  return (next) => {
+    received = next;
+    publish();
   };
 }
 

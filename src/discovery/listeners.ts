@@ -17,6 +17,7 @@ import {
   type HttpFilter,
 } from "../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
 import { DownstreamTlsContextSchema } from "../gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts";
+import { sameItems } from "../incremental.ts";
 import { encodeResource, type SnapshotResource } from "../xds/snapshot.ts";
 import { credentialName, type GatewayServer, type PortServers, routeName } from "./servers.ts";
 
@@ -38,6 +39,17 @@ export function buildListener(port: PortServers, filters: readonly HttpFilter[])
     perConnectionBufferLimitBytes: 32768,
   });
   return encodeResource(name, ListenerSchema, listener);
+}
+
+/**
+ * Whether two states of a port have the same listener. One without TLS serves all hosts alike: which there are, is in its
+ * routes alone.
+ */
+export function isSameListener(a: PortServers, b: PortServers): boolean {
+  if (a.bind !== b.bind || a.port !== b.port || a.tls !== b.tls) return false;
+  if (!a.tls) return true;
+  const partsOf = ({ servers }: PortServers) => servers.flatMap(({ gateway, server }) => [gateway, server]);
+  return sameItems(partsOf(a), partsOf(b));
 }
 
 /** ADS as the source of whatever a listener or cluster refers to. */

@@ -1,4 +1,4 @@
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import {
   type Route,
   type RouteAction,
@@ -17,59 +17,133 @@ import type {
   HTTPRouteDestination,
   StringMatch,
 } from "../gen/istio/networking/v1alpha3/virtual_service_pb.ts";
+import { getOrCreate } from "../get-or-create.ts";
+import { buildIncrementally } from "../incremental.ts";
 import type { IstioConfig } from "../istio/config.ts";
-import { encodeResource, type SnapshotResource } from "../xds/snapshot.ts";
+import { rawResource, type SnapshotResource } from "../xds/snapshot.ts";
 import { clusterName } from "./clusters.ts";
 import { hostOf } from "./listeners.ts";
 import { headerMatcher, queryMatcher } from "./matchers.ts";
 import { redirectAction, rewriteOf } from "./redirects.ts";
-import { type PortServers, routeName } from "./servers.ts";
+import { type GatewayServer, type PortServers, routeName } from "./servers.ts";
 
 type VirtualServiceConfig = IstioConfig<"VirtualService">;
+
+/** VirtualServices by the Gateways, as `namespace/name`, that they are bound to. */
+export type ServicesByGateway = ReadonlyMap<string, readonly VirtualServiceConfig[]>;
+
+export function servicesByGateway(services: readonly VirtualServiceConfig[]): ServicesByGateway {
+  const bound = new Map<string, VirtualServiceConfig[]>();
+  for (const service of services) {
+    for (const name of getOrCreate(gatewaysOf, service, () => gatewayNames(service))) {
+      const list = bound.get(name);
+      if (list) list.push(service);
+      else bound.set(name, [service]);
+    }
+  }
+  return bound;
+}
+
+// Names that are put together anew for thousands of hosts cost more than everything that is looked up by them.
+const gatewaysOf = new WeakMap<VirtualServiceConfig, readonly string[]>();
+const fullNames = new WeakMap<IstioConfig<"Gateway">, string>();
+
+/** A VirtualService names its gateways as `namespace/name`, or `name` in its own namespace. */
+function gatewayNames({ namespace, spec }: VirtualServiceConfig): readonly string[] {
+  return [...new Set(spec.gateways.map((name) => (name.includes("/") ? name : `${namespace}/${name}`)))];
+}
+
+function fullNameOf(gateway: IstioConfig<"Gateway">): string {
+  return getOrCreate(fullNames, gateway, () => `${gateway.namespace}/${gateway.name}`);
+}
 
 /** The route tables of one port: one for plain HTTP, one for each HTTPS server. */
 export function buildRoutes(
   port: PortServers,
   virtualServices: readonly VirtualServiceConfig[],
 ): SnapshotResource[] {
-  const tables = new Map<string, PortServers["servers"][number][]>();
-  for (const server of port.servers) {
-    const name = routeName(port, server);
-    tables.set(name, [...(tables.get(name) ?? []), server]);
-  }
-  return [...tables].map(([name, servers]) => {
-    const virtualHosts = collectVirtualHosts(servers, virtualServices, port.port);
-    const table = create(RouteConfigurationSchema, {
-      name,
-      virtualHosts,
-      validateClusters: false,
-      // A request's port says nothing about the virtual host: `foo.com:8080` is foo.com.
-      ignorePortInHostMatching: true,
-    });
-    return encodeResource(name, RouteConfigurationSchema, table);
-  });
+  return createRouteBuilder()([port], servicesByGateway(virtualServices));
 }
 
-/** One virtual host for each name, in order; the routes of several VirtualServices for a name follow each other. */
-function collectVirtualHosts(
-  servers: PortServers["servers"],
-  virtualServices: readonly VirtualServiceConfig[],
-  port: number,
-): VirtualHost[] {
-  const hosts = new Map<string, VirtualHost>();
+/** The route tables of ports, for a stream of configurations: a virtual host that nothing happened to is not built again. */
+export function createRouteBuilder(): (
+  ports: readonly PortServers[],
+  services: ServicesByGateway,
+) => SnapshotResource[] {
+  const builders = new Map<string, ReturnType<typeof createTableBuilder>>();
+  return (ports, services) => {
+    const tables = ports.flatMap((port) =>
+      serversByTable(port).map((table) => ({ ...table, port: port.port })),
+    );
+    const used = new Set(tables.map(({ name }) => name));
+    for (const name of builders.keys()) if (!used.has(name)) builders.delete(name);
+    return tables.map(({ name, servers, port }) =>
+      getOrCreate(builders, name, () => createTableBuilder(name, port))(servers, services),
+    );
+  };
+}
+
+function serversByTable(port: PortServers) {
+  const tables = new Map<string, GatewayServer[]>();
+  for (const server of port.servers) {
+    const name = routeName(port, server);
+    const servers = tables.get(name);
+    if (servers) servers.push(server);
+    else tables.set(name, [server]);
+  }
+  return [...tables].map(([name, servers]) => ({ name, servers }));
+}
+
+/** A table of thousands of virtual hosts, of which one changed, costs the encoding of that one. */
+function createTableBuilder(name: string, port: number) {
+  const encodeHosts = buildIncrementally((host: string, parts: HostParts) => encodeHost(host, port, parts));
+  const head = toBinary(RouteConfigurationSchema, create(RouteConfigurationSchema, { name }));
+  return (servers: readonly GatewayServer[], services: ServicesByGateway): SnapshotResource => {
+    const hosts = encodeHosts(collectHosts(servers, services));
+    const bytes = hosts.sort((a, b) => (a.name < b.name ? -1 : 1)).map((host) => host.bytes);
+    return rawResource(name, tableTypeUrl, Buffer.concat([head, ...bytes, tableTail]));
+  };
+}
+
+const tableTypeUrl = `type.googleapis.com/${RouteConfigurationSchema.typeName}`;
+
+/** What follows a table's virtual hosts, in the order of the fields. */
+const tableTail = toBinary(
+  RouteConfigurationSchema,
+  create(RouteConfigurationSchema, {
+    validateClusters: false,
+    // A request's port says nothing about the virtual host: `foo.com:8080` is foo.com.
+    ignorePortInHostMatching: true,
+  }),
+);
+
+/** What a virtual host is made of: whether it is for HTTPS alone, and the VirtualServices with its routes, in order. */
+type HostParts = [httpsRedirect: boolean, ...services: VirtualServiceConfig[]];
+
+/** One virtual host for each name; the routes of several VirtualServices for a name follow each other. */
+function collectHosts(servers: readonly GatewayServer[], services: ServicesByGateway) {
+  const hosts = new Map<string, HostParts>();
   for (const { gateway, server } of servers) {
-    const bound = virtualServices.filter((service) => isBound(service, gateway));
-    for (const host of server.hosts.map(hostOf)) {
-      const routes = bound
-        .filter(({ spec }) => spec.hosts.includes(host))
-        .flatMap(({ spec }) => spec.http.flatMap(toRoutes));
-      if (routes.length === 0) continue;
+    const bound = services.get(fullNameOf(gateway));
+    if (!bound) continue;
+    for (const written of server.hosts) {
+      const host = hostOf(written);
+      const routed = bound.filter(({ spec }) => spec.hosts.includes(host) && spec.http.length > 0);
+      if (routed.length === 0) continue;
       const known = hosts.get(host);
-      if (known) known.routes.push(...routes);
-      else hosts.set(host, virtualHost(host, port, routes, server.tls?.httpsRedirect ?? false));
+      if (known) known.push(...routed);
+      else hosts.set(host, [server.tls?.httpsRedirect ?? false, ...routed]);
     }
   }
-  return [...hosts.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+  return hosts;
+}
+
+/** A virtual host as the field of its table. */
+function encodeHost(host: string, port: number, [httpsRedirect, ...services]: HostParts) {
+  const routes = services.flatMap(({ spec }) => spec.http.flatMap(toRoutes));
+  const virtualHosts = [virtualHost(host, port, routes, httpsRedirect)];
+  const table = create(RouteConfigurationSchema, { virtualHosts });
+  return { name: `${host}:${port}`, bytes: toBinary(RouteConfigurationSchema, table) };
 }
 
 function virtualHost(host: string, port: number, routes: Route[], httpsRedirect: boolean): VirtualHost {
@@ -79,14 +153,6 @@ function virtualHost(host: string, port: number, routes: Route[], httpsRedirect:
     routes,
     requireTls: httpsRedirect ? TlsRequirement.ALL : TlsRequirement.NONE,
     includeRequestAttemptCount: true,
-  });
-}
-
-/** A VirtualService names its gateways as `namespace/name`, or `name` in its own namespace. */
-function isBound({ namespace, spec }: VirtualServiceConfig, gateway: IstioConfig<"Gateway">): boolean {
-  return spec.gateways.some((name) => {
-    const full = name.includes("/") ? name : `${namespace}/${name}`;
-    return full === `${gateway.namespace}/${gateway.name}`;
   });
 }
 

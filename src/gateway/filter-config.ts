@@ -41,6 +41,12 @@ export function decodeFilter(name: string, any: Any, previous?: FilterConfig, de
   return config;
 }
 
+/**
+ * What every istiod puts into a gateway's chain: it counts gRPC calls, and does nothing to them.
+ * Unlike Envoy: it counts none here; a gateway that refused its listener for that would serve nothing behind an istiod.
+ */
+const grpcStats = "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig";
+
 type Decode = (name: string, any: Any, previous: FilterConfig | undefined, depth: number) => FilterConfig;
 
 const decoders: Readonly<Record<string, Decode>> = {
@@ -71,6 +77,7 @@ const decoders: Readonly<Record<string, Decode>> = {
     config: decodeAny(CompositeSchema, any),
   }),
   [RouterSchema.typeName]: (name, any) => ({ kind: "router", name, config: decodeAny(RouterSchema, any) }),
+  [grpcStats]: (name) => ({ kind: "chain", name, filters: [] }),
   [FilterChainConfigSchema.typeName]: (name, any, previous, depth) => {
     const { defaultFilterChain } = decodeAny(FilterChainConfigSchema, any);
     const known = previous?.kind === "chain" ? previous.filters : [];

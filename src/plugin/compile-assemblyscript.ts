@@ -14,7 +14,7 @@ const packages = resolve("/", "packages-of-wasmline");
 const installed = join(packages, libraryName) + sep;
 
 /** asc, with a function that its types leave out. */
-type Compiler = typeof import("assemblyscript/asc").default & {
+type Compiler = typeof import("assemblyscript/asc") & {
   configToArguments(options: object): string[];
 };
 
@@ -40,7 +40,9 @@ export async function compileAssemblyScript(
   { optimize = true }: CompileOptions = {},
 ): Promise<CompiledPlugin> {
   const asc = await loadCompiler();
-  const options = [...(await readOptions(asc, optimize)), `--path=${packages}`, "--noColors"];
+  const options = [...(await readOptions(asc, directory, optimize)), `--path=${packages}`, "--noColors"];
+  // The collector of the runtime `minimal`; the others do not look at it.
+  asc.libraryFiles["rt/tcms"] = await readFile(join(libraryFolder, "runtime/collector.ts"), "utf8");
   const texts = new Map<string, string>();
   const messages: AscMessage[] = [];
   const outputs = new Map<string, unknown>();
@@ -63,19 +65,41 @@ export async function compileAssemblyScript(
   return { wasm, toolchain: `AssemblyScript ${asc.version}`, warnings: diagnostics };
 }
 
-/** The compiler's options as our own plugins are built with them, and as the library's package recommends. */
-async function readOptions(asc: Compiler, optimize: boolean): Promise<string[]> {
-  const file = join(libraryFolder, "asconfig.json");
-  const text = await readFile(file, "utf8").catch((error) => {
+/** The compiler's options as the library's package recommends them; a plugin's own asconfig.json may choose another runtime. */
+async function readOptions(asc: Compiler, directory: string, optimize: boolean): Promise<string[]> {
+  const {
+    runtime: recommended,
+    stackSize,
+    ...shared
+  } = await readConfig(join(libraryFolder, "asconfig.json"));
+  const { runtime = recommended } = await readConfig(join(directory, "asconfig.json"));
+  return asc.configToArguments({
+    ...shared,
+    runtime,
+    // The stack is that runtime's collector's.
+    ...(runtime === recommended && { stackSize }),
+    ...(!optimize && { optimizeLevel: 0, converge: false }),
+  });
+}
+
+/** The options of an asconfig.json; none where there is no such file. */
+async function readConfig(
+  file: string,
+): Promise<{ readonly runtime?: unknown; readonly stackSize?: unknown }> {
+  const text = await readFile(file, "utf8").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return "{}";
     throw SystemError.from(error, "disk", `reading ${file}`);
   });
-  const { options } = JSON.parse(text) as { options: object };
-  return asc.configToArguments(optimize ? options : { ...options, optimizeLevel: 0, converge: false });
+  try {
+    return (JSON.parse(text) as { options?: object }).options ?? {};
+  } catch (error) {
+    throw new SystemError("toolchain", `${file} is no JSON: ${errorText(error)}`, error);
+  }
 }
 
 async function loadCompiler(): Promise<Compiler> {
   try {
-    return (await import("assemblyscript/asc")).default as Compiler;
+    return (await import("assemblyscript/asc")) as Compiler;
   } catch (error) {
     const found = `no AssemblyScript compiler beside wasmline (${errorText(error)})`;
     throw new SystemError("toolchain", `${found}; run: npm install assemblyscript@0.28`, error);

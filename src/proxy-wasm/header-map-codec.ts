@@ -15,19 +15,32 @@ const { latin1Slice, latin1Write } = Buffer.prototype as unknown as {
  * numbers are 32 bits, little-endian. Strings are Latin-1. No pairs are no bytes.
  */
 export function serializeMap(pairs: readonly (readonly [string, string])[]): Uint8Array {
-  const count = pairs.length;
-  if (count === 0) return new Uint8Array(0);
   const text = joinText(pairs);
-  const textStart = 4 + 8 * count;
-  const bytes = Buffer.allocUnsafe(textStart + text.length);
-  writeUint32(bytes, 0, count);
-  for (let i = 0, at = 4; i < count; i++, at += 8) {
+  const bytes = Buffer.allocUnsafe(mapSize(pairs.length, text));
+  if (bytes.length > 0) writeMap(bytes, 0, pairs, text);
+  return bytes;
+}
+
+/** How many bytes so many pairs with this text have. */
+export function mapSize(count: number, text: string): number {
+  return count === 0 ? 0 : 4 + 8 * count + text.length;
+}
+
+/** Writes pairs, of which there are some, to a place that has room for them; `text` is what `joinText` makes of them. */
+export function writeMap(
+  bytes: Uint8Array,
+  start: number,
+  pairs: readonly (readonly [string, string])[],
+  text: string,
+): void {
+  const count = pairs.length;
+  writeUint32(bytes, start, count);
+  for (let i = 0, at = start + 4; i < count; i++, at += 8) {
     const pair = pairs[i]!;
     writeUint32(bytes, at, pair[0].length);
     writeUint32(bytes, at + 4, pair[1].length);
   }
-  latin1Write.call(bytes, text, textStart, text.length);
-  return bytes;
+  latin1Write.call(bytes, text, start + 4 + 8 * count, text.length);
 }
 
 /**
@@ -35,42 +48,48 @@ export function serializeMap(pairs: readonly (readonly [string, string])[]): Uin
  * more than 1 MiB, more than 1024 pairs, a missing NUL, bytes that are missing or left over.
  */
 export function deserializeMap(bytes: Uint8Array): [string, string][] | undefined {
-  return readPairs(bytes, findText);
+  return readPairs(bytes, 0, bytes.length, findText);
 }
 
-/** Decodes a map of headers: names are lower-case then. */
-export function deserializeHeaders(bytes: Uint8Array): [string, string][] | undefined {
-  return readPairs(bytes, findName);
+/** Decodes a map of headers, which stands in these bytes: names are lower-case then. */
+export function deserializeHeaders(
+  bytes: Uint8Array,
+  at: number,
+  size: number,
+): [string, string][] | undefined {
+  return readPairs(bytes, at, size, findName);
 }
 
 function readPairs(
   bytes: Uint8Array,
+  start: number,
+  size: number,
   readName: (bytes: Uint8Array, at: number, size: number) => string,
 ): [string, string][] | undefined {
-  const size = bytes.length;
   // The specification has one zero byte for an empty map; guests and hosts write none.
-  if (size === 0 || (size === 1 && bytes[0] === 0)) return [];
+  if (size === 0 || (size === 1 && bytes[start] === 0)) return [];
   if (size > maxBytes || size < 4) return undefined;
-  const count = readUint32(bytes, 0);
-  const textStart = 4 + 8 * count;
-  if (count > maxPairs || textStart > size) return undefined;
-  const text = latin1Slice.call(bytes, textStart, size);
+  const count = readUint32(bytes, start);
+  const textSize = size - 4 - 8 * count;
+  if (count > maxPairs || textSize < 0) return undefined;
+  const textStart = start + size - textSize;
+  const text = latin1Slice.call(bytes, textStart, start + size);
   const pairs = new Array<[string, string]>(count);
   let at = 0;
-  for (let i = 0, lengths = 4; i < count; i++, lengths += 8) {
+  for (let i = 0, lengths = start + 4; i < count; i++, lengths += 8) {
     const nameSize = readUint32(bytes, lengths);
     const nameEnd = at + nameSize;
     const valueEnd = nameEnd + 1 + readUint32(bytes, lengths + 4);
-    // Beyond the end a byte is undefined, and so no NUL.
+    if (valueEnd >= textSize) return undefined;
     if (bytes[textStart + nameEnd] !== 0 || bytes[textStart + valueEnd] !== 0) return undefined;
     pairs[i] = [readName(bytes, textStart + at, nameSize), text.substring(nameEnd + 1, valueEnd)];
     at = valueEnd + 1;
   }
-  return textStart + at === size ? pairs : undefined;
+  return at === textSize ? pairs : undefined;
 }
 
-/** One flat string costs less than a write for each of its parts, or than a loop over their characters. */
-function joinText(pairs: readonly (readonly [string, string])[]): string {
+/** Names and values, each with a NUL behind it. One flat string costs less than a write for each of its parts. */
+export function joinText(pairs: readonly (readonly [string, string])[]): string {
   const count = pairs.length;
   const parts = new Array<string>(2 * count + 1);
   for (let i = 0; i < count; i++) {

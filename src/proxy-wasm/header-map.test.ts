@@ -75,6 +75,12 @@ const edits = fc.array(
   ),
 );
 
+function encode(map: HeaderMap): Uint8Array {
+  const bytes = new Uint8Array(map.encodedSize);
+  if (bytes.length > 0) map.encodeTo(bytes, 0);
+  return bytes;
+}
+
 test("what guests read is the map as it is, after any change", () => {
   fc.assert(
     fc.property(edits, (all) => {
@@ -82,7 +88,7 @@ test("what guests read is the map as it is, after any change", () => {
       for (const [kind, name, value] of all) {
         if (kind === "remove") map.remove(name);
         else map[kind](name, value);
-        assert.deepEqual(deserializeMap(map.serialize()) ?? [], map.lines);
+        assert.deepEqual(deserializeMap(encode(map)) ?? [], map.lines);
         assert.equal(map.byteSize, map.lines.flat().join("").length);
         if (kind !== "remove") assert.ok(map.lines.some(([, each]) => each.endsWith(value)));
         else assert.equal(map.get(name), undefined);

@@ -1,4 +1,4 @@
-import { deserializeHeaders, serializeMap } from "./header-map-codec.ts";
+import { joinText, mapSize, writeMap } from "./header-map-codec.ts";
 
 /** One header line. Strings are Latin-1: a character is a byte. */
 export type HeaderLine = readonly [name: string, value: string];
@@ -30,7 +30,8 @@ export class HeaderMap {
   /** What guests have written into it so far, in bytes. */
   writtenBytes = 0;
   private list: HeaderLine[];
-  private serialized: Uint8Array | undefined;
+  /** All names and values, for guests that read the map; kept until it changes. */
+  private text: string | undefined;
 
   /** Takes the lines over; their names must be lower-case. */
   constructor(lines: HeaderLine[] = []) {
@@ -65,13 +66,18 @@ export class HeaderMap {
 
   /** Adds a line at the end, or to the one line that there may be; a pseudo-header, behind the others of its kind. */
   add(name: string, value: string): void {
-    this.serialized = undefined;
+    this.text = undefined;
     const { list } = this;
     const real = this.nameOf(name);
     const at = joined.has(real) ? this.find(real) : -1;
     if (at >= 0) list[at] = [real, appended(list[at]![1], value)];
     else if (real.charCodeAt(0) !== colon) list.push([real, value]);
-    else list.splice(list.findLastIndex((line) => line[0].charCodeAt(0) === colon) + 1, 0, [real, value]);
+    else list.splice(this.pseudoEnd(), 0, [real, value]);
+  }
+
+  /** The place behind the last pseudo-header. */
+  private pseudoEnd(): number {
+    return this.list.findLastIndex((line) => line[0].charCodeAt(0) === colon) + 1;
   }
 
   /** One value, where the first one stands; at the end if there is none. What a proxy sets of its own stays in its place. */
@@ -82,7 +88,7 @@ export class HeaderMap {
       this.add(name, value);
       return;
     }
-    this.serialized = undefined;
+    this.text = undefined;
     list[at] = [list[at]![0], value];
   }
 
@@ -94,7 +100,7 @@ export class HeaderMap {
   }
 
   remove(name: string): void {
-    this.serialized = undefined;
+    this.text = undefined;
     const { list } = this;
     const real = this.nameOf(name);
     let kept = 0;
@@ -104,15 +110,21 @@ export class HeaderMap {
 
   /** Puts lines in the place of all that are there; their names must be lower-case. */
   setLines(lines: Iterable<HeaderLine>): void {
-    this.serialized = undefined;
+    this.text = undefined;
     this.list = [];
-    for (const [name, value] of lines) this.add(name, value);
+    for (const line of lines) this.add(line[0], line[1]);
   }
 
-  /** The map as guests read it; kept until the map changes. */
-  serialize(): Uint8Array {
-    this.serialized ??= serializeMap(this.list);
-    return this.serialized;
+  /** How many bytes the map is for a guest that reads it. */
+  get encodedSize(): number {
+    this.text ??= joinText(this.list);
+    return mapSize(this.list.length, this.text);
+  }
+
+  /** Writes a map that is not empty to where there is room for it. */
+  encodeTo(bytes: Uint8Array, at: number): void {
+    this.text ??= joinText(this.list);
+    writeMap(bytes, at, this.list, this.text);
   }
 
   private nameOf(name: string): string {
@@ -124,9 +136,4 @@ export class HeaderMap {
     for (let i = 0; i < list.length; i++) if (list[i]![0] === name) return i;
     return -1;
   }
-}
-
-/** The lines of a map as guests write it, names lower-case; none if it is broken, as proxy-wasm-cpp-host takes it. */
-export function readLines(bytes: Uint8Array): HeaderLine[] {
-  return deserializeHeaders(bytes) ?? [];
 }

@@ -1,4 +1,6 @@
 import { Status } from "./abi.ts";
+import type { HeaderLine, HeaderMap } from "./header-map.ts";
+import { deserializeHeaders } from "./header-map-codec.ts";
 import { findName, findText } from "./names.ts";
 import type { WasmMemory } from "./web-assembly.ts";
 
@@ -63,6 +65,11 @@ export class GuestMemory {
     return text;
   }
 
+  /** The lines of a map that a guest hands over, names lower-case; none if it is broken, as proxy-wasm-cpp-host takes it. */
+  lines(at: number, size: number): HeaderLine[] {
+    return deserializeHeaders(this.fresh(), at >>> 0, size >>> 0) ?? [];
+  }
+
   /** Bytes as people read them. */
   message(at: number, size: number): string {
     return showText(this.fresh().subarray(at >>> 0, (at >>> 0) + (size >>> 0)));
@@ -111,6 +118,16 @@ export class GuestMemory {
     const at = this.room(size);
     if (at === 0) return Status.InvalidMemoryAccess;
     this.bytes.set(value, at);
+    return this.point(at, size, pointerAt, sizeAt);
+  }
+
+  /** Hands a map of headers to the guest in room of its own, which the guest frees. */
+  giveMap(map: HeaderMap, pointerAt: number, sizeAt: number): Status {
+    const size = map.encodedSize;
+    if (size === 0) return this.giveNothing(pointerAt, sizeAt);
+    const at = this.room(size);
+    if (at === 0) return Status.InvalidMemoryAccess;
+    map.encodeTo(this.bytes, at);
     return this.point(at, size, pointerAt, sizeAt);
   }
 

@@ -2,12 +2,20 @@
 import { createLog } from "../../src/log.ts";
 import { errorText } from "../../src/system-error.ts";
 import { requireGo } from "./go.ts";
+import { requireHelm } from "./helm.ts";
+import { requireIstiod } from "./istiod.ts";
 import { requireKubernetes } from "./kubernetes-programs.ts";
 import { requirePeers } from "./peers.ts";
 
 try {
   const log = createLog();
-  const peers = { ...(await requirePeers(log)), go: await requireGo(log), ...(await requireKubernetes(log)) };
+  const peers = {
+    ...(await requirePeers(log)),
+    go: await requireGo(log),
+    ...(await requireKubernetes(log)),
+    helm: await requireHelm(log),
+    istiod: await requireIstiod(log),
+  };
   for (const [name, path] of Object.entries(peers)) console.log(`${name.padEnd(15)} ${path}`);
 } catch (error) {
   console.error(errorText(error));

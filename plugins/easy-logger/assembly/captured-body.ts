@@ -1,4 +1,5 @@
 import { Body, HeaderMap, textOf } from "@wasmline/plugin-sdk/assembly";
+import { lowerCase } from "@wasmline/plugin-sdk/assembly/ascii";
 
 /** The beginning of a body, up to a limit; the body itself is not held up. */
 export class CapturedBody {
@@ -56,7 +57,7 @@ export class BodyConfig {
   /** Begins to capture the body that these headers announce; null when it is of a type that is not logged. */
   begin(headers: HeaderMap): CapturedBody | null {
     const encoding = headers.get("content-encoding");
-    if (encoding !== null && encoding != "" && encoding.toLowerCase() != "identity") return null;
+    if (encoding !== null && encoding != "" && lowerCase(encoding) != "identity") return null;
     const type = mediaType(headers.get("content-type"));
     if (!this.takes(type)) return null;
     return new CapturedBody(this.limit, type == "application/x-www-form-urlencoded");
@@ -77,5 +78,5 @@ export class BodyConfig {
 function mediaType(value: string | null): string {
   if (value === null) return "";
   const end = value.indexOf(";");
-  return (end < 0 ? value : value.substring(0, end)).trim().toLowerCase();
+  return lowerCase((end < 0 ? value : value.substring(0, end)).trim());
 }

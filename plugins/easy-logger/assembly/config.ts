@@ -10,6 +10,7 @@ import {
   readTexts,
   warnUnknown,
 } from "@wasmline/plugin-sdk/assembly";
+import { lowerCase } from "@wasmline/plugin-sdk/assembly/ascii";
 import { BodyConfig } from "./captured-body";
 import { Field } from "./field";
 import { createField, listFields } from "./fields";
@@ -136,7 +137,7 @@ function readBody(value: JsonValue, base: BodyConfig, errors: ConfigErrors): Bod
   body.limit = readNumber(value, "limit", base.limit, 1, MAX_BODY, inner) as i32;
   body.types = base.types;
   if (value.get("types").exists) {
-    body.types = readTexts(value.get("types"), "types", inner).map<string>((type) => type.toLowerCase());
+    body.types = readTexts(value.get("types"), "types", inner).map<string>((type) => lowerCase(type));
   }
   warnUnknown(value, BODY_MEMBERS, inner);
   errors.addAll("body", inner);

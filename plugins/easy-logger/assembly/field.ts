@@ -1,13 +1,14 @@
-import { quoteJson } from "@wasmline/plugin-sdk/assembly";
+import { bytesOf, quoteJson } from "@wasmline/plugin-sdk/assembly";
+import { ByteWriter } from "@wasmline/plugin-sdk/assembly/byte-writer";
 import { Exchange } from "./exchange";
 
 /** Something that a line can tell about a request. */
 export abstract class Field {
-  /** The name as a line has it, with the colon behind it. */
-  readonly label: string;
+  /** The name as a line has it, between a comma and a colon. */
+  readonly label: ArrayBuffer;
 
   constructor(readonly name: string) {
-    this.label = quoteJson(name) + ":";
+    this.label = bytesOf(`,${quoteJson(name)}:`);
   }
 
   /** Whether bodies have to be looked at for it. */
@@ -19,8 +20,8 @@ export abstract class Field {
     return false;
   }
 
-  /** The value as JSON; `null` when the request has none. */
-  abstract json(exchange: Exchange): string;
+  /** Writes the value as JSON; `null` when the request has none. */
+  abstract write(line: ByteWriter, exchange: Exchange): void;
 
   /** Whether only the beginning of the value is in the line. */
   isCut(exchange: Exchange): bool {

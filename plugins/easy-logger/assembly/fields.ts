@@ -1,4 +1,5 @@
 import { clusterName, HeaderMap, requestHeaders, responseHeaders, routeName } from "@wasmline/plugin-sdk/assembly";
+import { lowerCase } from "@wasmline/plugin-sdk/assembly/ascii";
 import { Field } from "./field";
 import { BodyField, GrpcStatusField, HeaderField, HeadersField, StatusField } from "./message-fields";
 import {
@@ -106,7 +107,7 @@ function createMessageField(name: string, redaction: Redaction): Field | null {
 
 function createHeader(name: string, prefix: string, headers: HeaderMap, redaction: Redaction): Field | null {
   if (!name.startsWith(prefix) || name.length == prefix.length) return null;
-  return new HeaderField(name, headers, name.substring(prefix.length).toLowerCase(), redaction);
+  return new HeaderField(name, headers, lowerCase(name.substring(prefix.length)), redaction);
 }
 
 function find(pairs: string[][], name: string): string {

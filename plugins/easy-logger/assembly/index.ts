@@ -4,7 +4,6 @@ import {
   HttpFilter,
   isLogged,
   JsonValue,
-  log,
   Plugin,
   registerPlugin,
   requestBody,
@@ -12,6 +11,7 @@ import {
   responseBody,
   responseHeaders,
 } from "@wasmline/plugin-sdk/assembly";
+import { logBytes } from "@wasmline/plugin-sdk/assembly/log";
 import { LoggerConfig, parseConfig, parseOnto } from "./config";
 import { Exchange } from "./exchange";
 import { writeLine } from "./line";
@@ -57,7 +57,8 @@ class EasyLogger extends HttpFilter {
     const isSampled = isLogged(config.level) && config.takesSample();
     const isSlow = config.isSlow() && isLogged(config.slowLevel);
     if (!isSampled && !isSlow) return;
-    log(isSlow ? config.slowLevel : config.level, writeLine(config.fields, this.exchange, isSlow));
+    const line = writeLine(config.fields, this.exchange, isSlow);
+    logBytes(isSlow ? config.slowLevel : config.level, line.start, line.size);
   }
 }
 

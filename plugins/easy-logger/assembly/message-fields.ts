@@ -1,7 +1,13 @@
 import { HeaderMap, parseInteger, Property, quoteJson, responseHeaders } from "@wasmline/plugin-sdk/assembly";
+import { lowerCase } from "@wasmline/plugin-sdk/assembly/ascii";
+import { ByteWriter } from "@wasmline/plugin-sdk/assembly/byte-writer";
+import { fetchHeader } from "@wasmline/plugin-sdk/assembly/header-bytes";
+import { dropReceived, receivedAddress, receivedSize } from "@wasmline/plugin-sdk/assembly/memory";
+import { decodeText } from "@wasmline/plugin-sdk/assembly/text";
 import { CapturedBody } from "./captured-body";
 import { Exchange } from "./exchange";
 import { Field } from "./field";
+import { pushQuoted } from "./quoted";
 import { REDACTED } from "./redact-json";
 import { holdsUrl, Redaction } from "./redaction";
 
@@ -21,11 +27,18 @@ export class HeaderField extends Field {
     this.isUrl = holdsUrl(header);
   }
 
-  json(exchange: Exchange): string {
-    const value = this.headers.get(this.header);
-    if (value === null) return "null";
-    if (this.isHidden) return quoteJson(REDACTED);
-    return quoteJson(this.isUrl ? this.redaction.url(value) : value);
+  write(line: ByteWriter, exchange: Exchange): void {
+    if (!fetchHeader(this.headers.type, this.header)) {
+      line.pushText("null");
+      return;
+    }
+    const at = receivedAddress();
+    const size = receivedSize();
+    if (this.isHidden) line.pushText(quoteJson(REDACTED));
+    else if (this.isUrl && this.redaction.mayHidePart(at, size))
+      line.pushText(quoteJson(this.redaction.url(decodeText(at, size))));
+    else pushQuoted(line, at, size);
+    dropReceived();
   }
 }
 
@@ -39,7 +52,11 @@ export class HeadersField extends Field {
     super(name);
   }
 
-  json(exchange: Exchange): string {
+  write(line: ByteWriter, exchange: Exchange): void {
+    line.pushText(this.json());
+  }
+
+  private json(): string {
     const byName = new Map<string, string[]>();
     const lines = this.headers.list();
     for (let i = 0; i < lines.length; i++) {
@@ -63,11 +80,15 @@ export class HeadersField extends Field {
 export class StatusField extends Field {
   private code: Property = new Property(["response", "code"]);
 
-  json(exchange: Exchange): string {
+  write(line: ByteWriter, exchange: Exchange): void {
     const status = responseHeaders.get(":status");
-    if (status !== null && parseInteger(status) !== null) return status;
+    if (status !== null && parseInteger(status) !== null) {
+      line.pushText(status);
+      return;
+    }
     const code = this.code.integer(0);
-    return code > 0 ? code.toString() : "null";
+    if (code > 0) line.pushInteger(code);
+    else line.pushText("null");
   }
 }
 
@@ -75,11 +96,12 @@ export class StatusField extends Field {
 export class GrpcStatusField extends Field {
   private code: Property = new Property(["response", "grpc_status"]);
 
-  json(exchange: Exchange): string {
+  write(line: ByteWriter, exchange: Exchange): void {
     const type = responseHeaders.get("content-type");
-    if (type === null || !type.toLowerCase().startsWith("application/grpc")) return "null";
-    const code = this.code.integer(-1);
-    return code < 0 ? "null" : code.toString();
+    const isGrpc = type !== null && lowerCase(type).startsWith("application/grpc");
+    const code = isGrpc ? this.code.integer(-1) : -1;
+    if (code < 0) line.pushText("null");
+    else line.pushInteger(code);
   }
 }
 
@@ -101,11 +123,14 @@ export class BodyField extends Field {
     return !this.isRequest;
   }
 
-  json(exchange: Exchange): string {
+  write(line: ByteWriter, exchange: Exchange): void {
     const body = this.find(exchange);
-    if (body === null) return "null";
+    if (body === null) {
+      line.pushText("null");
+      return;
+    }
     const text = body.text();
-    return quoteJson(body.isForm ? this.redaction.form(text) : this.redaction.json(text));
+    line.pushText(quoteJson(body.isForm ? this.redaction.form(text) : this.redaction.json(text)));
   }
 
   isCut(exchange: Exchange): bool {

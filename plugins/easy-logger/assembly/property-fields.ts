@@ -1,9 +1,10 @@
-import { formatNumber, Property, quoteJson, RenamedProperty } from "@wasmline/plugin-sdk/assembly";
+import { Property, quoteJson, RenamedProperty } from "@wasmline/plugin-sdk/assembly";
+import { ByteWriter } from "@wasmline/plugin-sdk/assembly/byte-writer";
 import { Exchange } from "./exchange";
 import { Field } from "./field";
 import { describeFlags } from "./flags";
 
-const NANOSECONDS: f64 = 1000000;
+const NANOSECONDS: i64 = 1000000;
 const MISSING: i64 = i64.MIN_VALUE;
 
 /** A property that is text. */
@@ -15,9 +16,8 @@ export class TextField extends Field {
     this.property = new Property(path.split("."));
   }
 
-  json(exchange: Exchange): string {
-    const text = this.property.text();
-    return text === null || text == "" ? "null" : quoteJson(text);
+  write(line: ByteWriter, exchange: Exchange): void {
+    writeText(line, this.property.text());
   }
 }
 
@@ -30,9 +30,9 @@ export class IntegerField extends Field {
     this.property = new Property(path.split("."));
   }
 
-  json(exchange: Exchange): string {
+  write(line: ByteWriter, exchange: Exchange): void {
     const value = this.property.integer(MISSING);
-    return value == MISSING ? "null" : value.toString();
+    line.pushText(value == MISSING ? "null" : value.toString());
   }
 }
 
@@ -45,25 +45,48 @@ export class DurationField extends Field {
     this.property = new Property(path.split("."));
   }
 
-  json(exchange: Exchange): string {
-    const milliseconds = readMilliseconds(this.property);
-    return milliseconds < 0 ? "null" : formatNumber(milliseconds);
+  write(line: ByteWriter, exchange: Exchange): void {
+    const microseconds = readMicroseconds(this.property);
+    if (microseconds < 0) line.pushText("null");
+    else pushThousandths(line, microseconds);
   }
+}
+
+/** A duration, rounded; negative when the stream has none. */
+function readMicroseconds(property: Property): i64 {
+  const value = property.integer(-1);
+  return value < 0 ? -1 : value / 1000 + (value % 1000 >= 500 ? 1 : 0);
 }
 
 /** A duration to the microsecond; negative when the stream has none. */
 export function readMilliseconds(property: Property): f64 {
-  const value = property.integer(-1);
-  return value < 0 ? -1 : Math.round((value as f64) / 1000) / 1000;
+  const microseconds = readMicroseconds(property);
+  return microseconds < 0 ? -1 : (microseconds as f64) / 1000;
+}
+
+/** Writes a number of thousandths: 1500 is `1.5`. */
+function pushThousandths(line: ByteWriter, value: u64): void {
+  line.pushInteger(value / 1000);
+  let rest = value % 1000;
+  if (rest == 0) return;
+  line.push(0x2e);
+  for (let place: u64 = 100; rest > 0; place /= 10) {
+    line.push(0x30 + ((rest / place) as u8));
+    rest %= place;
+  }
+}
+
+function writeText(line: ByteWriter, text: string | null): void {
+  line.pushText(text === null || text == "" ? "null" : quoteJson(text));
 }
 
 /** When the request began, in UTC. */
 export class TimeField extends Field {
   private property: Property = new Property(["request", "time"]);
 
-  json(exchange: Exchange): string {
+  write(line: ByteWriter, exchange: Exchange): void {
     const value = this.property.integer(-1);
-    return value < 0 ? "null" : quoteJson(new Date(value / (NANOSECONDS as i64)).toISOString());
+    line.pushText(value < 0 ? "null" : quoteJson(new Date(value / NANOSECONDS).toISOString()));
   }
 }
 
@@ -71,9 +94,9 @@ export class TimeField extends Field {
 export class FlagsField extends Field {
   private property: Property = new Property(["response", "flags"]);
 
-  json(exchange: Exchange): string {
+  write(line: ByteWriter, exchange: Exchange): void {
     const bits = this.property.integer(MISSING);
-    return bits == MISSING ? "null" : quoteJson(describeFlags(bits));
+    line.pushText(bits == MISSING ? "null" : quoteJson(describeFlags(bits)));
   }
 }
 
@@ -86,8 +109,7 @@ export class RenamedField extends Field {
     super(name);
   }
 
-  json(exchange: Exchange): string {
-    const text = this.property.read();
-    return text === null || text == "" ? "null" : quoteJson(text);
+  write(line: ByteWriter, exchange: Exchange): void {
+    writeText(line, this.property.read());
   }
 }

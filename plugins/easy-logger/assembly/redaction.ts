@@ -1,4 +1,5 @@
-import { unescapeQuery } from "@wasmline/plugin-sdk/assembly";
+import { bytesOf, unescapeQuery } from "@wasmline/plugin-sdk/assembly";
+import { lowerCase } from "@wasmline/plugin-sdk/assembly/ascii";
 import { REDACTED, redactMembers } from "./redact-json";
 
 const HEADERS = [
@@ -45,6 +46,7 @@ const URL_HEADERS = [
 export class Redaction {
   private headers: Set<string> = new Set<string>();
   private fields: Set<string> = new Set<string>();
+  private fieldBytes: ArrayBuffer[] = [];
 
   addDefaults(): void {
     this.addHeaders(HEADERS);
@@ -52,11 +54,15 @@ export class Redaction {
   }
 
   addHeaders(names: string[]): void {
-    for (let i = 0; i < names.length; i++) this.headers.add(names[i].toLowerCase());
+    for (let i = 0; i < names.length; i++) this.headers.add(lowerCase(names[i]));
   }
 
   addFields(names: string[]): void {
-    for (let i = 0; i < names.length; i++) this.fields.add(names[i].toLowerCase());
+    for (let i = 0; i < names.length; i++) {
+      const name = names[i].toLowerCase();
+      this.fields.add(name);
+      this.fieldBytes.push(bytesOf(name));
+    }
   }
 
   /** A copy to which a rule adds its names. */
@@ -75,6 +81,34 @@ export class Redaction {
   header(name: string, value: string): string {
     if (this.hidesHeader(name)) return REDACTED;
     return holdsUrl(name) ? this.url(value) : value;
+  }
+
+  /**
+   * Whether a parameter of this URL, which is UTF-8, could be one that is hidden. Without one, which is most often so, nothing
+   * needs to be taken apart.
+   */
+  mayHidePart(at: usize, size: usize): bool {
+    const end = at + size;
+    while (at < end && load<u8>(at) != QUESTION) at++;
+    while (at < end) {
+      const start = ++at;
+      while (at < end && load<u8>(at) != EQUALS && load<u8>(at) != AMPERSAND) {
+        const byte = load<u8>(at++);
+        if (byte == PERCENT || byte == PLUS || byte > 0x7f) return true;
+      }
+      if (this.isHidden(start, at - start)) return true;
+      while (at < end && load<u8>(at) != AMPERSAND) at++;
+    }
+    return false;
+  }
+
+  /** Whether this is, in ASCII, the name of a hidden field. */
+  private isHidden(at: usize, size: usize): bool {
+    const names = this.fieldBytes;
+    for (let i = 0; i < names.length; i++) {
+      if ((names[i].byteLength as usize) == size && isSameWord(changetype<usize>(names[i]), at, size)) return true;
+    }
+    return false;
   }
 
   /** A URL or path, with the named parameters of its query redacted. */
@@ -106,4 +140,20 @@ export class Redaction {
 /** Whether a header's value is a URL, whose query is redacted. */
 export function holdsUrl(name: string): bool {
   return URL_HEADERS.includes(name);
+}
+
+const QUESTION: u8 = 0x3f;
+const EQUALS: u8 = 0x3d;
+const AMPERSAND: u8 = 0x26;
+const PERCENT: u8 = 0x25;
+const PLUS: u8 = 0x2b;
+
+/** Whether two words of ASCII are the same, the first of which is in lower case. */
+function isSameWord(lower: usize, other: usize, size: usize): bool {
+  for (let i: usize = 0; i < size; i++) {
+    const byte = load<u8>(other + i);
+    const isUpper = byte >= 0x41 && byte <= 0x5a;
+    if (load<u8>(lower + i) != (isUpper ? byte | 0x20 : byte)) return false;
+  }
+  return true;
 }

@@ -1,10 +1,14 @@
 import { bytesOf, JsonValue, textOf } from "@wasmline/plugin-sdk/assembly";
+import { collectIfDue } from "@wasmline/plugin-sdk/assembly/memory";
 import { Facts } from "./facts";
 import { JsonText } from "./json/edit";
 import { marshalTexts, marshalValue, quoteGo, setValueText } from "./json/go-json";
 import { JsonPath } from "./json/path";
 import { parseValue } from "./json/read";
 import { Operate, Operation, Strategy } from "./operation";
+
+/** What runs, for the collector: the body that it works on is held by nobody else. */
+let running: JsonChange | null = null;
 
 /** Carries out operations on a JSON body, and stops at the first that cannot be. */
 export class JsonChange {
@@ -25,7 +29,16 @@ export class JsonChange {
 
   /** Why the operations cannot be carried out; "" when they were. */
   run(operations: Operation[]): string {
+    running = this;
+    const error = this.changeAll(operations);
+    running = null;
+    return error;
+  }
+
+  private changeAll(operations: Operation[]): string {
     for (let i = 0; i < operations.length; i++) {
+      // Each operation may write a large body anew. The stream holds the message, and the configuration the rules.
+      collectIfDue();
       const operation = operations[i];
       if (!this.change(operation)) return `body[${operation.key}] cannot be changed as it is asked for`;
     }

@@ -1,14 +1,14 @@
 import { Facts } from "./facts";
 import { jsonTextAt } from "./json/read";
-import { KeyValues } from "./key-values";
 import { Operate, Operation, Strategy } from "./operation";
+import { Table } from "./table";
 
 /** Carries out operations on headers, a query or a form, one after the other. */
-export function changeTable(table: KeyValues, operations: Operation[], facts: Facts): void {
+export function changeTable(table: Table, operations: Operation[], facts: Facts): void {
   for (let i = 0; i < operations.length; i++) changeOne(table, operations[i], facts);
 }
 
-function changeOne(table: KeyValues, operation: Operation, facts: Facts): void {
+function changeOne(table: Table, operation: Operation, facts: Facts): void {
   const key = operation.key;
   switch (operation.operate) {
     case Operate.Remove:
@@ -34,14 +34,14 @@ function changeOne(table: KeyValues, operation: Operation, facts: Facts): void {
   }
 }
 
-function rename(table: KeyValues, oldKey: string, newKey: string): void {
+function rename(table: Table, oldKey: string, newKey: string): void {
   if (!table.has(oldKey)) return;
   const values = table.get(oldKey);
   table.set(newKey, table.get(newKey).concat(values));
   table.remove(oldKey);
 }
 
-function map(table: KeyValues, operation: Operation, facts: Facts): void {
+function map(table: Table, operation: Operation, facts: Facts): void {
   const source = facts.table(operation.source);
   if (source !== null) {
     if (source.has(operation.key)) table.set(operation.newKey, source.get(operation.key).slice());

@@ -1,4 +1,6 @@
+import { HeaderTable } from "./header-table";
 import { KeyValues } from "./key-values";
+import { Table } from "./table";
 
 /** What operations can look at in a message. */
 export class Facts {
@@ -13,11 +15,11 @@ export class Facts {
     /** Of the request, as it came. */
     readonly host: string,
     readonly path: string,
-    readonly headers: KeyValues,
+    readonly headers: HeaderTable,
   ) {}
 
   /** Values by key that a source has; null for JSON, and for what this message does not have. */
-  table(source: Source): KeyValues | null {
+  table(source: Source): Table | null {
     if (source == Source.Headers) return this.headers;
     return source == Source.Querys ? this.querys : this.form;
   }

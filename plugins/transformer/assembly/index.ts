@@ -12,7 +12,7 @@ import {
   responseHeaders,
 } from "@wasmline/plugin-sdk/assembly";
 import { parseConfig, TransformerConfig } from "./config";
-import { ofHeaders } from "./key-values";
+import { HeaderTable } from "./header-table";
 import { beginRequest, Message } from "./message";
 
 /** Says to Higress that a held request's body is to come all the same. Envoy takes the marker below. */
@@ -59,13 +59,11 @@ class Transformer extends HttpFilter {
   onResponseHeaders(endOfStream: bool): Action {
     const rules = this.config.response;
     if (rules === null) return Action.Continue;
-    const table = ofHeaders(responseHeaders.list());
-    const strict = this.config.strict;
+    const table = new HeaderTable(responseHeaders);
     const response = new Message(
       false,
-      strict,
+      this.config.strict,
       rules,
-      responseHeaders,
       responseBody,
       table,
       this.host,

@@ -1,22 +1,16 @@
-import { Header, parseQuery, QueryParameter } from "@wasmline/plugin-sdk/assembly";
+import { parseQuery, QueryParameter } from "@wasmline/plugin-sdk/assembly";
+import { Table } from "./table";
 
-/** Values by key, as of headers, of a query or of a form. Each key stands where it came first. */
-export class KeyValues {
+/** The values of a query or of a form. Each key stands where it came first. */
+export class KeyValues extends Table {
   private lists: Map<string, string[]> = new Map<string, string[]>();
 
   has(key: string): bool {
     return this.lists.has(key);
   }
 
-  /** The values of a key; none when it is not there. */
   get(key: string): string[] {
     return this.lists.has(key) ? this.lists.get(key) : [];
-  }
-
-  /** The first value of a key; "" when there is none. */
-  first(key: string): string {
-    const values = this.get(key);
-    return values.length > 0 ? values[0] : "";
   }
 
   set(key: string, values: string[]): void {
@@ -39,24 +33,6 @@ export class KeyValues {
   sortedKeys(): string[] {
     return this.keys().sort(compareBytes);
   }
-}
-
-/** Headers by name, which the proxy writes in lower case. */
-export function ofHeaders(headers: Header[]): KeyValues {
-  const table = new KeyValues();
-  for (let i = 0; i < headers.length; i++) table.add(headers[i].name, headers[i].value);
-  return table;
-}
-
-/** Header lines in the order of their names, as Higress' plugin writes them. */
-export function toHeaders(table: KeyValues): Header[] {
-  const headers: Header[] = [];
-  const keys = table.sortedKeys();
-  for (let i = 0; i < keys.length; i++) {
-    const values = table.get(keys[i]);
-    for (let k = 0; k < values.length; k++) headers.push(new Header(keys[i], values[k]));
-  }
-  return headers;
 }
 
 /** Parameters of a request path's query. */

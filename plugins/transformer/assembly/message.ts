@@ -4,7 +4,8 @@ import { changeTable } from "./change-table";
 import { TransformerConfig } from "./config";
 import { Facts } from "./facts";
 import { prettyJson } from "./json/pretty";
-import { KeyValues, ofHeaders, ofQuery, toHeaders } from "./key-values";
+import { HeaderTable } from "./header-table";
+import { KeyValues, ofQuery } from "./key-values";
 import { BodyKind, MediaType } from "./media-type";
 import { ReadBody, readBody } from "./read-body";
 import { Rules } from "./rules";
@@ -13,7 +14,8 @@ import { encodeForm, isParsableUrl, withQuery } from "./url";
 /** A request or a response on its way through the rules of its direction. */
 export class Message {
   private facts: Facts;
-  private type: MediaType;
+  /** Of the body; null when no rule asks for it. */
+  private type: MediaType | null = null;
   private readsBody: bool = false;
   /** Whether headers wait for the body. */
   private waits: bool = false;
@@ -22,26 +24,23 @@ export class Message {
     private isRequest: bool,
     private strict: bool,
     private rules: Rules,
-    private headers: HeaderMap,
     private body: Body,
-    table: KeyValues,
+    table: HeaderTable,
     host: string,
     path: string,
   ) {
     const facts = new Facts(host, path, table);
-    if (isRequest) facts.querys = rules.usesQuery ? ofQuery(path) : new KeyValues();
+    if (isRequest && rules.usesQuery) facts.querys = ofQuery(path);
     this.facts = facts;
-    this.type = new MediaType(table.first("content-type"));
+    if (rules.needsBody) this.type = new MediaType(table.first("content-type"));
   }
 
   /** Changes the headers, or says that they have to wait for the body. */
   begin(endOfStream: bool): Action {
     if (this.strict && this.isRequest && !isParsableUrl(this.facts.path)) return Action.Continue;
     const isChangeable = this.isChangeable();
-    const changesBody = this.rules.body.length > 0;
-    if (changesBody && isChangeable) this.facts.headers.remove("content-length");
-    const isWanted = changesBody || this.rules.waitsForBody;
-    this.readsBody = !endOfStream && isChangeable && isWanted && this.isPlain();
+    if (isChangeable && this.rules.body.length > 0) this.facts.headers.remove("content-length");
+    this.readsBody = !endOfStream && isChangeable && this.isPlain();
     this.waits = this.readsBody && this.rules.waitsForBody;
     if (this.waits) return Action.Pause;
     this.changeHead();
@@ -71,16 +70,17 @@ export class Message {
   private readBody(): ReadBody | null {
     const bytes = this.body.bytes();
     if (bytes === null || bytes.byteLength == 0) return null;
-    const read = readBody(bytes, this.type, this.facts);
+    const read = readBody(bytes, this.type!, this.facts);
     if (read.error == "") return read;
     this.warn(read.error);
     return null;
   }
 
-  /** Whether the body is of a kind that can be changed. */
+  /** Whether the rules ask for the body, and it is of a kind that can be changed. */
   private isChangeable(): bool {
-    if (this.strict && !this.type.isWellFormed) return false;
-    return this.type.kind == BodyKind.Json || (this.isRequest && this.type.kind != BodyKind.Other);
+    const type = this.type;
+    if (type === null || (this.strict && !type.isWellFormed)) return false;
+    return type.kind == BodyKind.Json || (this.isRequest && type.kind != BodyKind.Other);
   }
 
   /** Whether the body is what its type says, and has an end. */
@@ -97,7 +97,7 @@ export class Message {
       changeTable(querys, this.rules.querys, this.facts);
       table.set(":path", [withQuery(this.facts.path, textOf(encodeForm(querys)))]);
     }
-    this.headers.replaceAll(toHeaders(table));
+    table.write();
   }
 
   private changeBody(read: ReadBody): void {
@@ -128,9 +128,10 @@ export function beginRequest(
   headers: HeaderMap,
   body: Body,
 ): Message | null {
-  const table = ofHeaders(headers.list());
-  const host = table.first(":authority");
-  const path = table.first(":path");
+  const table = new HeaderTable(headers);
   if (!table.has(":authority") || !table.has(":path")) return null;
-  return new Message(true, config.strict, rules, headers, body, table, host, path);
+  const needsPath = config.strict || rules.hasPatterns || rules.usesQuery;
+  const host = rules.hasPatterns ? table.first(":authority") : "";
+  const path = needsPath ? table.first(":path") : "";
+  return new Message(true, config.strict, rules, body, table, host, path);
 }

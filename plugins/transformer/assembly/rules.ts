@@ -13,6 +13,11 @@ export class Rules {
   /** Whether an operation needs the request's query. */
   usesQuery: bool = false;
 
+  /** Whether there is anything to do with a body. */
+  get needsBody(): bool {
+    return this.waitsForBody || this.body.length > 0;
+  }
+
   part(source: Source): Operation[] {
     if (source == Source.Headers) return this.headers;
     return source == Source.Querys ? this.querys : this.body;

@@ -1,5 +1,5 @@
 import { bytesOf } from "@wasmline/plugin-sdk/assembly";
-import { ByteWriter } from "./byte-writer";
+import { ByteWriter } from "@wasmline/plugin-sdk/assembly/byte-writer";
 import { KeyValues } from "./key-values";
 
 const HEX: string = "0123456789ABCDEF";

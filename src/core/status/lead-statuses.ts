@@ -14,6 +14,8 @@ export interface LeadStatusesOptions {
   readonly isLeader: Watchable<boolean>;
   /** The namespaces of the plugins that have a status; undefined among them stands for all. */
   readonly namespaces: readonly (string | undefined)[];
+  /** Whose plugins take effect here. */
+  readonly systemNamespace: string;
   /** Names this core in events. */
   readonly instance: string;
   readonly log: Log;

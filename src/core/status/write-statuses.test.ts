@@ -37,9 +37,10 @@ async function start(t: TestContext, plane: Kubernetes) {
   };
   const end = new AbortController();
   t.after(() => end.abort());
-  const open = () =>
+  const open = (system = namespace) =>
     createStatusWriter({
-      ...{ client, namespaces: [undefined], instance: "test", log: silentLog, signal: end.signal },
+      ...{ client, namespaces: [undefined], systemNamespace: system, instance: "test" },
+      ...{ log: silentLog, signal: end.signal },
     });
   const stored = async (name: string) => (await admin.request("GET", `${api}/${name}`)) as Stored;
   return { open, requests, stored };
@@ -127,6 +128,23 @@ test("statuses are written once, and not more often than they change", async (t)
     writer.write(statusOf("p", p, "True again"));
     await until("it is written", async () => messageOf(await stored("p")) === "True again");
     assert.notEqual(await timeOf(), before);
+  });
+
+  await t.test("an installation of another namespace leaves what is said alone", async () => {
+    const before = patches(requests).length;
+    const other = await open("elsewhere");
+    other.write(statusOf("p", p, "not mine", { status: "False" }));
+    await until("it was tried", () => patches(requests).length > before);
+    other.write(new Map([...statusOf("p", p, "not mine", { status: "False" })]));
+    await makePlugin(plane, "nobodys");
+    const free = await stored("nobodys");
+    other.write(statusOf("nobodys", free, "not mine"));
+    await until(
+      "where nobody says anything, it does",
+      async () => messageOf(await stored("nobodys")) === "not mine",
+    );
+    assert.equal(messageOf(await stored("p")), "True again");
+    assert.equal(patches(requests).length, before + 2);
   });
 
   await t.test("who takes over reads, and has nothing to write", async () => {

@@ -12,6 +12,8 @@ export interface StatusWriterOptions {
   readonly client: KubernetesClient;
   /** The namespaces of the plugins that have a status; undefined among them stands for all. */
   readonly namespaces: readonly (string | undefined)[];
+  /** Whose plugins take effect here. What another installation says of those in other namespaces is left as it is. */
+  readonly systemNamespace: string;
   /** Names this core in events. */
   readonly instance: string;
   /** Hears of each request that writes a status or an event. */
@@ -26,8 +28,6 @@ export interface StatusWriter {
   write(statuses: PluginStatuses): void;
 }
 
-/** Who owns what core writes (server-side apply). */
-const fieldManager = "wasmline-core";
 /** A status that gateways are just about to change is not worth a request, milliseconds. */
 const settleMs = 1000;
 /** Between two writes to one object, milliseconds. */
@@ -44,7 +44,9 @@ const maxEventsAMinute = 300;
  * @throws KubernetesError | SystemError where that cannot be read
  */
 export async function createStatusWriter(options: StatusWriterOptions): Promise<StatusWriter> {
-  const { client, namespaces, instance, onWrite, log, signal } = options;
+  const { client, namespaces, systemNamespace, instance, onWrite, log, signal } = options;
+  /** Who owns what this installation writes (server-side apply). */
+  const fieldManager = `wasmline-core-${systemNamespace}`;
   const known = new Map<string, KnownStatus>();
   for (const namespace of namespaces)
     for (const [key, status] of await readStatuses(client, namespace, signal)) known.set(key, status);
@@ -100,12 +102,13 @@ export async function createStatusWriter(options: StatusWriterOptions): Promise<
     const body = statusBody(status, own, new Date());
     if (isSameStatus(own, body)) return;
     const { namespace, name } = status.ref;
+    const isOwn = namespace === systemNamespace;
     try {
       await client.request(
         "PATCH",
         `/apis/${wasmPluginApi.apiVersion}/namespaces/${namespace}/wasmplugins/${name}/status`,
         {
-          query: { fieldManager, force: "true" },
+          query: { fieldManager, force: String(isOwn) },
           contentType: "application/apply-patch+yaml",
           body: { ...wasmPluginApi, metadata: { namespace, name }, status: body },
           signal,
@@ -117,6 +120,7 @@ export async function createStatusWriter(options: StatusWriterOptions): Promise<
       for (const condition of eventsOf(own, body)) report(status, condition);
     } catch (error) {
       if (signal.aborted || isGone(error)) return;
+      if (!isOwn && isOwnedByOther(error)) return void known.set(key, { uid, body });
       onWrite?.("status", "failure");
       log.warn({ plugin: formatRef(status.ref), error: errorText(error) }, "cannot write the status");
       due.set(key, performance.now() + retryMs);
@@ -165,6 +169,11 @@ export async function createStatusWriter(options: StatusWriterOptions): Promise<
 function isGone(error: unknown): boolean {
   if (!(error instanceof KubernetesError)) return false;
   return error.status === 404 || (error.status === 403 && /being terminated/.test(error.message));
+}
+
+/** Another installation has written that status, and knows better. */
+function isOwnedByOther(error: unknown): boolean {
+  return error instanceof KubernetesError && error.status === 409;
 }
 
 function limitPerMinute(count: number): () => boolean {

@@ -1,5 +1,5 @@
 import { Status } from "../abi.ts";
-import { HeaderMap, readLines } from "../header-map.ts";
+import { HeaderMap } from "../header-map.ts";
 import type { Begun } from "../pending-calls.ts";
 import type { Vm } from "../vm.ts";
 
@@ -47,7 +47,7 @@ function httpCall(vm: Vm, parameters: HttpCallParameters): Status {
   const all = [upstreamAt, upstreamSize, headersAt, headersSize, bodyAt, bodySize, trailersAt, trailersSize];
   for (let i = 0; i < all.length; i += 2)
     if (!memory.has(all[i]!, all[i + 1]!)) return Status.InvalidMemoryAccess;
-  const headers = HeaderMap.from(readLines(memory.view8(headersAt, headersSize)));
+  const headers = HeaderMap.from(memory.lines(headersAt, headersSize));
   const complete = [":path", ":method", ":authority"].every((name) => headers.get(name) !== undefined);
   if (!complete || timeoutMs < 0) return Status.BadArgument;
   if (bodySize !== 0) headers.replace("content-length", String(bodySize >>> 0));
@@ -56,7 +56,7 @@ function httpCall(vm: Vm, parameters: HttpCallParameters): Status {
       upstream: memory.text(upstreamAt, upstreamSize),
       headers: headers.lines,
       body: memory.copy(bodyAt, bodySize),
-      trailers: HeaderMap.from(readLines(memory.view8(trailersAt, trailersSize))).lines,
+      trailers: HeaderMap.from(memory.lines(trailersAt, trailersSize)).lines,
       timeoutMs: timeoutMs === 0 ? undefined : timeoutMs,
     }),
   );

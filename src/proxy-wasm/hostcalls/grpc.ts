@@ -1,5 +1,5 @@
 import { Status } from "../abi.ts";
-import { HeaderMap, readLines } from "../header-map.ts";
+import { HeaderMap } from "../header-map.ts";
 import type { GrpcMethod } from "../outside.ts";
 import type { Vm } from "../vm.ts";
 import { giveToken } from "./calls.ts";
@@ -49,6 +49,6 @@ function readMethod({ memory }: Vm, parameters: readonly number[]): GrpcMethod |
     upstream: memory.copy(upstreamAt, upstreamSize),
     service: memory.text(serviceAt, serviceSize),
     method: memory.text(methodAt, methodSize),
-    metadata: HeaderMap.from(readLines(memory.view8(metadataAt, metadataSize))).lines,
+    metadata: HeaderMap.from(memory.lines(metadataAt, metadataSize)).lines,
   };
 }

@@ -1,7 +1,7 @@
 import { MapType, Status } from "../abi.ts";
 import type { Context } from "../context.ts";
-import { isHeader } from "../header-faults.ts";
-import { type HeaderMap, readLines } from "../header-map.ts";
+import { areHeaders, isHeader } from "../header-faults.ts";
+import type { HeaderMap } from "../header-map.ts";
 import type { Vm } from "../vm.ts";
 
 const lastMap = MapType.CallTrailers;
@@ -36,9 +36,7 @@ function readers(vm: Vm) {
     proxy_get_header_map_pairs(type: number, mapAt: number, sizeAt: number): Status {
       if (type >>> 0 > lastMap) return Status.BadArgument;
       const map = vm.context.readableMap(type as MapType);
-      return map
-        ? vm.memory.giveBytes(map.serialize(), mapAt, sizeAt)
-        : vm.memory.giveText("", mapAt, sizeAt);
+      return map ? vm.memory.giveMap(map, mapAt, sizeAt) : vm.memory.giveText("", mapAt, sizeAt);
     },
     proxy_get_header_map_size(type: number, sizeAt: number): Status {
       if (type >>> 0 > lastMap) return Status.BadArgument;
@@ -58,8 +56,9 @@ function writers(vm: Vm) {
       if (!vm.memory.has(at, size)) return Status.InvalidMemoryAccess;
       const map = writableMap(vm.context, type, size);
       if (!map) return Status.BadArgument;
-      map.setLines(readLines(vm.memory.view8(at, size)));
-      map.isSuspect = true;
+      const lines = vm.memory.lines(at, size);
+      map.setLines(lines);
+      map.isSuspect ||= !areHeaders(lines);
       return changed(vm, type);
     },
     proxy_add_header_map_value(

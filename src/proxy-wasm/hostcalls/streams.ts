@@ -1,5 +1,4 @@
 import { Status, StreamType } from "../abi.ts";
-import { readLines } from "../header-map.ts";
 import type { Vm } from "../vm.ts";
 
 const lastGrpcStatus = 16;
@@ -53,7 +52,7 @@ function sendLocalResponse(vm: Vm, parameters: LocalResponseParameters): Status 
     return Status.InvalidMemoryAccess;
   return vm.context.sendLocalResponse({
     status: status >>> 0,
-    headers: readLines(memory.view8(headersAt, headersSize)),
+    headers: memory.lines(headersAt, headersSize),
     body: memory.copy(bodyAt, bodySize),
     grpcStatus: grpcStatus >= 0 && grpcStatus <= lastGrpcStatus ? grpcStatus : undefined,
     // As Envoy, so that an access log stays one word a field.

@@ -1,5 +1,5 @@
 import { parseJson } from "@wasmline/plugin-sdk/assembly";
-import { ByteWriter } from "../byte-writer";
+import { ByteWriter } from "@wasmline/plugin-sdk/assembly/byte-writer";
 import { quoteGo } from "./go-json";
 import { JsonPath, PathStep } from "./path";
 import { skipSpace, skipString, skipValue } from "./scan";

@@ -1,4 +1,4 @@
-import { ByteWriter } from "../byte-writer";
+import { ByteWriter } from "@wasmline/plugin-sdk/assembly/byte-writer";
 import { skipScalar, skipSpace, skipString } from "./scan";
 
 /** Arrays that end before this column stand in one line. */

@@ -1,4 +1,4 @@
-import { encodeText } from "@wasmline/plugin-sdk/assembly/text";
+import { encodeText } from "./text";
 
 /** Bytes that are written one after the other. */
 export class ByteWriter {
@@ -7,6 +7,11 @@ export class ByteWriter {
 
   constructor(room: i32 = 256) {
     this.buffer = new ArrayBuffer(room);
+  }
+
+  /** Address of the first byte, valid until something is written. */
+  get start(): usize {
+    return changetype<usize>(this.buffer);
   }
 
   /** The last byte; 0 before the first. */
@@ -44,6 +49,25 @@ export class ByteWriter {
   pushText(text: string): void {
     this.reserve(text.length * 3);
     this.size += encodeText(text, changetype<usize>(this.buffer) + this.size) as i32;
+  }
+
+  /** Writes a number in decimal notation. */
+  pushInteger(value: u64): void {
+    let size = 1;
+    for (let rest = value / 10; rest > 0; rest /= 10) size++;
+    this.reserve(size);
+    let at = this.start + this.size + size;
+    this.size += size;
+    do {
+      store<u8>(--at, 0x30 + ((value % 10) as u8));
+      value /= 10;
+    } while (value > 0);
+  }
+
+  /** Forgets all bytes, and gives room beyond `kept` back. */
+  clear(kept: i32): void {
+    this.size = 0;
+    if (this.buffer.byteLength > kept) this.buffer = new ArrayBuffer(kept);
   }
 
   /** Forgets all bytes from `size` on. */
