@@ -8,27 +8,33 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const compilerConfig = join(root, "sdk/asconfig.json");
 /** What runs between callbacks, in the place of the collector that AssemblyScript has for this runtime. */
 const runtime = "minimal";
+/** What asc calls the module that it hands over. */
+const outFile = "plugin.wasm";
 const collector = join(root, "sdk/runtime/collector.ts");
 /** Where asc looks for the library's package; there is no such folder, the library is read in its place. */
 const packages = join(root, "build/packages");
 const library = join(packages, "@wasmline/plugin-sdk");
 
 /**
- * Compiles one module; `entry` and `output` are paths below the repository's root. Throws with the compiler's messages
- * when the source is wrong. The output appears whole or not at all.
+ * Compiles one module; `entry` and `output` are paths below the repository's root. The module names its sources by their
+ * paths below `folder`. Throws with the compiler's messages when the source is wrong. The output appears whole or not at
+ * all.
  */
-export async function compileModule(entry, output) {
+export async function compileModule(entry, output, folder = ".") {
   const { configToArguments, libraryFiles, main } = await import("assemblyscript/asc");
   // The stack is the incremental collector's.
   const { stackSize: _, ...shared } = JSON.parse(await readFile(compilerConfig, "utf8")).options;
   libraryFiles["rt/tcms"] = await readFile(collector, "utf8");
-  const places = [`--outFile=${output}`, `--path=${packages}`, `--baseDir=${root}`];
+  const places = [`--outFile=${outFile}`, `--path=${packages}`, `--baseDir=${join(root, folder)}`];
   const outputs = new Map();
-  const { error, stderr } = await main([entry, ...places, ...configToArguments({ ...shared, runtime })], {
-    readFile: readSource,
-    writeFile: (name, contents) => void outputs.set(name, contents),
-  });
-  const wasm = outputs.get(output);
+  const { error, stderr } = await main(
+    [relative(folder, entry), ...places, ...configToArguments({ ...shared, runtime })],
+    {
+      readFile: readSource,
+      writeFile: (name, contents) => void outputs.set(name, contents),
+    },
+  );
+  const wasm = outputs.get(outFile);
   if (error || !wasm) throw new Error(`${entry} does not compile\n${stderr}`, { cause: error ?? undefined });
   await writeWhole(join(root, output), wasm);
 }
@@ -51,13 +57,13 @@ async function writeWhole(file, contents) {
 }
 
 /** Compiles a module unless its output is newer than all its sources, the library and this script. Returns whether it did. */
-export async function buildModule(sourceFolder, entry, output) {
+export async function buildModule(sourceFolder, entry, output, folder = ".") {
   const folders = [join(root, sourceFolder), join(root, "sdk/assembly")];
   const sources = [...folders, compilerConfig, collector, fileURLToPath(import.meta.url)];
   const changed = Math.max(...(await Promise.all(sources.map(newestChange))));
   const built = existsSync(join(root, output)) ? (await stat(join(root, output))).mtimeMs : 0;
   if (built > changed) return false;
-  await compileModule(entry, output);
+  await compileModule(entry, output, folder);
   return true;
 }
 
@@ -74,7 +80,7 @@ export async function buildPlugins(names) {
   for (const name of names ?? (await listPlugins())) {
     const output = `build/plugins/${name}.wasm`;
     const entry = `plugins/${name}/assembly/index.ts`;
-    await buildModule(`plugins/${name}/assembly`, entry, output);
+    await buildModule(`plugins/${name}/assembly`, entry, output, `plugins/${name}`);
     modules.push(output);
   }
   return modules;
