@@ -19,7 +19,7 @@ import { ecdsStatus, getJson, listenerChanges, moduleStatus } from "./status.ts"
 const built = fileURLToPath(new URL("../../build/plugins", import.meta.url));
 const plugins = ["custom-response", "easy-logger", "key-auth", "transformer"];
 /** What the plugins of these tests may take on disk, the four of the chapter and one more of custom-response. */
-const cacheBytes = 520_000;
+const cacheBytes = 330_000;
 
 let files: SeedFiles;
 let up: Program;
