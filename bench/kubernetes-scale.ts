@@ -99,7 +99,7 @@ async function measureAllPlugins(): Promise<void> {
   await until(
     "memory is at rest",
     unchangedFor(() => residentMiB(core.pid).toFixed(0), 4000),
-    60_000,
+    240_000,
   );
   print("core at rest", `${await memoryOf(core)}; discovery ${await memoryOf(discovery)}`, "below 400 MiB");
   print("requests of core to the API server so far", (await cluster.requestsOf("core")).verbs);
