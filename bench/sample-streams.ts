@@ -29,7 +29,8 @@ const response: HeaderLine[] = [
 ];
 
 const duration = new Uint8Array(new BigUint64Array([1_500_000n]).buffer);
-const nowhere: StreamHost = {
+/** A stream of which nobody gets anything. */
+export const nowhere: StreamHost = {
   sendHeaders() {},
   sendData() {},
   sendTrailers() {},
