@@ -6,17 +6,21 @@ export interface Answer {
   readonly body: string;
 }
 
-/** A GET at a loopback port with a Host of its own. */
+/** Where to send a request: a port on loopback, or of another machine. */
+export type Place = number | { readonly host: string; readonly port: number };
+
+/** A GET with a Host of its own. */
 export function get(
-  port: number,
+  at: Place,
   path = "/",
   host = "localhost",
   agent?: Agent,
   headers: Record<string, string> = {},
 ): Promise<Answer> {
+  const place = typeof at === "number" ? { host: "127.0.0.1", port: at } : at;
   return new Promise((resolve, reject) => {
     const sent = request(
-      { host: "127.0.0.1", port, path, headers: { host, ...headers }, agent: agent ?? false },
+      { ...place, path, headers: { host, ...headers }, agent: agent ?? false },
       (response) => {
         const chunks: Buffer[] = [];
         response.on("data", (chunk: Buffer) => chunks.push(chunk));
