@@ -413,6 +413,26 @@ suite("make before break", () => {
       [cluster, {}, ["a"]],
     ]);
   });
+
+  test("the last type that changes does both in one response, or in its last part", () => {
+    const client = openStream();
+    const large = "x".repeat(40_000);
+    client.set({ [cluster]: { a: "1" }, [routes]: { r: "1", s: "1", t: "1" } });
+    client.subscribe(cluster);
+    client.subscribe(routes, "r", "s", "t");
+    client.take();
+    client.set({ [cluster]: { b: "1" }, [routes]: { r: "2", t: "1" } });
+    assert.deepEqual(client.changes(), [
+      [cluster, { b: "1" }, []],
+      [routes, { r: "2" }, ["s"]],
+      [cluster, {}, ["a"]],
+    ]);
+    client.set({ [cluster]: { b: "1" }, [routes]: { s: large, t: large } });
+    assert.deepEqual(client.changes(), [
+      [routes, { s: large }, []],
+      [routes, { t: large }, ["r"]],
+    ]);
+  });
 });
 
 suite("answers", () => {

@@ -41,6 +41,15 @@ interface WholePart {
   encoded: WeakRef<Buffer> | undefined;
 }
 
+/** What a client has not got of a type: of the diff what it wants. */
+interface Lack {
+  readonly subscription: Subscription;
+  readonly type: SnapshotType;
+  readonly diff: TypeDiff;
+  readonly changed: readonly SnapshotResource[];
+  readonly removed: readonly string[];
+}
+
 interface IncrementalSubscription extends Subscription {
   /** What the client said it has, until its first answer. */
   initialVersions: Readonly<Record<string, string>> | undefined;
@@ -164,10 +173,11 @@ export function createIncrementalStream(send: Send): ServerStream<DeltaDiscovery
   }
 
   /**
-   * Sends what changed since the client was last brought up to a snapshot; gives what sends the removals. A client that
-   * does not answer is left where it is: with its next answer it gets the newest state, and what was overtaken is never sent.
+   * Brings a client up to the newest state of a type: gives what it lacks, undefined where that is nothing or was sent. A
+   * client that does not answer is left where it is: with its next answer it gets the newest state, and what was overtaken
+   * is never sent.
    */
-  function bringUp(subscription: IncrementalSubscription): (() => void) | undefined {
+  function bringUp(subscription: IncrementalSubscription): Lack | undefined {
     const type = typeNow(subscription.typeUrl);
     const { synced } = subscription;
     if (!synced) return void answerFirst(subscription, type);
@@ -175,10 +185,35 @@ export function createIncrementalStream(send: Send): ServerStream<DeltaDiscovery
     subscription.synced = type;
     const diff = diffTypes(synced, type);
     const changed = diff.changed.filter(({ name }) => subscription.wants(name));
-    if (changed.length > 0 && changed.length === diff.changed.length) respondShared(subscription, type, diff);
-    else if (changed.length > 0) respond(subscription, type.version, changed, []);
     const removed = isTold(type.typeUrl) ? diff.removed.filter((name) => subscription.wants(name)) : [];
-    return removed.length > 0 ? () => respond(subscription, type.version, [], removed) : undefined;
+    return changed.length + removed.length > 0 ? { subscription, type, diff, changed, removed } : undefined;
+  }
+
+  function sendChanged({ subscription, type, diff, changed }: Lack): void {
+    if (changed.length === 0) return;
+    if (changed.length === diff.changed.length) respondShared(subscription, type, diff);
+    else respond(subscription, type.version, changed, []);
+  }
+
+  function sendRemoved({ subscription, type, removed }: Lack): void {
+    if (removed.length > 0) respond(subscription, type.version, [], removed);
+  }
+
+  /**
+   * What refers to others comes after them, and goes before them. What comes last and goes first is one response: who
+   * gets it has no state between that it would act on.
+   */
+  function sendAll(lacks: readonly Lack[]): void {
+    const first = lacks.slice(0, -1);
+    for (const lack of first) sendChanged(lack);
+    const last = lacks.at(-1);
+    if (last && last.changed.length * last.removed.length > 0)
+      respond(last.subscription, last.type.version, last.changed, last.removed);
+    else if (last) {
+      sendChanged(last);
+      sendRemoved(last);
+    }
+    for (const lack of first.reverse()) sendRemoved(lack);
   }
 
   return {
@@ -192,18 +227,14 @@ export function createIncrementalStream(send: Send): ServerStream<DeltaDiscovery
       for (const name of request.resourceNamesSubscribe) addName(subscription, type, name);
       if (!snapshot) return;
       answerAsked(subscription);
-      bringUp(subscription)?.();
+      const lack = bringUp(subscription);
+      if (lack) sendAll([lack]);
     },
 
     onSnapshot(next) {
       snapshot = next;
       const order = inPushOrder(subscriptions.keys()).map((typeUrl) => subscriptions.get(typeUrl)!);
-      const removals: (() => void)[] = [];
-      for (const subscription of order) {
-        const remove = bringUp(subscription);
-        if (remove) removals.push(remove);
-      }
-      for (const remove of removals.reverse()) remove();
+      sendAll(order.flatMap((subscription) => bringUp(subscription) ?? []));
     },
 
     status: () => [...subscriptions.values()].map((subscription) => subscription.status()),
