@@ -32,7 +32,7 @@ export function createHttp2Connection(options: Http2ConnectionOptions): Http2Con
   const bytesRead = () => socket.bytesRead;
   let open = 0;
   let usedAt = performance.now();
-  /** A request was given up when so many bytes had been read: as long as there are no more, it may be dead. */
+  /** It may be dead for as long as no more bytes than these were read. */
   let doubtedAt = -1;
   /** The last stream that the server has read, if it says so. */
   let lastRead = Number.POSITIVE_INFINITY;
@@ -57,14 +57,15 @@ export function createHttp2Connection(options: Http2ConnectionOptions): Http2Con
   });
   session.unref();
 
+  function doubt(): void {
+    doubtedAt = bytesRead();
+    pulse.ask();
+  }
+
   function begin(stream: ClientHttp2Stream, signal: AbortSignal): void {
-    const before = bytesRead();
     if (open++ === 0) session.ref();
     const abort = () => {
-      if (bytesRead() === before) {
-        doubtedAt = before;
-        pulse.ask();
-      }
+      if ((signal.reason as Partial<Error> | undefined)?.name === "TimeoutError") doubt();
       stream.close(NGHTTP2_CANCEL);
       stream.destroy(new Error("given up"));
     };

@@ -20,7 +20,7 @@ export interface TransportRequest {
   readonly url: URL;
   readonly headers: OutgoingHttpHeaders;
   readonly body: string | undefined;
-  /** Ends the request and its answer; the connection may go on. */
+  /** Ends the request and its answer; the connection goes on, unless a TimeoutError raises doubts about it. */
   readonly signal: AbortSignal;
 }
 
