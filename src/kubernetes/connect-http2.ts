@@ -8,13 +8,11 @@ import { connectionLost, type TlsAccess } from "./transport.ts";
 /** For TCP, TLS and the server's first frame together. */
 const connectMs = 10_000;
 /**
- * How much of one answer may be on its way or unread, and how much of all of them, in bytes. With Node's own 64 KiB, lists
- * take as long as over HTTP/1.1 on loopback, and longer over any network.
+ * How much of one answer may be on its way or unread, and how much of all of them, in bytes. With Node's own 64 KiB a
+ * page of a list would wait for the network many times.
  */
 const streamWindow = 1024 * 1024;
 const connectionWindow = 8 * 1024 * 1024;
-/** In MiB. What arrives counts, and Node ends a session above it. */
-const maxSessionMemory = 64;
 
 /** A session of HTTP/2 with a server whose settings are known, and what it runs over. */
 export interface Connected {
@@ -56,7 +54,6 @@ async function openSession(server: URL, socket: TLSSocket, signal: AbortSignal):
   const session = connect(server.origin, {
     createConnection: () => socket,
     settings: { enablePush: false, initialWindowSize: streamWindow },
-    maxSessionMemory,
   });
   // Whoever waits for it hears of an error all the same.
   session.on("error", () => {});
