@@ -30,7 +30,7 @@ test("a connection with a watch on it is asked by TCP whether it lives, and ends
   await get("/watch");
   const [timer] = await until("there is a timer", async () => {
     const timers = await timersTowards(port);
-    return timers.some(({ kind }) => kind === "02") && timers;
+    return timers.some(({ kind }) => kind === "02") ? timers : undefined;
   });
   assert.ok(timer!.seconds > 1 && timer!.seconds <= 10, `${timer!.seconds} seconds`);
   const { body } = await get("/once");
