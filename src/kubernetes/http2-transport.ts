@@ -36,6 +36,7 @@ export function createHttp2Transport(server: URL, tls: TlsAccess, pingMs: number
   }
 
   async function send(request: TransportRequest): Promise<Answer> {
+    let aborted: Promise<never> | undefined;
     for (;;) {
       request.signal.throwIfAborted();
       if (http1) return http1.exchange(request);
@@ -44,7 +45,8 @@ export function createHttp2Transport(server: URL, tls: TlsAccess, pingMs: number
       connecting ??= connect().finally(() => {
         connecting = undefined;
       });
-      await Promise.race([connecting, abortOf(request.signal)]);
+      aborted ??= abortOf(request.signal);
+      await Promise.race([connecting, aborted]);
     }
   }
 
