@@ -21,6 +21,8 @@ import { startContainer } from "./container.ts";
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const pluginImages = join(root, "build/images");
 const names = ["wasmline", "wasmline-envoy"] as const;
+/** Within this time a container runs what it was started for, on a machine that has other things to do. */
+const startMs = 60_000;
 
 /** What podman says about an image. */
 interface Inspected {
@@ -195,10 +197,10 @@ suite("the images", () => {
       const ready = async () =>
         (await fetch(`http://127.0.0.1:${15020 + files.offset}/healthz/ready`)).status;
       if (gateway === "embedded") {
-        assert.equal(await until("the agent answers", () => ready().catch(() => undefined)), 503);
+        assert.equal(await until("the agent answers", () => ready().catch(() => undefined), startMs), 503);
         start(image(), "gateway", ...data, "--concurrency", "1");
       }
-      await until("the agent is ready", async () => (await ready()) === 200);
+      await until("the agent is ready", async () => (await ready()) === 200, startMs);
       await until("the plugin answers", async () => (await get(files.trafficPort, "/", host)).body === body);
     });
   });

@@ -11,7 +11,7 @@ import { npmSecrets } from "./npm-secrets.ts";
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const dockerfile = "deploy/docker/Dockerfile";
 const targets = ["wasmline", "wasmline-envoy"] as const;
-const keptVersions = 3;
+const keptVersions = 2;
 /** An edit of the source adds about fifteen, of twenty MB in all. */
 const maxImages = 400;
 
