@@ -165,6 +165,10 @@ suite("Istio's agent before discovery", () => {
         await until("requests pass", async () => isDeepStrictEqual(await respond(), [200, undefined]));
         await edit((text) => text.replace("FAIL_OPEN", "FAIL_CLOSE"));
         await until("requests are refused", async () => isDeepStrictEqual(await respond(), [403, undefined]));
+        await until(
+          "the agent has taken it all the same",
+          async () => (await ecdsStatus(files.offset, "custom-response"))?.state === "SYNCED",
+        );
         await edit((text) => text.replace(":none", ":1.0.0"));
         await until("it is in effect", async () => isDeepStrictEqual(await respond(), [200, "meanwhile"]));
       });
