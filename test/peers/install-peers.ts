@@ -6,6 +6,7 @@ import { requireHelm } from "./helm.ts";
 import { requireIstiod } from "./istiod.ts";
 import { requireKubernetes } from "./kubernetes-programs.ts";
 import { requirePeers } from "./peers.ts";
+import { requirePilotAgent } from "./pilot-agent.ts";
 
 try {
   const log = createLog();
@@ -15,6 +16,7 @@ try {
     ...(await requireKubernetes(log)),
     helm: await requireHelm(log),
     istiod: await requireIstiod(log),
+    pilotAgent: await requirePilotAgent(log),
   };
   for (const [name, path] of Object.entries(peers)) console.log(`${name.padEnd(15)} ${path}`);
 } catch (error) {
