@@ -22,6 +22,9 @@ export interface Peers {
   readonly openssl: string;
   readonly redisServer: string;
   readonly etcd: string;
+  readonly buildah: string;
+  readonly podman: string;
+  readonly debootstrap: string;
 }
 
 /** Debian's packages, and the command that each holds. */
@@ -32,8 +35,18 @@ const packages: Readonly<Record<string, string>> = {
   openssl: "openssl",
   "redis-server": "redis-server",
   "etcd-server": "etcd",
+  buildah: "buildah",
+  podman: "podman",
+  debootstrap: "debootstrap",
+  runc: "runc",
 };
-const daemons = ["docker-registry", "redis-server", "etcd-server"];
+/** What systemd would start of them at the next boot. */
+const daemons: Readonly<Record<string, readonly string[]>> = {
+  "docker-registry": ["docker-registry"],
+  "redis-server": ["redis-server"],
+  "etcd-server": ["etcd"],
+  podman: ["podman", "podman.socket", "podman-restart", "podman-auto-update", "podman-auto-update.timer"],
+};
 const aptTimeoutMs = 15 * 60_000;
 const policyFile = "/usr/sbin/policy-rc.d";
 
@@ -58,6 +71,9 @@ async function findOrInstall(log: Log): Promise<Peers> {
     openssl: commands.openssl!,
     redisServer: commands["redis-server"]!,
     etcd: commands["etcd-server"]!,
+    buildah: commands.buildah!,
+    podman: commands.podman!,
+    debootstrap: commands.debootstrap!,
   };
 }
 
@@ -120,9 +136,9 @@ async function installPackages(names: readonly string[], log: Log): Promise<void
   } finally {
     await restorePolicy();
   }
-  // These packages would have their daemons started at the next boot.
-  for (const name of daemons.filter((daemon) => names.includes(daemon)))
-    if (await findCommand("systemctl")) await runCommand("systemctl", ["disable", packages[name]!]);
+  const units = names.flatMap((name) => daemons[name] ?? []);
+  if (units.length > 0 && (await findCommand("systemctl")))
+    await runCommand("systemctl", ["disable", ...units]);
 }
 
 /** Debian asks policy-rc.d before a package starts its daemon. One that is there already is its administrator's will. */
