@@ -1,5 +1,6 @@
 import { type Log, silentLog } from "../../src/log.ts";
 import { requireGoPrograms } from "./go-programs.ts";
+import { kubernetesVersion } from "./kubernetes-programs.ts";
 import { requirePackages } from "./peers.ts";
 
 /** What a node of Kubernetes runs, as absolute paths. */
@@ -19,7 +20,7 @@ export interface NodePrograms {
 }
 
 /** Debian's packages for a node, and a command of each. */
-const packages = { runc: "runc", iptables: "iptables", iproute2: "ip" };
+const debianPackages = { runc: "runc", iptables: "iptables", iproute2: "ip" };
 
 const kubernetes = ["kubelet", "kube-proxy", "kube-scheduler"].map((name) => `k8s.io/kubernetes/cmd/${name}`);
 const containerd = ["containerd", "containerd-shim-runc-v2", "ctr"];
@@ -34,9 +35,10 @@ export function requireNodePrograms(log: Log = silentLog): Promise<NodePrograms>
 }
 
 async function find(log: Log): Promise<NodePrograms> {
-  const { runc } = await requirePackages(packages, log);
+  const { runc } = await requirePackages(debianPackages, log);
+  const packages = [...kubernetes, "./pause"];
   const [kubelet, kubeProxy, scheduler, pause] = await requireGoPrograms(
-    { module: "kubernetes-node", packages: [...kubernetes, "./pause"], minutes: 5 },
+    { module: "kubernetes-node", packages, minutes: 5, variables: kubernetesVersion },
     log,
   );
   const runtime = [

@@ -14,9 +14,29 @@ export function get(
   agent?: Agent,
   headers: Record<string, string> = {},
 ): Promise<Answer> {
+  return getAt({ address: "127.0.0.1", port }, { path, host, agent, headers });
+}
+
+export interface GetOptions {
+  readonly path?: string;
+  readonly host?: string;
+  readonly agent?: Agent | undefined;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** For the connection and between bytes; any time unless given. */
+  readonly timeoutMs?: number;
+}
+
+/** A GET at an address with a Host of its own, on a connection of its own unless there is an agent. */
+export function getAt(
+  { address, port }: { readonly address: string; readonly port: number },
+  { path = "/", host = "localhost", agent, headers = {}, timeoutMs }: GetOptions = {},
+): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const sent = request(
-      { host: "127.0.0.1", port, path, headers: { host, ...headers }, agent: agent ?? false },
+      {
+        ...{ host: address, port, path, agent: agent ?? false, timeout: timeoutMs },
+        headers: { host, ...headers },
+      },
       (response) => {
         const chunks: Buffer[] = [];
         response.on("data", (chunk: Buffer) => chunks.push(chunk));
@@ -31,6 +51,7 @@ export function get(
       },
     );
     sent.on("error", reject);
+    sent.on("timeout", () => sent.destroy(new Error(`no answer within ${timeoutMs} ms`)));
     sent.end();
   });
 }
