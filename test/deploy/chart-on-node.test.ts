@@ -39,20 +39,22 @@ before(async () => {
   await cluster.plane.kubectl(["create", "namespace", namespace]);
   const label = "pod-security.kubernetes.io/enforce=restricted";
   await cluster.plane.kubectl(["label", "namespace", namespace, label]);
+  await applyShop(cluster);
+  for (const release of releases) {
+    await cluster.helm("install", release);
+    traffic.push(await trafficOf(cluster, release));
+  }
 });
 after(() => cluster?.end());
 
 const kubectl = (...args: readonly string[]) => cluster.plane.kubectl(["-n", namespace, ...args]);
 
 test("helm install: every Pod gets ready by its own probes, and none is restarted on the way", async () => {
-  await applyShop(cluster);
-  for (const release of releases) await cluster.helm("install", release);
   await allReady();
   assert.deepEqual(
     (await readPods(cluster)).filter(({ restarts }) => restarts > 0),
     [],
   );
-  for (const release of releases) traffic.push(await trafficOf(cluster, release));
 });
 
 test("kubectl apply of the chapter's resources: in effect through the Service of either kind of gateway", async () => {
