@@ -1,4 +1,4 @@
-import { copyFile, mkdir, mkdtemp, rm } from "node:fs/promises";
+import { copyFile, cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { cacheDirectory, envoyVersion } from "../../src/agent/install-envoy.ts";
 import { type Log, silentLog } from "../../src/log.ts";
@@ -19,8 +19,6 @@ const unneeded = [
   "var/lib/apt/lists",
 ];
 
-const path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
 /**
  * Images of the shape of those that the Dockerfile starts from, which no test pulls from Docker Hub: Debian with the Node
  * and the npm that run the tests, and the pinned Envoy.
@@ -35,50 +33,47 @@ export async function requireBaseImages(log: Log = silentLog): Promise<BaseImage
   const peers = await requirePeers(log);
   const node = `localhost/stand-in/node:${process.versions.node}-${suite}-slim`;
   const envoy = `localhost/stand-in/envoy:v${envoyVersion}`;
-  const names = await runBuildah("images", "--format", "{{.Name}}:{{.Tag}}");
-  if (!names.split("\n").includes(envoy)) await commit(envoy, [[peers.envoy, "/usr/local/bin/envoy"]]);
-  if (!names.split("\n").includes(node)) await makeNodeImage(node, peers.debootstrap, log);
-  return { node, envoy };
-}
-
-async function makeNodeImage(name: string, debootstrap: string, log: Log): Promise<void> {
-  log.info({ name }, "making an image of Debian with Node (once, in about two minutes)");
+  const names = (await runBuildah("images", "--format", "{{.Name}}:{{.Tag}}")).split("\n");
+  if (names.includes(node) && names.includes(envoy)) return { node, envoy };
+  log.info({ node, envoy }, "making the images that others start from (once, in about a minute)");
   await mkdir(cacheDirectory(), { recursive: true });
-  const work = await mkdtemp(join(cacheDirectory(), ".debian-"));
+  const work = await mkdtemp(join(cacheDirectory(), ".images-"));
   try {
-    const root = join(work, "root");
-    await run(debootstrap, ["--variant=minbase", suite, root]);
-    for (const folder of unneeded) await rm(join(root, folder), { recursive: true, force: true });
-    const archive = join(work, "root.tar");
-    await run("tar", ["--numeric-owner", "-C", root, "-cf", archive, "."]);
-    const node = join(work, "node");
-    await copyFile(process.execPath, node);
-    const modules = await run("npm", ["root", "--global"]);
-    await commit(name, [
-      [archive, "/"],
-      [node, "/usr/local/bin/node"],
-      [join(modules, "npm"), "/usr/local/lib/node_modules/npm"],
-    ]);
+    await copyFile(peers.envoy, join(work, "envoy"));
+    await build(work, envoy, ["FROM scratch", "COPY envoy /usr/local/bin/envoy"]);
+    await layOutNode(work, peers.debootstrap);
+    await build(work, node, nodeSteps);
   } finally {
     await rm(work, { recursive: true, force: true });
   }
+  return { node, envoy };
 }
 
-/** Makes an image of files of this machine, with npm's command beside Node where npm is in it. */
-async function commit(name: string, files: readonly (readonly [from: string, to: string])[]): Promise<void> {
-  const container = await runBuildah("from", "scratch");
-  try {
-    for (const [from, to] of files) await runBuildah("add", "--quiet", container, from, to);
-    if (files.length > 1)
-      await runBuildah(
-        ...["run", "--isolation", "chroot", container],
-        ...["ln", "-s", "../lib/node_modules/npm/bin/npm-cli.js", "/usr/local/bin/npm"],
-      );
-    await runBuildah("config", "--env", `PATH=${path}`, container);
-    await runBuildah("commit", "--quiet", container, name);
-  } finally {
-    await runBuildah("rm", container);
-  }
+const nodeSteps = [
+  "FROM scratch",
+  "ADD debian.tar /",
+  "COPY node /usr/local/bin/node",
+  "COPY npm /usr/local/lib/node_modules/npm",
+  "RUN ln -s ../lib/node_modules/npm/bin/npm-cli.js /usr/local/bin/npm",
+  "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+];
+
+async function layOutNode(work: string, debootstrap: string): Promise<void> {
+  const debian = join(work, "debian");
+  await run(debootstrap, ["--variant=minbase", suite, debian]);
+  for (const folder of unneeded) await rm(join(debian, folder), { recursive: true, force: true });
+  await run("tar", ["--numeric-owner", "-C", debian, "-cf", `${debian}.tar`, "."]);
+  await rm(debian, { recursive: true });
+  await copyFile(process.execPath, join(work, "node"));
+  const modules = await run("npm", ["root", "--global"]);
+  await cp(join(modules, "npm"), join(work, "npm"), { recursive: true });
+}
+
+/** Makes an image of files in a directory. */
+async function build(directory: string, name: string, steps: readonly string[]): Promise<void> {
+  const file = join(directory, "Containerfile");
+  await writeFile(file, steps.join("\n"));
+  await runBuildah("build", "--isolation", "chroot", "--file", file, "--tag", name, directory);
 }
 
 async function run(command: string, args: readonly string[]): Promise<string> {

@@ -1,7 +1,6 @@
 // Finds the peers of the tests and installs what is missing: node --import tsx test/peers/install-peers.ts
 import { createLog } from "../../src/log.ts";
 import { errorText } from "../../src/system-error.ts";
-import { requireBaseImages } from "./base-images.ts";
 import { requireGo } from "./go.ts";
 import { requireHelm } from "./helm.ts";
 import { requireIstiod } from "./istiod.ts";
@@ -16,7 +15,6 @@ try {
     ...(await requireKubernetes(log)),
     helm: await requireHelm(log),
     istiod: await requireIstiod(log),
-    ...(await requireBaseImages(log)),
   };
   for (const [name, path] of Object.entries(peers)) console.log(`${name.padEnd(15)} ${path}`);
 } catch (error) {
