@@ -78,11 +78,11 @@ test("conditions say of all four gateways that they run it", async () => {
     );
 });
 
-test("the API server asks the webhook behind its Service, which refuses what is wrong", async () => {
-  const wrong = JSON.stringify(wasmPlugin("wrong", { url: "oci://a/b", matchRules: [{ config: {} }] }));
+test("the API server asks the webhook behind its Service, which warns of what takes no effect", async () => {
+  const away = JSON.stringify(wasmPlugin("away", { url: "oci://a/b" }, "default"));
   await assert.rejects(
-    cluster.plane.kubectl(["create", "--dry-run=server", "-f", "-"], wrong),
-    /spec\.matchRules\[0\]: rule has no domain, ingress or service/,
+    cluster.plane.kubectl(["create", "--dry-run=server", "--warnings-as-errors", "-f", "-"], away),
+    /metadata\.namespace: only WasmPlugins in "higress-system" take effect/,
   );
 });
 

@@ -29,7 +29,7 @@ export async function trafficOf({ plane, node }: InstalledChart, release: Releas
 /** The chapter's resources as they are, its services answered by Pods, and a host that the plugin leaves alone. */
 export async function applyShop({ plane, image }: InstalledChart): Promise<void> {
   await plane.kubectl(["create", "namespace", shop]);
-  const program = `require("http").createServer((_, answer) => answer.end(${JSON.stringify(podAnswer)})).listen(8080)`;
+  const program = `require("http").createServer({ keepAliveTimeout: 0 }, (_, answer) => answer.end(${JSON.stringify(podAnswer)})).listen(8080)`;
   const labels = { app: "shop" };
   const container = {
     ...{ name: "shop", image, command: ["node", "-e", program] },
