@@ -130,7 +130,7 @@ test("a node that is drained keeps a Pod of each role, by their budgets: no requ
   await whileRequesting(async () => {
     const pods = ["--pod-selector=app.kubernetes.io/part-of=wasmline", "--delete-emptydir-data"];
     await assert.rejects(
-      kubectl("drain", name, ...pods, "--timeout=20s"),
+      kubectl("drain", name, ...pods, "--timeout=8s"),
       /would violate the pod's disruption budget/,
     );
     const running = (await readPods(cluster)).filter(isServing);
@@ -161,7 +161,7 @@ test("a program that hangs is restarted by its liveness probe", async () => {
 
 /** Has the chart's own probe asked more often: it is for programs on busy machines, and this is for a test. */
 async function hasten(deployment: string, container: string): Promise<void> {
-  const livenessProbe = { periodSeconds: 3, timeoutSeconds: 3, failureThreshold: 3 };
+  const livenessProbe = { periodSeconds: 3, timeoutSeconds: 3, failureThreshold: 4 };
   const spec = { template: { spec: { containers: [{ name: container, livenessProbe }] } } };
   await kubectl("patch", `deployment/${deployment}`, "-p", JSON.stringify({ spec }));
 }
