@@ -90,7 +90,8 @@ export function createSnapshotType(
   const byName = new Map<string, SnapshotResource>();
   for (const resource of resources) byName.set(resource.name, resource);
   if (previous && sameResources(previous.resources, byName)) return previous;
-  const versions = [...byName.values()].map(({ name, version }) => `${name}\0${version}`);
+  const versions: string[] = [];
+  for (const [name, { version }] of byName) versions.push(name, version);
   return { typeUrl, version: contentHash(versions.join("\0")), resources: byName };
 }
 
@@ -125,6 +126,7 @@ function sameResources(
   const others = b.values();
   for (const resource of a.values()) {
     const other = others.next().value;
+    if (other === resource) continue;
     if (other?.name !== resource.name || other.version !== resource.version) return false;
   }
   return true;
@@ -142,7 +144,11 @@ function computeDiff(
   from: ReadonlyMap<string, SnapshotResource>,
   to: ReadonlyMap<string, SnapshotResource>,
 ): TypeDiff {
-  const changed = [...to.values()].filter(({ name, version }) => from.get(name)?.version !== version);
+  const changed: SnapshotResource[] = [];
+  for (const [name, resource] of to) {
+    const known = from.get(name);
+    if (known !== resource && known?.version !== resource.version) changed.push(resource);
+  }
   const growth = ({ name, filters = [] }: SnapshotResource) =>
     filters.length > (from.get(name)?.filters?.length ?? 0) ? 0 : 1;
   return {

@@ -15,7 +15,7 @@ export const podAnswer = "a Pod's answer\n";
 /** The Service of a release's gateways, as who comes from outside reaches it: a port of the node. */
 export interface Traffic {
   readonly release: ReleaseName;
-  readonly address: string;
+  readonly host: string;
   readonly port: number;
 }
 
@@ -23,7 +23,7 @@ export async function trafficOf({ plane, node }: InstalledChart, release: Releas
   const port = `{.spec.ports[?(@.name=="http")].nodePort}`;
   const service = ["get", "service", `${release}-wasmline-gateway`, "-n", namespace];
   const found = await plane.kubectl([...service, "-o", `jsonpath=${port}`]);
-  return { release, address: node.network.node, port: Number(found) };
+  return { release, host: node.network.node, port: Number(found) };
 }
 
 /** The chapter's resources as they are, its services answered by Pods, and a host that the plugin leaves alone. */

@@ -1,6 +1,6 @@
 import { Agent } from "node:http";
 import { setTimeout as pause } from "node:timers/promises";
-import { type Answer, getAt } from "../peers/request.ts";
+import { type Answer, get } from "../peers/request.ts";
 
 export const steadyConnections = 2;
 
@@ -19,10 +19,9 @@ export function startSteadyRequests(
   port: number,
   host: string,
   complaint: (answer: Answer) => string,
-  address = "127.0.0.1",
 ): SteadyRequests {
   const agent = new Agent({ keepAlive: true, maxSockets: steadyConnections });
-  return repeatSteadily(() => getAt({ address, port }, { host, agent }).then(complaint), {
+  return repeatSteadily(() => get(port, "/", host, agent).then(complaint), {
     // They are to be there all the time, not to take the processor from what they look at.
     pauseMs: 5,
     end: () => agent.destroy(),

@@ -7,6 +7,7 @@ import { requireIstiod } from "./istiod.ts";
 import { requireKubernetes } from "./kubernetes-programs.ts";
 import { requireNodePrograms } from "./node-programs.ts";
 import { requirePeers } from "./peers.ts";
+import { requirePilotAgent } from "./pilot-agent.ts";
 
 try {
   const log = createLog();
@@ -17,6 +18,7 @@ try {
     ...(await requireNodePrograms(log)),
     helm: await requireHelm(log),
     istiod: await requireIstiod(log),
+    pilotAgent: await requirePilotAgent(log),
   };
   for (const [name, path] of Object.entries(peers)) console.log(`${name.padEnd(15)} ${path}`);
 } catch (error) {

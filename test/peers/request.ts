@@ -6,15 +6,18 @@ export interface Answer {
   readonly body: string;
 }
 
-/** A GET at a loopback port with a Host of its own. */
+/** Where to send a request: a port on loopback, or of another machine. */
+export type Place = number | { readonly host: string; readonly port: number };
+
+/** A GET with a Host of its own. */
 export function get(
-  port: number,
+  at: Place,
   path = "/",
   host = "localhost",
   agent?: Agent,
   headers: Record<string, string> = {},
 ): Promise<Answer> {
-  return getAt({ address: "127.0.0.1", port }, { path, host, agent, headers });
+  return getAt(at, { path, host, agent, headers });
 }
 
 export interface GetOptions {
@@ -26,17 +29,15 @@ export interface GetOptions {
   readonly timeoutMs?: number;
 }
 
-/** A GET at an address with a Host of its own, on a connection of its own unless there is an agent. */
+/** A GET with a Host of its own, on a connection of its own unless there is an agent. */
 export function getAt(
-  { address, port }: { readonly address: string; readonly port: number },
+  at: Place,
   { path = "/", host = "localhost", agent, headers = {}, timeoutMs }: GetOptions = {},
 ): Promise<Answer> {
+  const place = typeof at === "number" ? { host: "127.0.0.1", port: at } : at;
   return new Promise((resolve, reject) => {
     const sent = request(
-      {
-        ...{ host: address, port, path, agent: agent ?? false, timeout: timeoutMs },
-        headers: { host, ...headers },
-      },
+      { ...place, path, headers: { host, ...headers }, agent: agent ?? false, timeout: timeoutMs },
       (response) => {
         const chunks: Buffer[] = [];
         response.on("data", (chunk: Buffer) => chunks.push(chunk));
