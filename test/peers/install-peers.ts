@@ -5,6 +5,7 @@ import { requireGo } from "./go.ts";
 import { requireHelm } from "./helm.ts";
 import { requireIstiod } from "./istiod.ts";
 import { requireKubernetes } from "./kubernetes-programs.ts";
+import { requireNodePrograms } from "./node-programs.ts";
 import { requirePeers } from "./peers.ts";
 import { requirePilotAgent } from "./pilot-agent.ts";
 
@@ -14,6 +15,7 @@ try {
     ...(await requirePeers(log)),
     go: await requireGo(log),
     ...(await requireKubernetes(log)),
+    ...(await requireNodePrograms(log)),
     helm: await requireHelm(log),
     istiod: await requireIstiod(log),
     pilotAgent: await requirePilotAgent(log),

