@@ -16,10 +16,11 @@ import { chainFilters, type EcdsDefault, filterKey, httpFilters } from "./http-f
 import { buildListener, isSameListener } from "./listeners.ts";
 import { nameTable } from "./name-table.ts";
 import { type ChainShape, mayHaveSecret, type ProxyNode } from "./proxy.ts";
-import { createRouteBuilder, servicesByGateway } from "./routes.ts";
+import { createRouteBuilder } from "./route-tables.ts";
 import { buildSecrets } from "./secrets.ts";
 import { byPhase, createPluginSelection } from "./select-plugins.ts";
-import { type PortServers, serversByPort } from "./servers.ts";
+import { createServersByPort, type PortServers } from "./servers.ts";
+import { createServicesByGateway } from "./services-by-gateway.ts";
 import { allowedPlugin } from "./withheld.ts";
 
 export interface BuildOptions {
@@ -54,9 +55,9 @@ export function createSnapshotBuilder(
   options: BuildOptions,
 ): (config: IstioConfigSet) => Snapshot {
   const selectOrdered = createPluginSelection(proxy, options.rootNamespace);
-  const ports = whenChanged((gateways: IstioConfigSet["Gateway"]) => serversByPort(gateways, proxy));
+  const ports = whenChanged(createServersByPort(proxy));
   const withPlugins = { listener: createListenerShape, dynamic: createDynamicShape }[proxy.chain](options);
-  const bound = whenChanged(servicesByGateway);
+  const bound = whenChanged(createServicesByGateway());
   const routes = whenChanged(createRouteBuilder());
   const clusters = whenChanged((entries: IstioConfigSet["ServiceEntry"]) =>
     entries.flatMap((entry) => buildClusters(entry).clusters),

@@ -11,7 +11,7 @@ import {
 } from "../gen/istio/networking/v1alpha3/virtual_service_pb.ts";
 import type { IstioConfig } from "../istio/config.ts";
 import { resourceJson } from "../xds/envoy-json.ts";
-import { buildRoutes } from "./routes.ts";
+import { buildRoutes } from "./route-tables.ts";
 import { serversByPort } from "./servers.ts";
 
 type RouteInit = MessageInitShape<typeof HTTPRouteSchema>;

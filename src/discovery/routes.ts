@@ -1,4 +1,4 @@
-import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import {
   type Route,
   type RouteAction,
@@ -10,182 +10,29 @@ import {
   type VirtualHost,
   VirtualHostSchema,
 } from "../gen/envoy/config/route/v3/route_components_pb.ts";
-import { RouteConfigurationSchema } from "../gen/envoy/config/route/v3/route_pb.ts";
 import type {
   HTTPMatchRequest,
   HTTPRoute,
   HTTPRouteDestination,
   StringMatch,
 } from "../gen/istio/networking/v1alpha3/virtual_service_pb.ts";
-import { getOrCreate } from "../get-or-create.ts";
-import { buildIncrementally, sameItems, sortIncrementally } from "../incremental.ts";
 import type { IstioConfig } from "../istio/config.ts";
-import { rawResource, type SnapshotResource } from "../xds/snapshot.ts";
 import { clusterName } from "./clusters.ts";
-import { hostOf } from "./listeners.ts";
 import { headerMatcher, queryMatcher } from "./matchers.ts";
 import { redirectAction, rewriteOf } from "./redirects.ts";
-import { type GatewayServer, type PortServers, routeName } from "./servers.ts";
 
 type VirtualServiceConfig = IstioConfig<"VirtualService">;
 
-/** VirtualServices by the Gateways, as `namespace/name`, that they are bound to. */
-export type ServicesByGateway = ReadonlyMap<string, readonly VirtualServiceConfig[]>;
-
-export function servicesByGateway(services: readonly VirtualServiceConfig[]): ServicesByGateway {
-  const bound = new Map<string, VirtualServiceConfig[]>();
-  for (const service of services) {
-    for (const name of getOrCreate(gatewaysOf, service, () => gatewayNames(service))) {
-      const list = bound.get(name);
-      if (list) list.push(service);
-      else bound.set(name, [service]);
-    }
-  }
-  return bound;
-}
-
-// Names that are put together anew for thousands of hosts cost more than everything that is looked up by them.
-const gatewaysOf = new WeakMap<VirtualServiceConfig, readonly string[]>();
-const fullNames = new WeakMap<IstioConfig<"Gateway">, string>();
-
-/** A VirtualService names its gateways as `namespace/name`, or `name` in its own namespace. */
-function gatewayNames({ namespace, spec }: VirtualServiceConfig): readonly string[] {
-  return [...new Set(spec.gateways.map((name) => (name.includes("/") ? name : `${namespace}/${name}`)))];
-}
-
-function fullNameOf(gateway: IstioConfig<"Gateway">): string {
-  return getOrCreate(fullNames, gateway, () => `${gateway.namespace}/${gateway.name}`);
-}
-
-/** The route tables of one port: one for plain HTTP, one for each HTTPS server. */
-export function buildRoutes(
-  port: PortServers,
-  virtualServices: readonly VirtualServiceConfig[],
-): SnapshotResource[] {
-  return createRouteBuilder()([port], servicesByGateway(virtualServices));
-}
-
-/** The route tables of ports, for a stream of configurations: a virtual host that nothing happened to is not built again. */
-export function createRouteBuilder(): (
-  ports: readonly PortServers[],
-  services: ServicesByGateway,
-) => SnapshotResource[] {
-  const builders = new Map<string, ReturnType<typeof createTableBuilder>>();
-  return (ports, services) => {
-    const tables = ports.flatMap((port) =>
-      serversByTable(port).map((table) => ({ ...table, port: port.port })),
-    );
-    const used = new Set(tables.map(({ name }) => name));
-    for (const name of builders.keys()) if (!used.has(name)) builders.delete(name);
-    return tables.map(({ name, servers, port }) =>
-      getOrCreate(builders, name, () => createTableBuilder(name, port))(servers, services),
-    );
-  };
-}
-
-function serversByTable(port: PortServers) {
-  const tables = new Map<string, GatewayServer[]>();
-  for (const server of port.servers) {
-    const name = routeName(port, server);
-    const servers = tables.get(name);
-    if (servers) servers.push(server);
-    else tables.set(name, [server]);
-  }
-  return [...tables].map(([name, servers]) => ({ name, servers }));
-}
-
-/** A table of thousands of virtual hosts, of which one changed, costs the encoding of that one. */
-function createTableBuilder(name: string, port: number) {
-  const encodeHosts = buildIncrementally((host: string, parts: HostParts) => encodeHost(host, port, parts));
-  const inOrder = sortIncrementally<EncodedHost>((a, b) => (a.name < b.name ? -1 : 1));
-  const head = toBinary(RouteConfigurationSchema, create(RouteConfigurationSchema, { name }));
-  return (servers: readonly GatewayServer[], services: ServicesByGateway): SnapshotResource => {
-    const hosts = inOrder(encodeHosts(collectHosts(servers, services)));
-    const bytes = hosts.map((host) => host.bytes);
-    return rawResource(name, tableTypeUrl, Buffer.concat([head, ...bytes, tableTail]));
-  };
-}
-
-const tableTypeUrl = `type.googleapis.com/${RouteConfigurationSchema.typeName}`;
-
-/** What follows a table's virtual hosts, in the order of the fields. */
-const tableTail = toBinary(
-  RouteConfigurationSchema,
-  create(RouteConfigurationSchema, {
-    validateClusters: false,
-    // A request's port says nothing about the virtual host: `foo.com:8080` is foo.com.
-    ignorePortInHostMatching: true,
-  }),
-);
-
-/** What a virtual host is made of: whether it is for HTTPS alone, and the VirtualServices with its routes, in order. */
-type HostParts = readonly [httpsRedirect: boolean, ...services: VirtualServiceConfig[]];
-
-/** One virtual host for each name; the routes of several VirtualServices for a name follow each other. */
-function collectHosts(
-  servers: readonly GatewayServer[],
-  services: ServicesByGateway,
-): ReadonlyMap<string, HostParts> {
-  const hosts = new Map<string, HostParts>();
-  for (const server of servers) {
-    const bound = services.get(fullNameOf(server.gateway));
-    if (!bound) continue;
-    for (const [host, parts] of hostsOfServer(server, bound)) {
-      const known = hosts.get(host);
-      hosts.set(host, known ? withRoutesOf(known, parts) : parts);
-    }
-  }
-  return hosts;
-}
-
-/** The first server decides whether a host is for HTTPS alone. */
-function withRoutesOf(first: HostParts, [, ...services]: HostParts): HostParts {
-  return [...first, ...services];
-}
-
-interface ServedHosts {
-  readonly bound: readonly VirtualServiceConfig[];
-  readonly hosts: ReadonlyMap<string, HostParts>;
-}
-
-const servedHosts = new WeakMap<GatewayServer, ServedHosts>();
-
-/** The hosts of a server that have routes: the same objects while the VirtualServices of its Gateway are. */
-function hostsOfServer(
-  gatewayServer: GatewayServer,
-  bound: readonly VirtualServiceConfig[],
-): ReadonlyMap<string, HostParts> {
-  const known = servedHosts.get(gatewayServer);
-  if (known && sameItems(known.bound, bound)) return known.hosts;
-  const { server } = gatewayServer;
-  const hosts = new Map<string, HostParts>();
-  for (const written of server.hosts) {
-    const host = hostOf(written);
-    const routed = bound.filter(({ spec }) => spec.hosts.includes(host) && spec.http.length > 0);
-    if (routed.length > 0) hosts.set(host, [server.tls?.httpsRedirect ?? false, ...routed]);
-  }
-  servedHosts.set(gatewayServer, { bound, hosts });
-  return hosts;
-}
-
-interface EncodedHost {
-  readonly name: string;
-  readonly bytes: Uint8Array;
-}
-
-/** A virtual host as the field of its table. */
-function encodeHost(host: string, port: number, [httpsRedirect, ...services]: HostParts): EncodedHost {
-  const routes = services.flatMap(({ spec }) => spec.http.flatMap(toRoutes));
-  const virtualHosts = [virtualHost(host, port, routes, httpsRedirect)];
-  const table = create(RouteConfigurationSchema, { virtualHosts });
-  return { name: `${host}:${port}`, bytes: toBinary(RouteConfigurationSchema, table) };
-}
-
-function virtualHost(host: string, port: number, routes: Route[], httpsRedirect: boolean): VirtualHost {
+/** The virtual host of a name at a port, by the VirtualServices with its routes. */
+export function virtualHost(
+  host: string,
+  port: number,
+  [httpsRedirect, ...services]: readonly [httpsRedirect: boolean, ...services: VirtualServiceConfig[]],
+): VirtualHost {
   return create(VirtualHostSchema, {
     name: `${host}:${port}`,
     domains: [host],
-    routes,
+    routes: services.flatMap(({ spec }) => spec.http.flatMap(toRoutes)),
     requireTls: httpsRedirect ? TlsRequirement.ALL : TlsRequirement.NONE,
     includeRequestAttemptCount: true,
   });

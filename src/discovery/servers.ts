@@ -1,7 +1,7 @@
 import type { Server } from "../gen/istio/networking/v1alpha3/gateway_pb.ts";
 import { ServerTLSSettings_TLSmode as TlsMode } from "../gen/istio/networking/v1alpha3/gateway_pb.ts";
-import { getOrCreate } from "../get-or-create.ts";
 import type { IstioConfig } from "../istio/config.ts";
+import { mapByPlace } from "../splices.ts";
 import { type ProxyNode, selects } from "./proxy.ts";
 
 /** One server of one Gateway. */
@@ -21,22 +21,29 @@ export interface PortServers {
 
 /** What a proxy listens on: the servers of the Gateways that select it, by address and port. */
 export function serversByPort(gateways: readonly IstioConfig<"Gateway">[], proxy: ProxyNode): PortServers[] {
-  const ports = new Map<string, GatewayServer[]>();
-  for (const gateway of gateways) {
-    if (!selects(gateway.spec.selector, proxy)) continue;
-    for (const [key, server] of getOrCreate(placedServers, gateway, () => placeServers(gateway))) {
-      const servers = ports.get(key);
-      if (servers) servers.push(server);
-      else ports.set(key, [server]);
-    }
-  }
-  return [...ports.values()].map(toPort).sort((a, b) => a.port - b.port || (a.bind < b.bind ? -1 : 1));
+  return createServersByPort(proxy)(gateways);
+}
+
+/** The same for a stream of configurations: the servers of a Gateway are the same objects while it is. */
+export function createServersByPort(
+  proxy: ProxyNode,
+): (gateways: readonly IstioConfig<"Gateway">[]) => PortServers[] {
+  const place = mapByPlace((gateway: IstioConfig<"Gateway">) =>
+    selects(gateway.spec.selector, proxy) ? placeServers(gateway) : [],
+  );
+  return (gateways) => {
+    const ports = new Map<string, GatewayServer[]>();
+    for (const placed of place(gateways))
+      for (const [key, server] of placed) {
+        const servers = ports.get(key);
+        if (servers) servers.push(server);
+        else ports.set(key, [server]);
+      }
+    return [...ports.values()].map(toPort).sort((a, b) => a.port - b.port || (a.bind < b.bind ? -1 : 1));
+  };
 }
 
 type PlacedServer = readonly [addressAndPort: string, server: GatewayServer];
-
-/** The same objects while a Gateway is: there can be thousands. */
-const placedServers = new WeakMap<IstioConfig<"Gateway">, readonly PlacedServer[]>();
 
 function placeServers(gateway: IstioConfig<"Gateway">): readonly PlacedServer[] {
   return gateway.spec.servers.map((server) => [

@@ -1,6 +1,7 @@
 import { getOrCreate } from "../get-or-create.ts";
-import { mapIncrementally, whenChanged } from "../incremental.ts";
+import { whenChanged } from "../incremental.ts";
 import type { IstioConfig, IstioConfigSet } from "../istio/config.ts";
+import { mapByPlace } from "../splices.ts";
 import { createWatchable, type Watchable } from "../watchable.ts";
 import type { Snapshot } from "../xds/snapshot.ts";
 import { type BuildOptions, createSnapshotBuilder } from "./build-snapshot.ts";
@@ -82,17 +83,20 @@ const labelText = (key: string, value: string) => `${key}\0${value}`;
 
 /** The labels that Gateways and WasmPlugins select by. */
 function createSelectorLabels(): (config: IstioConfigSet) => ReadonlySet<string> {
-  const ofGateway = mapIncrementally(({ spec }: IstioConfig<"Gateway">) => labelsText(spec.selector));
-  const ofPlugin = mapIncrementally(({ spec }: IstioConfig<"WasmPlugin">) =>
+  const ofGateway = mapByPlace(({ spec }: IstioConfig<"Gateway">) => labelsText(spec.selector));
+  const ofPlugin = mapByPlace(({ spec }: IstioConfig<"WasmPlugin">) =>
     labelsText(spec.selector?.matchLabels ?? {}),
   );
-  // Thousands select by the same labels, so that an edit nearly always leaves these lists as they are.
+  // Thousands select by the same labels, so that an edit nearly always leaves these texts as they are.
+  const gateways = whenChanged(joinDistinct);
+  const plugins = whenChanged(joinDistinct);
   const all = whenChanged(
-    (gateways: readonly string[], plugins: readonly string[]) =>
-      new Set([...new Set([...gateways, ...plugins])].flatMap((text) => text.split("\n"))),
+    (one: string, other: string) => new Set([...one.split("\n"), ...other.split("\n")]),
   );
-  return ({ Gateway, WasmPlugin }) => all(ofGateway(Gateway), ofPlugin(WasmPlugin));
+  return ({ Gateway, WasmPlugin }) => all(gateways(ofGateway(Gateway)), plugins(ofPlugin(WasmPlugin)));
 }
+
+const joinDistinct = (texts: readonly string[]) => [...new Set(texts)].join("\n");
 
 /** Labels cannot contain what is between them here. */
 function labelsText(matchLabels: Readonly<Record<string, string>>): string {

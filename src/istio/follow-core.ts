@@ -1,6 +1,7 @@
 import type { ChannelCredentials } from "@grpc/grpc-js";
 import type { Node } from "../gen/envoy/config/core/v3/base_pb.ts";
 import type { Log } from "../log.ts";
+import { createSortedValues, type SortedValues } from "../sorted-values.ts";
 import { errorText } from "../system-error.ts";
 import { followServer, type Refusals, type TypeUpdate } from "../xds/client.ts";
 import { emptyIstioConfigSet, type IstioConfig, type IstioConfigSet, type IstioKind } from "./config.ts";
@@ -29,34 +30,30 @@ export function followCore({ onConfig, log, ...options }: FollowCoreOptions): vo
     (kind) => kind !== "Secret" || options.mode === "incremental",
   );
   const byTypeUrl = new Map(asked.map((kind) => [kinds[kind].mcpTypeUrls[0], kind]));
-  const received = new Map<IstioKind, Map<string, IstioConfig>>();
+  const received = new Map<IstioKind, SortedValues<IstioConfig>>();
   let config: IstioConfigSet = emptyIstioConfigSet;
 
   function onUpdate({ typeUrl, changed, removed }: TypeUpdate): Refusals {
     const kind = byTypeUrl.get(typeUrl)!;
-    const known = received.get(kind) ?? new Map<string, IstioConfig>();
+    const known = received.get(kind) ?? createSortedValues<IstioConfig>();
     const first = !received.has(kind);
     received.set(kind, known);
     const refused = new Map<string, string>();
+    const taken = new Map<string, IstioConfig>();
     for (const { name, value } of changed) {
       try {
-        known.set(name, decodeMcp(kind, value));
+        taken.set(name, decodeMcp(kind, value));
       } catch (error) {
         refused.set(name, errorText(error));
       }
     }
-    for (const name of removed) known.delete(name);
-    const altered = changed.length > refused.size || removed.length > 0;
-    if (altered) config = { ...config, [kind]: sorted(known) };
+    const altered = taken.size > 0 || removed.length > 0;
+    // In the order of names, whatever the order of arrival.
+    if (altered) config = { ...config, [kind]: known.update(taken, removed) };
     const complete = received.size === byTypeUrl.size;
     if (complete && (first || altered)) onConfig(config);
     return refused;
   }
 
   followServer({ ...options, typeUrls: [...byTypeUrl.keys()], nameOf: mcpName, onUpdate, log });
-}
-
-/** In the order of names, whatever the order of arrival. */
-function sorted(configs: ReadonlyMap<string, IstioConfig>): IstioConfig[] {
-  return [...configs.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, config]) => config);
 }

@@ -17,10 +17,19 @@ export interface IncrementalResponse {
 export type StateOfTheWorldResponse = Omit<IncrementalResponse, "removed">;
 
 /** A `Resource` as field 2 of a `DeltaDiscoveryResponse`. Its last bytes are the value of the `Any`. */
-export function encodeFrame({ name, version, typeUrl, value }: XdsResource): Buffer {
+export function encodeFrame(resource: XdsResource): Buffer {
+  return encodeFrameOf(resource, [resource.value]);
+}
+
+/** The same of a value in parts. */
+export function encodeFrameOf(
+  { name, version, typeUrl }: Omit<XdsResource, "value">,
+  parts: readonly Uint8Array[],
+): Buffer {
+  const size = sizeOf(parts);
   const names = [text(3, name), text(1, version)];
-  const any = anyHeads(typeUrl, value.length);
-  return Buffer.concat([head(2, sizeOf(names) + sizeOf(any) + value.length), ...names, ...any, value]);
+  const any = anyHeads(typeUrl, size);
+  return Buffer.concat([head(2, sizeOf(names) + sizeOf(any) + size), ...names, ...any, ...parts]);
 }
 
 /** A `DeltaDiscoveryResponse`. */

@@ -1,0 +1,53 @@
+/** Values in the order of their keys. Lists that it has given stay as they are. */
+export interface SortedValues<V> {
+  /** Stores and removes values. Few of them cost a search each, however many there are. */
+  update(changed: ReadonlyMap<string, V>, removed: Iterable<string>): readonly V[];
+}
+
+/** As many are put in their places one by one. */
+const few = 16;
+
+export function createSortedValues<V>(): SortedValues<V> {
+  let keys: string[] = [];
+  let values: V[] = [];
+
+  function sortAll(changed: ReadonlyMap<string, V>, removed: readonly string[]): void {
+    const all = new Map(keys.map((key, index) => [key, values[index] as V]));
+    for (const [key, value] of changed) all.set(key, value);
+    for (const key of removed) all.delete(key);
+    const sorted = [...all].sort(([a], [b]) => (a < b ? -1 : 1));
+    keys = sorted.map(([key]) => key);
+    values = sorted.map(([, value]) => value);
+  }
+
+  function exchange(key: string, put: readonly V[]): void {
+    const place = placeOf(key, keys);
+    const taken = keys[place] === key ? 1 : 0;
+    keys.splice(place, taken, ...put.map(() => key));
+    values.splice(place, taken, ...put);
+  }
+
+  return {
+    update(changed, removed) {
+      const gone = [...removed];
+      if (changed.size + gone.length > few) sortAll(changed, gone);
+      else {
+        values = [...values];
+        for (const [key, value] of changed) exchange(key, [value]);
+        for (const key of gone) exchange(key, []);
+      }
+      return values;
+    },
+  };
+}
+
+/** Before how many of sorted keys another one belongs. */
+function placeOf(key: string, keys: readonly string[]): number {
+  let [low, high] = [0, keys.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (keys[middle]! < key) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}

@@ -1,0 +1,71 @@
+/** At one place of a list: how many items of it went, and how many of another list came. */
+export interface Splice {
+  /** Where, in the list before. */
+  readonly from: number;
+  readonly removed: number;
+  /** Where, in the list after. */
+  readonly to: number;
+  readonly added: number;
+}
+
+/**
+ * What makes one list of another. Thousands of items of which a few are others, wherever these are, cost a comparison
+ * each.
+ */
+export function splicesBetween(before: readonly unknown[], after: readonly unknown[]): Splice[] {
+  const splices: Splice[] = [];
+  let [from, to] = [0, 0];
+  for (;;) {
+    while (from < before.length && to < after.length && before[from] === after[to]) {
+      from++;
+      to++;
+    }
+    if (from === before.length && to === after.length) return splices;
+    const splice = nextSplice(before, after, from, to);
+    splices.push(splice);
+    from += splice.removed;
+    to += splice.added;
+  }
+}
+
+/** So many items are looked ahead. */
+const maxDistance = 8;
+
+/** To where both lists go on alike; to that with which both end where they do not soon. */
+function nextSplice(before: readonly unknown[], after: readonly unknown[], from: number, to: number): Splice {
+  const [left, right] = [before.length - from, after.length - to];
+  for (let distance = 1; distance <= maxDistance; distance++)
+    for (let removed = Math.max(0, distance - right); removed <= Math.min(distance, left); removed++) {
+      const added = distance - removed;
+      const isAtEnd = removed === left || added === right;
+      if (isAtEnd ? removed === left && added === right : before[from + removed] === after[to + added])
+        return { from, removed, to, added };
+    }
+  let end = 0;
+  while (end < Math.min(left, right) && before.at(-1 - end) === after.at(-1 - end)) end++;
+  return { from, removed: left - end, to, added: right - end };
+}
+
+/**
+ * A function over lists that maps again only what has come since the last list. Of an item that changed its place it may
+ * make another result.
+ */
+export function mapByPlace<T, R>(map: (item: T) => R): (items: readonly T[]) => readonly R[] {
+  let lastItems: readonly T[] = [];
+  let lastResults: readonly R[] = [];
+  return (items) => {
+    const splices = splicesBetween(lastItems, items);
+    if (splices.length === 0) return lastResults;
+    const results: R[] = [];
+    let kept = 0;
+    for (const { from, removed, to, added } of splices) {
+      while (kept < from) results.push(lastResults[kept++]!);
+      kept += removed;
+      for (let index = to; index < to + added; index++) results.push(map(items[index]!));
+    }
+    while (kept < lastResults.length) results.push(lastResults[kept++]!);
+    lastItems = items;
+    lastResults = results;
+    return results;
+  };
+}
