@@ -17,6 +17,23 @@ export function whenChanged<A extends readonly unknown[], R>(
   };
 }
 
+/** Where two lists differ: `start` items at the front are the same, and `tail` at the end. */
+export interface Difference {
+  readonly start: number;
+  readonly tail: number;
+}
+
+/** Compares two lists by identity. Undefined where they hold the same items in the same order. */
+export function differenceOf(before: readonly unknown[], now: readonly unknown[]): Difference | undefined {
+  const shorter = Math.min(before.length, now.length);
+  let start = 0;
+  while (start < shorter && before[start] === now[start]) start++;
+  if (start === before.length && start === now.length) return undefined;
+  let tail = 0;
+  while (tail < shorter - start && before.at(-1 - tail) === now.at(-1 - tail)) tail++;
+  return { start, tail };
+}
+
 /**
  * A function over lists that maps again only the items that were not in the last list. Gives back the last result itself
  * where it is the same. With a thousand items of which one is new it looks at none of the others.
@@ -25,13 +42,19 @@ export function mapIncrementally<T, R>(map: (item: T) => R): (items: readonly T[
   let lastItems: readonly T[] = [];
   let lastResults: readonly R[] = [];
   return (items) => {
-    const moved = items.length !== lastItems.length || countNew(items, lastItems) > 1;
-    const known = moved
-      ? new Map(lastItems.map((item, index) => [item, lastResults[index] as R]))
-      : undefined;
+    const difference = differenceOf(lastItems, items);
+    if (!difference) return lastResults;
+    const { start, tail } = difference;
+    const longer = items.length - lastItems.length;
+    const moved = new Map<T, R>();
+    for (let index = start; index < lastItems.length - tail; index++)
+      if (longer !== 0 || items[index] !== lastItems[index])
+        moved.set(lastItems[index] as T, lastResults[index] as R);
     const results = items.map((item, index) => {
-      if (item === lastItems[index] && index < lastItems.length) return lastResults[index] as R;
-      return known?.has(item) ? (known.get(item) as R) : map(item);
+      if (index < start) return lastResults[index] as R;
+      if (index >= items.length - tail) return lastResults[index - longer] as R;
+      if (longer === 0 && item === lastItems[index]) return lastResults[index] as R;
+      return moved.has(item) ? (moved.get(item) as R) : map(item);
     });
     lastItems = items;
     if (!sameItems(results, lastResults)) lastResults = results;
@@ -39,10 +62,13 @@ export function mapIncrementally<T, R>(map: (item: T) => R): (items: readonly T[
   };
 }
 
-function countNew(items: readonly unknown[], before: readonly unknown[]): number {
-  let count = 0;
-  for (const [index, item] of items.entries()) if (item !== before[index]) count++;
-  return count;
+/** A list of a moment, or the last list itself where it holds the same items. */
+export function keepItems<T>(): (items: readonly T[]) => readonly T[] {
+  let last: readonly T[] = [];
+  return (items) => {
+    if (!sameItems(items, last)) last = items;
+    return last;
+  };
 }
 
 /**
