@@ -10,7 +10,7 @@ import type { SourceState } from "../resource/source-state.ts";
 import { explainNotSynced, type SourceStatus } from "../resource/source-status.ts";
 import { keepSpecAsText } from "../resource/spec-text.ts";
 import { refKey } from "../resource/types.ts";
-import { returnMemoryOfStart } from "../return-memory.ts";
+import { returnMemory } from "../return-memory.ts";
 import { createWatchable, type Watchable } from "../watchable.ts";
 import { listenXds } from "../xds/listen.ts";
 import { listenSecurely, type SecurePort } from "../xds/listen-securely.ts";
@@ -107,7 +107,7 @@ export async function startCore({
     listenXds(xds, xdsBind ?? bind, xdsPort, signal),
     secure && listenSecurely(xds, secure, { log, signal }),
   ]);
-  returnMemoryOfStart(signal);
+  returnMemory(signal);
   log.info({ http: boundHttp, mcp: boundXds }, "core is up");
   return { httpPort: boundHttp, xdsPort: boundXds, state, reports, metrics };
 }
