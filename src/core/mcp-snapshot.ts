@@ -1,4 +1,5 @@
 import { getOrCreate } from "../get-or-create.ts";
+import { mapIncrementally } from "../incremental.ts";
 import type { IstioConfig, IstioConfigSet, IstioKind } from "../istio/config.ts";
 import { kinds, trafficExtensionTypeUrl } from "../istio/kinds.ts";
 import { encodeMcp, encodeTrafficExtension } from "../istio/mcp.ts";
@@ -14,6 +15,9 @@ type Encode<K extends IstioKind> = (config: IstioConfig<K>) => SnapshotResource;
 
 const encodeOnce = memoise(encodeMcp);
 const encodeTrafficExtensionOnce = memoise(encodeTrafficExtension);
+/** Of a list that differs in one resource from the last of its kind, only that one is looked up. */
+const encodeEach = new Map<IstioKind, (configs: readonly IstioConfig[]) => readonly SnapshotResource[]>();
+const encodeTrafficExtensions = mapIncrementally(encodeTrafficExtensionOnce);
 const byList = new WeakMap<readonly IstioConfig[], readonly SnapshotType[]>();
 
 /**
@@ -38,12 +42,13 @@ function typesOf<K extends IstioKind>(
   previous: Snapshot | undefined,
 ): readonly SnapshotType[] {
   return getOrCreate(byList, configs, () => {
+    const encodeAll = getOrCreate(encodeEach, kind, () => mapIncrementally(encodeOnce));
     const types = kinds[kind].mcpTypeUrls.map((typeUrl) =>
-      createLazySnapshotType(typeUrl, () => configs.map(encodeOnce), previous?.get(typeUrl)),
+      createLazySnapshotType(typeUrl, () => encodeAll(configs), previous?.get(typeUrl)),
     );
     if (kind !== "WasmPlugin") return types;
     const plugins = configs as readonly IstioConfig<"WasmPlugin">[];
-    const encode = () => plugins.map(encodeTrafficExtensionOnce);
+    const encode = () => encodeTrafficExtensions(plugins);
     const before = previous?.get(trafficExtensionTypeUrl);
     return [...types, createLazySnapshotType(trafficExtensionTypeUrl, encode, before)];
   });
