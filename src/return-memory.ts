@@ -4,18 +4,20 @@ import { runInNewContext } from "node:vm";
 
 const mib = 1024 * 1024;
 const afterMs = 3000;
+/** The second collection is the one that returns the pages that the first has emptied. */
+const secondAfterMs = 500;
 const worthBytes = 128 * mib;
 
 /**
  * Gives the memory of a large first load back: what was read and is not needed any more would otherwise stay for half a
  * minute or longer, because an idle V8 collects nothing. Some seconds after the start, and only where it is worth the
- * pause (tens of ms). The second collection is the one that returns the pages that the first has emptied.
+ * pause (tens of ms).
  */
 export function returnMemoryOfStart(signal: AbortSignal): void {
   const collectIfWorth = () => {
     if (process.memoryUsage.rss() >= worthBytes) collect();
   };
-  const timers = [afterMs, afterMs + 500].map((ms) => setTimeout(collectIfWorth, ms).unref());
+  const timers = [afterMs, afterMs + secondAfterMs].map((ms) => setTimeout(collectIfWorth, ms).unref());
   signal.addEventListener("abort", () => timers.forEach(clearTimeout), { once: true });
 }
 
@@ -28,11 +30,12 @@ const idleShare = 0.3;
 
 /**
  * Gives memory back whenever much of it may be garbage: left to itself, V8 lets the heap grow to several times of what is
- * in use, and keeps the pages. Looks once a second; a collection that moves everything together takes a pause of about
- * one ms for each MiB in use.
+ * in use, and keeps the pages. Looks once a second; a collection is a pause of tens of ms. V8 could move everything
+ * together at once, but needs as much memory again as is in use while it does.
  */
 export function returnMemory(signal: AbortSignal): void {
   let kept = 0;
+  let second: NodeJS.Timeout | undefined;
   let last = performance.eventLoopUtilization();
   const look = () => {
     const now = performance.eventLoopUtilization();
@@ -40,10 +43,12 @@ export function returnMemory(signal: AbortSignal): void {
     last = now;
     if (!isWorthCollecting(usedBytes() - kept, share)) return;
     collect();
+    second = setTimeout(collect, secondAfterMs).unref();
     kept = usedBytes();
   };
   const timer = setInterval(look, lookMs).unref();
-  signal.addEventListener("abort", () => clearInterval(timer), { once: true });
+  const end = () => [timer, second].forEach(clearTimeout);
+  signal.addEventListener("abort", end, { once: true });
 }
 
 /** Whether to collect after a growth in bytes; `share` is the part of the last second that went to work. */
@@ -64,8 +69,5 @@ function collect(): void {
     setFlagsFromString("--expose-gc");
     gc = runInNewContext("gc") as () => void;
   }
-  // Else what is in use stays spread over pages that are nearly empty, and none of them is given back.
-  setFlagsFromString("--compact-on-every-full-gc");
   gc();
-  setFlagsFromString("--no-compact-on-every-full-gc");
 }

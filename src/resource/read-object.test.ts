@@ -39,12 +39,7 @@ test("of what nothing has changed but the status, nothing is decoded; of anythin
   const managedFields = [{ manager: "m" }];
   const later = object(structuredClone(spec), { ...metadata, resourceVersion: "8", managedFields });
   assert.equal(readObject({ ...later, status: { conditions: [] } }, type, first), first);
-  const changes = [
-    { labels: { l: "2" } },
-    { annotations: {} },
-    { generation: 4 },
-    { uid: "2" },
-  ];
+  const changes = [{ labels: { l: "2" } }, { annotations: {} }, { generation: 4 }, { uid: "2" }];
   for (const change of changes) {
     const { resources } = readObject(object(spec, { ...metadata, ...change }), type, first);
     assert.notEqual(resources[0], first.resources[0], JSON.stringify(change));
