@@ -6,11 +6,11 @@ const mib = 1024 * 1024;
 
 test("a pause is worth it when enough may be garbage: more of it where there is work to do", () => {
   const cases = [
-    [60, 0, false],
-    [70, 0, true],
-    [70, 0.5, false],
-    [120, 0.5, false],
-    [130, 1, true],
+    [40, 0, false],
+    [50, 0, true],
+    [50, 0.5, false],
+    [90, 0.5, false],
+    [100, 1, true],
     [-50, 0, false],
   ] as const;
   for (const [growth, share, worth] of cases)

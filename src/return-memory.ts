@@ -23,8 +23,8 @@ export function returnMemoryOfStart(signal: AbortSignal): void {
 
 const lookMs = 1000;
 /** Growth that is worth a pause when there is nothing to do, and growth that is worth one at any time. */
-const idleGrowth = 64 * mib;
-const busyGrowth = 128 * mib;
+const idleGrowth = 48 * mib;
+const busyGrowth = 96 * mib;
 /** The part of the time that a program with nothing much to do is at work. */
 const idleShare = 0.3;
 

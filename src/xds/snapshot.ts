@@ -1,6 +1,5 @@
 import { createHash } from "node:crypto";
 import { type DescMessage, type MessageShape, toBinary } from "@bufbuild/protobuf";
-import { getOrCreate } from "../get-or-create.ts";
 import { encodeFilterChain, encodeFrame } from "./encode.ts";
 import { ResourceTable } from "./resource-table.ts";
 import { typeUrls } from "./type-urls.ts";
@@ -171,12 +170,21 @@ function isSame(a: SnapshotResource, b: SnapshotResource): boolean {
   return a === b || (a.name === b.name && a.version === b.version);
 }
 
-const diffs = new WeakMap<SnapshotType, WeakMap<SnapshotType, TypeDiff>>();
+/**
+ * The latest differences, newest first: as many as there are types times kinds of clients. No weak map from type to type:
+ * to V8's frequent small collections its entries are no weaker than others, and each would hold the one before.
+ */
+const recentDiffs: { readonly from: SnapshotType; readonly to: SnapshotType; readonly diff: TypeDiff }[] = [];
+const maxRecentDiffs = 64;
 
-/** What a client that has `from` lacks of `to`. Computed once, however many clients ask. */
+/** What a client that has `from` lacks of `to`. Computed once, however many clients ask at that time. */
 export function diffTypes(from: SnapshotType, to: SnapshotType): TypeDiff {
-  const fromOthers = getOrCreate(diffs, to, () => new WeakMap());
-  return getOrCreate(fromOthers, from, () => computeDiff(from.resources, to.resources));
+  const known = recentDiffs.find((recent) => recent.to === to && recent.from === from);
+  if (known) return known.diff;
+  const diff = computeDiff(from.resources, to.resources);
+  recentDiffs.unshift({ from, to, diff });
+  if (recentDiffs.length > maxRecentDiffs) recentDiffs.pop();
+  return diff;
 }
 
 type Resources = SnapshotType["resources"];
