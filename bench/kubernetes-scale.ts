@@ -2,9 +2,9 @@
 //   node --import tsx bench/kubernetes-scale.ts [plugins=5000] [ingresses=2000] [rules=10] [edits=200] [ingressEdits=100]
 // First all plugins in one namespace, through core and discovery to two clients that ask for every one of them. Then an
 // Envoy and the embedded gateway. No gateway runs 5,000 plugins for each request, and core gives each gateway all those
-// of its namespace, so these two are of another installation in the same cluster: 40 plugins are in effect there, and
-// their cores read all others, and all Ingresses, as well. Each has core and discovery of its own because on one machine
-// two gateways cannot have the same ports, which core says; an edit counts when both answer by it.
+// of its namespace, so these two are of another installation in the same cluster: 40 plugins are in effect there, and its
+// core reads all others, and all Ingresses, as well. They are on one core and discovery, as two machines (network
+// namespaces, which take root): an edit counts when both answer by it.
 // With --status core writes the plugins' status as well, from what discovery reports: thousands at first, a few in a
 // second, and then one for an edit. With --core only the first part, with --gateways only the second.
 // The reference: Kubernetes → Higress → its pilot 232 ms from an edit to ECDS alone.
@@ -223,8 +223,8 @@ async function measureGateways(): Promise<void> {
       body: {
         ...{ apiVersion: "v1", kind: "Service", metadata: { name: "upstream" } },
         spec: {
-          ...{ type: "ExternalName", externalName: "127.0.0.1" },
-          ports: [{ port: pair.upstreamPort }],
+          ...{ type: "ExternalName", externalName: pair.upstream.address },
+          ports: [{ port: pair.upstream.port }],
         },
       },
     });
@@ -238,9 +238,10 @@ async function measureGateways(): Promise<void> {
     const report = async (what: string, count: number, edit: (index: number) => Promise<number[]>) => {
       const times: number[][] = [];
       const pids = await Promise.all(pair.gateways.map(({ roles }) => roles.gatewayPid()));
-      const before = pids.map(cpuMs);
+      const all = [...pids, ...pair.gateways.map(({ roles }) => roles.pidOf("agent")), ...pair.controlPids];
+      const before = all.map(cpuMs);
       for (let index = 0; index < count; index++) times.push(await edit(index));
-      const cpu = pids.map((pid, at) => ((cpuMs(pid) - before[at]!) / count).toFixed(0));
+      const cpu = all.map((pid, at) => ((cpuMs(pid) - before[at]!) / count).toFixed(1));
       print(
         `${count} edits of ${what}, to the answer of both, ms`,
         distribution(times.map((both) => Math.max(...both))),
@@ -249,10 +250,11 @@ async function measureGateways(): Promise<void> {
       for (const [at, { name }] of pair.gateways.entries())
         print(
           `  of the ${name} one`,
-          `${distribution(times.map((both) => both[at]!))}  (its CPU ${cpu[at]} ms, requests included)`,
+          `${distribution(times.map((both) => both[at]!))}  (its CPU ${cpu[at]} ms, requests included; its agent's ${cpu[pids.length + at]})`,
         );
+      print("  CPU of core and of discovery", `${cpu.slice(2 * pids.length).join(" ")} ms`);
       const { verbs } = await cluster.requestsOf("edge");
-      print("  requests of both cores to the API server", verbs, "none but watches begun anew");
+      print("  requests of core to the API server", verbs, "none but watches begun anew");
     };
     await report("a plugin", Math.min(edits, 50), async (index) => {
       const value = `edit-${index}`;
@@ -262,7 +264,7 @@ async function measureGateways(): Promise<void> {
     });
     await report("an Ingress", Math.min(ingressEdits, 50), async (index) => {
       const name = `edge-${index}.example.com`;
-      const { spec } = ingressOf(index, name, "upstream", pair.upstreamPort);
+      const { spec } = ingressOf(index, name, "upstream", pair.upstream.port);
       const answered = onBoth(name, ({ status }) => status === 200);
       await patchSpec(api, `${ingressesPath}/ingress-${index}`, spec);
       return answered;

@@ -19,7 +19,7 @@ node("--import", "tsx", "test/peers/install-peers.ts");
 const folders = ["src", "sdk/test", "plugins", "bench", "test", "examples"];
 const all = named.length > 0 ? named : folders.flatMap((folder) => testsBelow(join(root, folder)));
 // What runs whole systems and looks at their timing goes one after the other, the rest side by side.
-const systems = all.filter((file) => /^(test\/e2e|examples)\//.test(file));
+const systems = all.filter((file) => /^(test\/e2e|examples)\/|^test\/deploy\/chart-on-node/.test(file));
 const rest = all.filter((file) => !systems.includes(file));
 if (rest.length > 0) node("--import", "tsx", "--test", "--test-concurrency=2", ...rest);
 if (systems.length > 0) node("--import", "tsx", "--test", "--test-concurrency=1", ...systems);

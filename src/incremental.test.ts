@@ -1,65 +1,148 @@
 import assert from "node:assert/strict";
-import { suite, test } from "node:test";
+import { test } from "node:test";
 import fc from "fast-check";
-import { differenceOf, keepItems, mapIncrementally } from "./incremental.ts";
+import { fuzzRuns } from "../test/peers/fuzz-budget.ts";
+import {
+  buildIncrementally,
+  compareLists,
+  flatMapIncrementally,
+  keepItems,
+  mapIncrementally,
+  sortIncrementally,
+} from "./incremental.ts";
 
 interface Item {
-  readonly name: string;
+  readonly rank: number;
 }
 
-const pool: readonly Item[] = Array.from({ length: 8 }, (_, index) => ({ name: `i${index}` }));
-/** Lists of different items, in any order. */
-const lists = fc.array(fc.uniqueArray(fc.constantFrom(...pool)), { maxLength: 12 });
-
-suite("mapIncrementally", () => {
-  test("gives what mapping each gives, and maps only what the last list had not", () => {
-    fc.assert(
-      fc.property(lists, (sequence) => {
-        let mapped: Item[] = [];
-        const map = mapIncrementally((item: Item) => {
-          mapped.push(item);
-          return { of: item };
-        });
-        let last: readonly Item[] = [];
-        let lastResults = map(last);
-        for (const items of sequence) {
-          mapped = [];
-          const results = map(items);
-          assert.deepEqual(
-            results.map(({ of }) => of),
-            items,
-          );
-          const fresh = items.filter((item) => !last.includes(item));
-          assert.deepEqual(mapped, fresh);
-          for (const [index, item] of items.entries())
-            if (last.includes(item)) assert.equal(results[index], lastResults[last.indexOf(item)]);
-          last = items;
-          lastResults = results;
-        }
-      }),
-    );
+const items: readonly Item[] = Array.from({ length: 60 }, (_, rank) => ({ rank }));
+/** Lists one after the other: of any items in any order, each of them once. */
+const lists = fc.array(fc.shuffledSubarray([...items]), { minLength: 1, maxLength: 8 });
+/** Lists of which each is the last one with a few items changed. */
+const edits = fc
+  .tuple(fc.shuffledSubarray([...items]), fc.array(fc.array(fc.nat(59), { maxLength: 3 }), { maxLength: 12 }))
+  .map(([first, steps]) => {
+    const all = [first];
+    for (const step of steps) all.push(step.reduce(edited, all.at(-1)!));
+    return all;
   });
 
-  test("the same list, or another of the same items, has the same result itself", () => {
-    const map = mapIncrementally((item: Item) => ({ of: item }));
-    const results = map(pool);
-    assert.equal(map(pool), results);
-    assert.equal(map([...pool]), results);
+/** Takes an item out, or puts it in the place of another. */
+function edited(list: readonly Item[], rank: number): Item[] {
+  const item = items[rank]!;
+  if (list.includes(item)) return list.filter((each) => each !== item);
+  return list.length === 0 ? [item] : list.with(rank % list.length, item);
+}
+
+const byRank = (a: Item, b: Item) => a.rank - b.rank;
+
+test("lists are sorted as without a past, and the same list is the same object", () => {
+  fc.assert(
+    fc.property(fc.oneof(lists, edits), (all) => {
+      const sort = sortIncrementally(byRank);
+      let last: readonly Item[] | undefined;
+      for (const list of all) {
+        const sorted = sort(list);
+        assert.deepEqual(sorted, list.toSorted(byRank));
+        if (last && sorted.length === last.length && sorted.every((item, index) => item === last![index]))
+          assert.equal(sorted, last);
+        last = sorted;
+      }
+    }),
+    { numRuns: fuzzRuns(500) },
+  );
+});
+
+test("of a long list that changed in one place few items are compared", () => {
+  let compared = 0;
+  const sort = sortIncrementally((a: Item, b: Item) => {
+    compared++;
+    return byRank(a, b);
   });
+  const long = Array.from({ length: 2000 }, (_, rank) => ({ rank: rank * 2 }));
+  sort(long);
+  compared = 0;
+  const added = { rank: 777 };
+  assert.equal(sort(long.with(1999, added)).indexOf(added), 389);
+  assert.ok(compared <= 12, `${compared} comparisons`);
+});
+
+test("lists are mapped as without a past, and what stays is not mapped again", () => {
+  fc.assert(
+    fc.property(fc.oneof(lists, edits), (all) => {
+      let last: readonly Item[] = [];
+      let calls: Item[] = [];
+      const map = mapIncrementally((item: Item) => {
+        calls.push(item);
+        return `${item.rank}`;
+      });
+      for (const list of all) {
+        calls = [];
+        assert.deepEqual(
+          map(list),
+          list.map(({ rank }) => `${rank}`),
+        );
+        assert.ok(calls.every((item) => !last.includes(item)));
+        last = list;
+      }
+    }),
+    { numRuns: fuzzRuns(500) },
+  );
+});
+
+test("what items make is put together as without a past, and is the same list while they make the same", () => {
+  // Of one in three nothing is made, of the others one or two things that are the same for several.
+  const words = ["a", "b"];
+  const wordsOf = ({ rank }: Item) => words.slice(0, rank % 3);
+  fc.assert(
+    fc.property(fc.oneof(lists, edits), (all) => {
+      const map = flatMapIncrementally(wordsOf);
+      for (const list of all) assert.deepEqual(map(list), list.flatMap(wordsOf));
+    }),
+    { numRuns: fuzzRuns(500) },
+  );
+  const map = flatMapIncrementally(wordsOf);
+  const before = map([items[1]!, items[3]!]);
+  assert.equal(map([items[1]!, items[6]!]), before);
+});
+
+test("only keys with other parts are built again, from what they were", () => {
+  const calls: string[] = [];
+  const build = buildIncrementally((key: string, parts: readonly number[], before: string | undefined) => {
+    calls.push(`${key} ${parts} ${before}`);
+    return `${key}${parts}`;
+  });
+  assert.deepEqual(
+    build([
+      ["a", [1]],
+      ["b", [2]],
+    ]),
+    ["a1", "b2"],
+  );
+  assert.deepEqual(
+    build([
+      ["b", [2]],
+      ["a", [3]],
+    ]),
+    ["b2", "a3"],
+  );
+  assert.deepEqual(build([["b", [2]]]), ["b2"]);
+  assert.deepEqual(build([["a", [3]]]), ["a3"]);
+  assert.deepEqual(calls, ["a 1 undefined", "b 2 undefined", "a 3 a1", "a 3 undefined"]);
 });
 
 test("two lists differ between what is the same at the front and at the end", () => {
-  const [a, b, c, d] = pool;
-  assert.equal(differenceOf([a, b], [a, b]), undefined);
-  assert.deepEqual(differenceOf([a, b, c], [a, d, c]), { start: 1, tail: 1 });
-  assert.deepEqual(differenceOf([a, b], [a, b, c]), { start: 2, tail: 0 });
-  assert.deepEqual(differenceOf([a, a], [a]), { start: 1, tail: 0 });
-  assert.deepEqual(differenceOf([], [a]), { start: 0, tail: 0 });
+  const [a, b, c, d] = items;
+  assert.equal(compareLists([a, b], [a, b]), undefined);
+  assert.deepEqual(compareLists([a, b, c], [a, d, c]), { start: 1, tail: 1 });
+  assert.deepEqual(compareLists([a, b], [a, b, c]), { start: 2, tail: 0 });
+  assert.deepEqual(compareLists([a, a], [a]), { start: 1, tail: 0 });
+  assert.deepEqual(compareLists([], [a]), { start: 0, tail: 0 });
 });
 
 test("a list of the same items is the last list", () => {
   const keep = keepItems<Item>();
-  const list = keep([...pool]);
-  assert.equal(keep([...pool]), list);
-  assert.notEqual(keep(pool.slice(1)), list);
+  const list = keep([...items]);
+  assert.equal(keep([...items]), list);
+  assert.notEqual(keep(items.slice(1)), list);
 });

@@ -1,6 +1,9 @@
 /** Whether two lists hold the same items in the same order. */
 export function sameItems(a: readonly unknown[], b: readonly unknown[]): boolean {
-  return a.length === b.length && a.every((item, index) => item === b[index]);
+  if (a === b) return true;
+  if (a.length !== b.length) return false;
+  for (let index = 0; index < a.length; index++) if (a[index] !== b[index]) return false;
+  return true;
 }
 
 /** A function that remembers its last result while its arguments (the first `compared` of them) are the same. */
@@ -24,7 +27,7 @@ export interface Difference {
 }
 
 /** Compares two lists by identity. Undefined where they hold the same items in the same order. */
-export function differenceOf(before: readonly unknown[], now: readonly unknown[]): Difference | undefined {
+export function compareLists(before: readonly unknown[], now: readonly unknown[]): Difference | undefined {
   const shorter = Math.min(before.length, now.length);
   let start = 0;
   while (start < shorter && before[start] === now[start]) start++;
@@ -42,7 +45,7 @@ export function mapIncrementally<T, R>(map: (item: T) => R): (items: readonly T[
   let lastItems: readonly T[] = [];
   let lastResults: readonly R[] = [];
   return (items) => {
-    const difference = differenceOf(lastItems, items);
+    const difference = compareLists(lastItems, items);
     if (!difference) return lastResults;
     const { start, tail } = difference;
     const longer = items.length - lastItems.length;
@@ -71,6 +74,20 @@ export function keepItems<T>(): (items: readonly T[]) => readonly T[] {
   };
 }
 
+/** The same of a function that makes any number of things of an item: what all of them make, in order. */
+export function flatMapIncrementally<T, R>(
+  map: (item: T) => readonly R[],
+): (items: readonly T[]) => readonly R[] {
+  const empty: readonly R[] = [];
+  const mapEach = mapIncrementally((item: T) => {
+    const made = map(item);
+    // One for all, so that a new item of which nothing is made changes nothing.
+    return made.length === 0 ? empty : made;
+  });
+  const join = whenChanged((lists: readonly (readonly R[])[]) => lists.flat() as R[]);
+  return (items) => join(mapEach(items));
+}
+
 /**
  * A function over keyed parts that builds a key's value again only when its parts are others than in the last call.
  * `build` is given the value before, to return it where nothing came of that. What the last call did not have is
@@ -95,17 +112,56 @@ export function buildIncrementally<K, P extends readonly unknown[], V>(
 }
 
 /**
- * A function that sorts lists of which each is nearly the last one: what stayed is in order already, so that a sort that
- * finds ordered runs has little to compare. Gives back the last list itself where it is the same. `compare` must tell any
- * two items apart, or the past would show.
+ * A function that sorts lists of which each is nearly the last one: of a few that are new the places are searched, and
+ * nothing else is compared. Gives back the last list itself where it is the same. `compare` must tell any two items apart,
+ * or the past would show.
  */
 export function sortIncrementally<T>(compare: (a: T, b: T) => number): (items: readonly T[]) => readonly T[] {
+  let lastItems: readonly T[] = [];
   let last: readonly T[] = [];
   return (items) => {
-    const others = new Set(items);
-    const staying = last.filter((item) => others.delete(item));
-    const next = [...staying, ...others].sort(compare);
+    const difference = compareLists(lastItems, items);
+    if (!difference) return last;
+    const { start, tail } = difference;
+    const removed = lastItems.slice(start, lastItems.length - tail);
+    const added = items.slice(start, items.length - tail);
+    lastItems = items;
+    const isFew = removed.length + added.length <= fewItems;
+    const next = isFew ? exchange(last, removed, added, compare) : sortKept(last, items, compare);
     if (!sameItems(next, last)) last = next;
     return last;
   };
+}
+
+/** So many changes are looked up one by one. */
+const fewItems = 16;
+
+function exchange<T>(
+  sorted: readonly T[],
+  removed: readonly T[],
+  added: readonly T[],
+  compare: (a: T, b: T) => number,
+): T[] {
+  const next = [...sorted];
+  for (const item of removed) next.splice(next.indexOf(item), 1);
+  for (const item of added) next.splice(placeOf(item, next, compare), 0, item);
+  return next;
+}
+
+/** Before how many of a sorted list's items another one belongs. */
+function placeOf<T>(item: T, sorted: readonly T[], compare: (a: T, b: T) => number): number {
+  let [low, high] = [0, sorted.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (compare(sorted[middle]!, item) < 0) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** What stays is in order already, so that a sort that finds ordered runs has little to compare. */
+function sortKept<T>(last: readonly T[], items: readonly T[], compare: (a: T, b: T) => number): T[] {
+  const others = new Set(items);
+  const staying = last.filter((item) => others.delete(item));
+  return [...staying, ...others].sort(compare);
 }

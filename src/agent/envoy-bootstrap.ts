@@ -1,5 +1,5 @@
 import type { JsonObject } from "../resource/types.ts";
-import { ecdsRemovals } from "../xds/ecds-removals.ts";
+import { ownAgent } from "../xds/own-agent.ts";
 import type { GatewayNode } from "./node.ts";
 
 /** A bootstrap as a plain object. Only what others read of it is spelled out. */
@@ -32,7 +32,7 @@ const typeUrl = (name: string) => `type.googleapis.com/${name}`;
 export function envoyBootstrap(options: BootstrapOptions): EnvoyBootstrap {
   const { node, xdsSocket, adminAddress, adminPort, delta, maxConnections = 50_000 } = options;
   return {
-    node: { id: node.id, cluster: node.cluster, metadata: { ...node.metadata, ...ecdsRemovals } },
+    node: { id: node.id, cluster: node.cluster, metadata: { ...node.metadata, ...ownAgent } },
     admin: {
       address: { socket_address: { address: adminAddress, port_value: adminPort } },
       ignore_global_conn_limit: true,

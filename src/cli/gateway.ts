@@ -10,6 +10,7 @@ import { startGatewayWorkers } from "../gateway/workers/gateway-workers.ts";
 import { NodeSchema } from "../gen/envoy/config/core/v3/base_pb.ts";
 import type { Log } from "../log.ts";
 import { createWatchable } from "../watchable.ts";
+import { ownAgent } from "../xds/own-agent.ts";
 import { addAdminOptions, addNodeOptions, type NodeFlags, nodeOf } from "./agent.ts";
 import { addConcurrency, type ConcurrencyFlags, concurrencyOf } from "./concurrency.ts";
 import {
@@ -110,7 +111,10 @@ export async function startGatewayRole(
   log.info({ admin: port }, "gateway is up");
   followAgent({
     target: `unix:${socket}`,
-    node: fromJson(NodeSchema, { ...node, extensions } as unknown as JsonValue),
+    node: fromJson(NodeSchema, {
+      ...{ ...node, extensions },
+      metadata: { ...node.metadata, ...ownAgent },
+    } as unknown as JsonValue),
     config,
     preparers: gateway.preparers,
     signal: rest.signal,

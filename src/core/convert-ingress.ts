@@ -1,7 +1,14 @@
 import { create } from "@bufbuild/protobuf";
 import { VirtualServiceSchema } from "../gen/istio/networking/v1alpha3/virtual_service_pb.ts";
 import { getOrCreate } from "../get-or-create.ts";
-import { buildIncrementally, sameItems, sortIncrementally, whenChanged } from "../incremental.ts";
+import {
+  buildIncrementally,
+  flatMapIncrementally,
+  mapIncrementally,
+  sameItems,
+  sortIncrementally,
+  whenChanged,
+} from "../incremental.ts";
 import type { IstioConfig } from "../istio/config.ts";
 import type { Diagnostic } from "../resource/diagnostic.ts";
 import type { EndpointSlice, Ingress, ResourceSet, Secret, Service } from "../resource/types.ts";
@@ -20,7 +27,7 @@ import { createGatewayBuilder } from "./ingress-gateways.ts";
 import { buildRoutes, type Route } from "./ingress-routes.ts";
 import type { ServiceUse } from "./ingress-scope.ts";
 import { keepSame } from "./keep-unchanged.ts";
-import { type ReadIngress, readIngress } from "./read-ingress.ts";
+import { type IngressLookups, type ReadIngress, readIngress } from "./read-ingress.ts";
 
 /** What the Ingresses become, each list in the order of its names. */
 export interface ConvertedIngresses {
@@ -56,10 +63,11 @@ function createConversion(options: ConvertOptions): ConvertSet {
       secrets: ResourceSet["secrets"],
     ) => combine(read(ingresses, services, secrets)),
   );
+  const idleServicesAmong = whenChanged(createIdleSearch);
   const complete = whenChanged(
     ({ serviceUses, ...result }: Combined, slices: ResourceSet["endpointSlices"]): ConvertedIngresses => ({
       ...result,
-      diagnostics: [...result.diagnostics, ...findIdleServices(serviceUses, slices)],
+      diagnostics: [...result.diagnostics, ...idleServicesAmong(slices)(serviceUses)],
     }),
   );
   return ({ ingresses, services, secrets, endpointSlices }) =>
@@ -71,11 +79,18 @@ function createReading(options: ConvertOptions) {
   const inOrder = sortIncrementally(compareIngresses);
   const servicesByName = whenChanged(byFullName<Service>);
   const secretsByName = whenChanged(byFullName<Secret>);
-  return (ingresses: readonly Ingress[], services: readonly Service[], secrets: readonly Secret[]) => {
-    const lookups = { services: servicesByName(services), secrets: secretsByName(secrets) };
-    const ours = ingresses.filter((ingress) => isOfClass(ingress, options.ingressClass));
-    return inOrder(ours).map((ingress) => readIngress(ingress, lookups, options));
-  };
+  const readEach = whenChanged((services: IngressLookups["services"], secrets: IngressLookups["secrets"]) =>
+    mapIncrementally((ingress: Ingress) =>
+      isOfClass(ingress, options.ingressClass)
+        ? readIngress(ingress, { services, secrets }, options)
+        : undefined,
+    ),
+  );
+  return (ingresses: readonly Ingress[], services: readonly Service[], secrets: readonly Secret[]) =>
+    readEach(
+      servicesByName(services),
+      secretsByName(secrets),
+    )(inOrder(ingresses)).filter((read) => read !== undefined);
 }
 
 interface Combined extends ConvertedIngresses {
@@ -99,12 +114,17 @@ function createCombination(options: ConvertOptions): (all: readonly ReadIngress[
   );
   const sortGateways = sortIncrementally<IstioConfig<"Gateway">>(byName);
   const sortVirtualServices = sortIncrementally<IstioConfig<"VirtualService">>(byName);
+  const offersOf = flatMapIncrementally(({ offers }: ReadIngress) => (offers ? [offers] : []));
+  const diagnosticsOf = flatMapIncrementally(({ diagnostics }: ReadIngress) => diagnostics);
+  const usesOf = flatMapIncrementally(({ serviceUses }: ReadIngress) => serviceUses);
+  const certificatesOf = flatMapIncrementally((read: ReadIngress) => read.certificates);
+  const collectCertificates = whenChanged(certificatesByName);
   let last = nothing;
   return (all) => {
-    const offers = all.flatMap((read) => read.offers ?? []);
-    const remarks = { diagnostics: all.flatMap(({ diagnostics }) => diagnostics) };
+    const offers = offersOf(all);
+    const remarks = { diagnostics: [...diagnosticsOf(all)] };
     const routes = buildRoutes(offers, remarks);
-    const certificates = collectCertificates(all);
+    const certificates = collectCertificates(certificatesOf(all));
     const accepted = offers.map(({ from }) => from);
     const secrets = [...certificates.values()].sort(byName);
     last = {
@@ -113,14 +133,13 @@ function createCombination(options: ConvertOptions): (all: readonly ReadIngress[
       // A Secret that did not change is the same object already.
       secrets: sameItems(last.secrets, secrets) ? last.secrets : secrets,
       diagnostics: remarks.diagnostics,
-      serviceUses: all.flatMap(({ serviceUses }) => serviceUses),
+      serviceUses: usesOf(all),
     };
     return last;
   };
 }
 
-function collectCertificates(all: readonly ReadIngress[]): Certificates {
-  const configs = all.flatMap(({ certificates }) => certificates);
+function certificatesByName(configs: readonly IstioConfig<"Secret">[]): Certificates {
   return new Map(configs.map((config) => [`${config.namespace}/${config.name}`, config]));
 }
 
@@ -154,15 +173,17 @@ function buildVirtualService(
   };
 }
 
-/** Services that Ingresses refer to and that no EndpointSlice belongs to. Whether its endpoints are ready is no fault of a file. */
-function findIdleServices(
-  uses: readonly ServiceUse[],
+/** Finds Services that Ingresses refer to and that no EndpointSlice belongs to. Whether its endpoints are ready is no fault of a file. */
+function createIdleSearch(
   slices: readonly EndpointSlice[],
-): readonly Diagnostic[] {
+): (uses: readonly ServiceUse[]) => readonly Diagnostic[] {
   const served = new Set(slices.map((slice) => `${slice.metadata.namespace}/${sliceServiceName(slice)}`));
-  return uses
-    .filter(({ service }) => service.spec.type !== "ExternalName" && !served.has(fullName(service)))
-    .map((use) => getOrCreate(idleServices, use, () => idleService(use)));
+  const isIdle = ({ service }: ServiceUse) =>
+    service.spec.type !== "ExternalName" && !served.has(fullName(service));
+  const search = mapIncrementally((use: ServiceUse) =>
+    isIdle(use) ? getOrCreate(idleServices, use, () => idleService(use)) : undefined,
+  );
+  return (uses) => search(uses).filter((idle) => idle !== undefined);
 }
 
 /** The same object while the use is: there can be thousands, and each is put into words once. */

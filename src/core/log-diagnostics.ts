@@ -1,5 +1,5 @@
 import { getOrCreate } from "../get-or-create.ts";
-import { differenceOf } from "../incremental.ts";
+import { compareLists } from "../incremental.ts";
 import type { Log } from "../log.ts";
 import { type Diagnostic, formatDiagnostic } from "../resource/diagnostic.ts";
 
@@ -8,7 +8,7 @@ export function createDiagnosticLog(log: Log): (diagnostics: readonly Diagnostic
   let last: readonly Diagnostic[] = [];
   const logged = new Set<string>();
   return (diagnostics) => {
-    const difference = differenceOf(last, diagnostics);
+    const difference = compareLists(last, diagnostics);
     if (!difference) return;
     const { start, tail } = difference;
     const gone = new Set(last.slice(start, last.length - tail).map(textOf));

@@ -24,7 +24,7 @@ export function addSourceMetrics(registry: Registry, status: () => SourceStatus)
     ["lists", "Lists that were read"],
     ["relists", "Lists that were read again because the API server had forgotten the version (410)"],
     ["watchRestarts", "Watches after the first"],
-    ["stalls", "Watches that did not end when they should have"],
+    ["stalls", "Watches whose connection was dead, or that did not end when they should have"],
     ["failures", "Requests that failed"],
   ] as const;
   for (const [field, help] of counters) addCounter(registry, status, field, help);

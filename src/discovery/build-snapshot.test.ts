@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { create, type JsonObject, type MessageInitShape } from "@bufbuild/protobuf";
 import { NodeSchema } from "../gen/envoy/config/core/v3/base_pb.ts";
 import { FailStrategy, PluginPhase, WasmPluginSchema } from "../gen/istio/extensions/v1alpha1/wasm_pb.ts";
 import { GatewaySchema } from "../gen/istio/networking/v1alpha3/gateway_pb.ts";
@@ -9,6 +9,7 @@ import { VirtualServiceSchema } from "../gen/istio/networking/v1alpha3/virtual_s
 import { SecretSchema } from "../gen/k8s/io/api/core/v1/secret_pb.ts";
 import { emptyIstioConfigSet, type IstioConfig, type IstioConfigSet } from "../istio/config.ts";
 import { resourceJson } from "../xds/envoy-json.ts";
+import { ownAgent } from "../xds/own-agent.ts";
 import { diffTypes, type Snapshot } from "../xds/snapshot.ts";
 import { pushOrder, typeUrls } from "../xds/type-urls.ts";
 import { buildSnapshot, createSnapshotBuilder, defaultBuildOptions } from "./build-snapshot.ts";
@@ -99,8 +100,8 @@ function withPlugin(
   return { ...base, WasmPlugin: plugins.with(index, plugin) };
 }
 
-test("a snapshot has every type of ADS, in the order in which they are sent", () => {
-  const expected = [...pushOrder];
+test("a snapshot has every type of ADS, in the order in which they are sent, and Istio's names", () => {
+  const expected = [...pushOrder, "type.googleapis.com/istio.networking.nds.v1.NameTable"];
   assert.deepEqual([...buildSnapshot(base, proxy).keys()], expected);
   assert.deepEqual([...buildSnapshot(emptyIstioConfigSet, proxy).keys()], expected);
 });
@@ -354,12 +355,17 @@ suite("registry credentials", () => {
 });
 
 suite("a gateway's node", () => {
-  test("gets a dynamic chain where it is asked for and its Envoy has the filter for it", () => {
+  test("gets a dynamic chain where it is asked for, its Envoy has the filter for it and its agent is ours", () => {
     const filter = { name: "envoy.filters.http.filter_chain", category: "envoy.filters.http" };
-    const chainOfNode = (extensions: MessageInitShape<typeof NodeSchema>["extensions"], asked?: "dynamic") =>
-      proxyOf(create(NodeSchema, { id: "router~1.1.1.1~gw.ns~ns.svc", extensions }), "none", asked).chain;
+    const id = "router~1.1.1.1~gw.ns~ns.svc";
+    const chainOfNode = (
+      extensions: MessageInitShape<typeof NodeSchema>["extensions"],
+      asked?: "dynamic",
+      metadata: JsonObject = { ...ownAgent },
+    ) => proxyOf(create(NodeSchema, { id, extensions, metadata }), "none", asked).chain;
     assert.equal(chainOfNode([filter], "dynamic"), "dynamic");
     assert.equal(chainOfNode([filter]), "listener");
+    assert.equal(chainOfNode([filter], "dynamic", {}), "listener");
     assert.equal(chainOfNode([{ ...filter, disabled: true }], "dynamic"), "listener");
     assert.equal(chainOfNode([{ name: "envoy.filters.http.wasm" }], "dynamic"), "listener");
   });

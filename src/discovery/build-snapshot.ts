@@ -14,6 +14,7 @@ import { extensionConfig } from "./extension-configs.ts";
 import { createFilterChains } from "./filter-chains.ts";
 import { chainFilters, type EcdsDefault, filterKey, httpFilters } from "./http-filters.ts";
 import { buildListener, isSameListener } from "./listeners.ts";
+import { nameTable } from "./name-table.ts";
 import { type ChainShape, mayHaveSecret, type ProxyNode } from "./proxy.ts";
 import { createRouteBuilder, servicesByGateway } from "./routes.ts";
 import { buildSecrets } from "./secrets.ts";
@@ -80,6 +81,7 @@ export function createSnapshotBuilder(
       types(typeUrls.extensionConfig, extensions),
       types(typeUrls.listener, listeners),
       types(typeUrls.routes, routes(servers, bound(config.VirtualService))),
+      nameTable,
     ]);
   };
 }

@@ -1,5 +1,6 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { Node } from "../gen/envoy/config/core/v3/base_pb.ts";
+import { isBehindOwnAgent } from "../xds/own-agent.ts";
 
 /** What discovery needs to know of a gateway to say what it gets. Gateways with the same answer share a snapshot. */
 export interface ProxyNode {
@@ -25,7 +26,8 @@ const filterChainExtension = "envoy.filters.http.filter_chain";
 
 /**
  * Reads a node as istiod does: the namespace is `metadata.NAMESPACE`, else the first label of the DNS domain in
- * `type~ip~name.ns~domain`; the labels are `metadata.LABELS`. A node whose Envoy lacks the filter for it gets no dynamic chain.
+ * `type~ip~name.ns~domain`; the labels are `metadata.LABELS`. A node gets no dynamic
+ * chain where its Envoy lacks the filter for it, or no agent of ours is there to pull the modules within.
  */
 export function proxyOf(node: Node, secrets: SecretAccess, chain: ChainShape = "listener"): ProxyNode {
   const metadata: JsonObject = node.metadata ?? {};
@@ -37,7 +39,7 @@ export function proxyOf(node: Node, secrets: SecretAccess, chain: ChainShape = "
     namespace: namespaceOf(node),
     labels: Object.fromEntries(strings.sort(([a], [b]) => (a < b ? -1 : 1))),
     secrets,
-    chain: hasFilterChain(node) ? chain : "listener",
+    chain: hasFilterChain(node) && isBehindOwnAgent(node) ? chain : "listener",
   };
 }
 

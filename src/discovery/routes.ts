@@ -18,7 +18,7 @@ import type {
   StringMatch,
 } from "../gen/istio/networking/v1alpha3/virtual_service_pb.ts";
 import { getOrCreate } from "../get-or-create.ts";
-import { buildIncrementally } from "../incremental.ts";
+import { buildIncrementally, sameItems, sortIncrementally } from "../incremental.ts";
 import type { IstioConfig } from "../istio/config.ts";
 import { rawResource, type SnapshotResource } from "../xds/snapshot.ts";
 import { clusterName } from "./clusters.ts";
@@ -97,10 +97,11 @@ function serversByTable(port: PortServers) {
 /** A table of thousands of virtual hosts, of which one changed, costs the encoding of that one. */
 function createTableBuilder(name: string, port: number) {
   const encodeHosts = buildIncrementally((host: string, parts: HostParts) => encodeHost(host, port, parts));
+  const inOrder = sortIncrementally<EncodedHost>((a, b) => (a.name < b.name ? -1 : 1));
   const head = toBinary(RouteConfigurationSchema, create(RouteConfigurationSchema, { name }));
   return (servers: readonly GatewayServer[], services: ServicesByGateway): SnapshotResource => {
-    const hosts = encodeHosts(collectHosts(servers, services));
-    const bytes = hosts.sort((a, b) => (a.name < b.name ? -1 : 1)).map((host) => host.bytes);
+    const hosts = inOrder(encodeHosts(collectHosts(servers, services)));
+    const bytes = hosts.map((host) => host.bytes);
     return rawResource(name, tableTypeUrl, Buffer.concat([head, ...bytes, tableTail]));
   };
 }
@@ -118,28 +119,62 @@ const tableTail = toBinary(
 );
 
 /** What a virtual host is made of: whether it is for HTTPS alone, and the VirtualServices with its routes, in order. */
-type HostParts = [httpsRedirect: boolean, ...services: VirtualServiceConfig[]];
+type HostParts = readonly [httpsRedirect: boolean, ...services: VirtualServiceConfig[]];
 
 /** One virtual host for each name; the routes of several VirtualServices for a name follow each other. */
-function collectHosts(servers: readonly GatewayServer[], services: ServicesByGateway) {
+function collectHosts(
+  servers: readonly GatewayServer[],
+  services: ServicesByGateway,
+): ReadonlyMap<string, HostParts> {
   const hosts = new Map<string, HostParts>();
-  for (const { gateway, server } of servers) {
-    const bound = services.get(fullNameOf(gateway));
+  for (const server of servers) {
+    const bound = services.get(fullNameOf(server.gateway));
     if (!bound) continue;
-    for (const written of server.hosts) {
-      const host = hostOf(written);
-      const routed = bound.filter(({ spec }) => spec.hosts.includes(host) && spec.http.length > 0);
-      if (routed.length === 0) continue;
+    for (const [host, parts] of hostsOfServer(server, bound)) {
       const known = hosts.get(host);
-      if (known) known.push(...routed);
-      else hosts.set(host, [server.tls?.httpsRedirect ?? false, ...routed]);
+      hosts.set(host, known ? withRoutesOf(known, parts) : parts);
     }
   }
   return hosts;
 }
 
+/** The first server decides whether a host is for HTTPS alone. */
+function withRoutesOf(first: HostParts, [, ...services]: HostParts): HostParts {
+  return [...first, ...services];
+}
+
+interface ServedHosts {
+  readonly bound: readonly VirtualServiceConfig[];
+  readonly hosts: ReadonlyMap<string, HostParts>;
+}
+
+const servedHosts = new WeakMap<GatewayServer, ServedHosts>();
+
+/** The hosts of a server that have routes: the same objects while the VirtualServices of its Gateway are. */
+function hostsOfServer(
+  gatewayServer: GatewayServer,
+  bound: readonly VirtualServiceConfig[],
+): ReadonlyMap<string, HostParts> {
+  const known = servedHosts.get(gatewayServer);
+  if (known && sameItems(known.bound, bound)) return known.hosts;
+  const { server } = gatewayServer;
+  const hosts = new Map<string, HostParts>();
+  for (const written of server.hosts) {
+    const host = hostOf(written);
+    const routed = bound.filter(({ spec }) => spec.hosts.includes(host) && spec.http.length > 0);
+    if (routed.length > 0) hosts.set(host, [server.tls?.httpsRedirect ?? false, ...routed]);
+  }
+  servedHosts.set(gatewayServer, { bound, hosts });
+  return hosts;
+}
+
+interface EncodedHost {
+  readonly name: string;
+  readonly bytes: Uint8Array;
+}
+
 /** A virtual host as the field of its table. */
-function encodeHost(host: string, port: number, [httpsRedirect, ...services]: HostParts) {
+function encodeHost(host: string, port: number, [httpsRedirect, ...services]: HostParts): EncodedHost {
   const routes = services.flatMap(({ spec }) => spec.http.flatMap(toRoutes));
   const virtualHosts = [virtualHost(host, port, routes, httpsRedirect)];
   const table = create(RouteConfigurationSchema, { virtualHosts });

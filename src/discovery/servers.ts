@@ -1,5 +1,6 @@
 import type { Server } from "../gen/istio/networking/v1alpha3/gateway_pb.ts";
 import { ServerTLSSettings_TLSmode as TlsMode } from "../gen/istio/networking/v1alpha3/gateway_pb.ts";
+import { getOrCreate } from "../get-or-create.ts";
 import type { IstioConfig } from "../istio/config.ts";
 import { type ProxyNode, selects } from "./proxy.ts";
 
@@ -23,14 +24,25 @@ export function serversByPort(gateways: readonly IstioConfig<"Gateway">[], proxy
   const ports = new Map<string, GatewayServer[]>();
   for (const gateway of gateways) {
     if (!selects(gateway.spec.selector, proxy)) continue;
-    for (const server of gateway.spec.servers) {
-      const key = `${server.bind || "0.0.0.0"}_${server.port?.number ?? 0}`;
+    for (const [key, server] of getOrCreate(placedServers, gateway, () => placeServers(gateway))) {
       const servers = ports.get(key);
-      if (servers) servers.push({ gateway, server });
-      else ports.set(key, [{ gateway, server }]);
+      if (servers) servers.push(server);
+      else ports.set(key, [server]);
     }
   }
   return [...ports.values()].map(toPort).sort((a, b) => a.port - b.port || (a.bind < b.bind ? -1 : 1));
+}
+
+type PlacedServer = readonly [addressAndPort: string, server: GatewayServer];
+
+/** The same objects while a Gateway is: there can be thousands. */
+const placedServers = new WeakMap<IstioConfig<"Gateway">, readonly PlacedServer[]>();
+
+function placeServers(gateway: IstioConfig<"Gateway">): readonly PlacedServer[] {
+  return gateway.spec.servers.map((server) => [
+    `${server.bind || "0.0.0.0"}_${server.port?.number ?? 0}`,
+    { gateway, server },
+  ]);
 }
 
 function toPort(servers: readonly GatewayServer[]): PortServers {

@@ -16,16 +16,37 @@ import { compileVirtualHosts } from "./virtual-hosts.ts";
 /** What a direct response may be long, in bytes, where the table says nothing. */
 const defaultMaxDirectBody = 4096;
 
+/** What a table says of the routes in all of its virtual hosts. */
+export interface HostSettings {
+  /** What a direct response may be long, in bytes. */
+  readonly maxDirectBody: number;
+  readonly ignorePathParameters: boolean;
+}
+
+export function settingsOf(table: RouteConfiguration): HostSettings {
+  return {
+    maxDirectBody: table.maxDirectResponseBodySizeBytes ?? defaultMaxDirectBody,
+    ignorePathParameters: table.ignorePathParametersInPathMatching,
+  };
+}
+
 /** Compiles a route configuration. Throws RefusedConfig. */
 export function compileRoutes(table: RouteConfiguration): RouteTable {
+  const settings = settingsOf(table);
+  return compileTable(table, () =>
+    withinEach("virtual_hosts", table.virtualHosts, (host) => compileVirtualHost(host, settings)),
+  );
+}
+
+/** Compiles a route configuration whose virtual hosts come from elsewhere. Throws RefusedConfig. */
+export function compileTable(
+  table: RouteConfiguration,
+  compileHosts: () => readonly VirtualHost[],
+): RouteTable {
   if (table.vhds) refuse("vhds", "is not supported");
   if (table.clusterSpecifierPlugins.length > 0) refuse("cluster_specifier_plugins", "is not supported");
   if (table.requestMirrorPolicies.length > 0) refuse("request_mirror_policies", "is not supported");
-  const maxBody = table.maxDirectResponseBodySizeBytes ?? defaultMaxDirectBody;
-  const dropParameters = table.ignorePathParametersInPathMatching;
-  const virtualHosts = withinEach("virtual_hosts", table.virtualHosts, (host) =>
-    compileVirtualHost(host, maxBody, dropParameters),
-  );
+  const virtualHosts = compileHosts();
   refuseSameNames(virtualHosts);
   return {
     name: table.name,
@@ -52,7 +73,8 @@ const tlsRequirements: Readonly<Record<TlsRequirement, VirtualHost["requireTls"]
   [TlsRequirement.ALL]: "all",
 };
 
-function compileVirtualHost(host: VirtualHostMessage, maxBody: number, dropParameters: boolean): VirtualHost {
+/** Compiles a virtual host. Throws RefusedConfig. */
+export function compileVirtualHost(host: VirtualHostMessage, settings: HostSettings): VirtualHost {
   if (host.name === "") refuse("name", "value length must be at least 1 characters");
   if (host.domains.length === 0) refuse("domains", "value must contain at least 1 item(s)");
   if (host.matcher) refuse("matcher", "is not supported");
@@ -60,7 +82,7 @@ function compileVirtualHost(host: VirtualHostMessage, maxBody: number, dropParam
   return {
     name: host.name,
     domains: host.domains,
-    routes: withinEach("routes", host.routes, (route) => compileRoute(route, maxBody, dropParameters)),
+    routes: withinEach("routes", host.routes, (route) => compileRoute(route, settings)),
     requireTls: tlsRequirements[host.requireTls],
     headers: compileHeaderRules(host),
     retryPolicy: within("retry_policy", () => compileRetryPolicy(host.retryPolicy)),
@@ -70,16 +92,16 @@ function compileVirtualHost(host: VirtualHostMessage, maxBody: number, dropParam
   };
 }
 
-function compileRoute(route: RouteMessage, maxBody: number, dropParameters: boolean): Route {
+function compileRoute(route: RouteMessage, { maxDirectBody, ignorePathParameters }: HostSettings): Route {
   const { match: message } = route;
   if (!message) return refuse("match", "is required");
   const match = within("match", () => compileRouteMatch(message));
   return {
     name: route.name,
-    matches: dropParameters
+    matches: ignorePathParameters
       ? (request, path) => match.matches(request, withoutParameters(path))
       : (request, path) => match.matches(request, path),
-    action: compileAction(route.action, match.path, maxBody),
+    action: compileAction(route.action, match.path, maxDirectBody),
     headers: compileHeaderRules(route),
     perFilter: compilePerFilter(route.typedPerFilterConfig),
   };

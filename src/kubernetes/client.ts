@@ -1,12 +1,13 @@
-import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from "node:http";
-import { Agent as HttpsAgent, request as httpsRequest, type RequestOptions } from "node:https";
 import { SystemError } from "../system-error.ts";
 import { type AccessOptions, type Credentials, loadCredentials } from "./credentials.ts";
 import { createDeadline, type Deadline } from "./deadline.ts";
+import { createHttp1Transport } from "./http1-transport.ts";
+import { createHttp2Transport } from "./http2-transport.ts";
 import { type Asked, KubernetesError, readFailure } from "./kubernetes-error.ts";
 import { createRateLimit, type RateLimit } from "./rate-limit.ts";
 import { readJsonLines, readText } from "./read-answer.ts";
 import { readList } from "./read-list.ts";
+import type { Access, Answer, Transport } from "./transport.ts";
 
 export { KubernetesError } from "./kubernetes-error.ts";
 
@@ -44,7 +45,7 @@ export interface KubernetesClient {
   /**
    * The lines of a watch, until it ends or the signal aborts.
    * @throws KubernetesError for an answer that is no success
-   * @throws SystemError("timeout") if nothing arrives within `idleMs`
+   * @throws SystemError("timeout") if nothing arrives within `idleMs`, or if the connection is dead
    */
   watch(path: string, query: Readonly<Record<string, string>>, options: WatchOptions): AsyncIterable<unknown>;
   /** Own namespace (of the ServiceAccount or the context), if known. */
@@ -58,6 +59,11 @@ export interface ConnectOptions extends AccessOptions {
   readonly perSecond?: number;
   /** Requests at once; 160 unless said, as Higress' `--kubernetesApiBurst`. */
   readonly burst?: number;
+  /**
+   * How long a connection of HTTP/2 may be silent until it is asked whether it lives, and how long for an answer, in
+   * milliseconds; 5000 unless said.
+   */
+  readonly pingMs?: number;
 }
 
 const defaultTimeoutMs = 30_000;
@@ -69,21 +75,22 @@ const defaultTimeoutMs = 30_000;
 export async function connectKubernetes({
   perSecond = 80,
   burst = 160,
+  pingMs = 5000,
   ...access
 }: ConnectOptions = {}): Promise<KubernetesClient> {
-  return createClient(await loadCredentials(access), createRateLimit(perSecond, burst));
+  return createClient(await loadCredentials(access), createRateLimit(perSecond, burst), pingMs);
 }
 
-function createClient(credentials: Credentials, limit: RateLimit): KubernetesClient {
-  const agents = createAgents(credentials.server);
+function createClient(credentials: Credentials, limit: RateLimit, pingMs: number): KubernetesClient {
+  const transportOf = createTransports(credentials.server, pingMs);
   const base = new URL(credentials.server);
 
-  /** Sends, and resolves with the head of a successful answer. */
-  async function send(asked: Asked, options: KubernetesRequestOptions): Promise<IncomingMessage> {
-    const { query, body, contentType = "application/json", signal } = options;
+  /** Sends, and resolves with a successful answer. */
+  async function send(asked: Asked, signal: AbortSignal, options: SendOptions): Promise<Answer> {
+    const { query, body, contentType = "application/json" } = options;
     const url = new URL(base.pathname.replace(/\/$/, "") + asked.path, base);
     url.search = new URLSearchParams(query).toString();
-    const applied = await credentials.apply();
+    const access = await credentials.apply();
     const text = body === undefined ? undefined : JSON.stringify(body);
     const headers = {
       accept: "application/json",
@@ -92,16 +99,18 @@ function createClient(credentials: Credentials, limit: RateLimit): KubernetesCli
         "content-type": contentType,
         "content-length": String(Buffer.byteLength(text)),
       }),
-      ...applied.headers,
+      ...access.headers,
     };
-    const answer = await exchange(
+    const answer = await transportOf(access).exchange({
+      method: asked.method,
       url,
-      { ...applied, method: asked.method, headers, agent: applied.agent ?? agents(applied), signal },
-      text,
-    );
-    const status = answer.statusCode ?? 0;
+      headers,
+      body: text,
+      signal,
+    });
+    const { status, retryAfter } = answer;
     if (status >= 200 && status < 300) return answer;
-    throw readFailure(asked, status, await readText(answer), answer.headers["retry-after"]);
+    throw readFailure(asked, status, await readText(answer.body), retryAfter);
   }
 
   return {
@@ -111,9 +120,9 @@ function createClient(credentials: Credentials, limit: RateLimit): KubernetesCli
       await limit(signal);
       const deadline = createDeadline(timeoutMs, signal);
       try {
-        const answer = await send({ method, path }, { ...options, signal: deadline.signal });
-        if (onItem) return await readList(answer, onItem);
-        const text = await readText(answer);
+        const { body } = await send({ method, path }, deadline.signal, options);
+        if (onItem) return await readList(body, onItem);
+        const text = await readText(body);
         return text === "" ? undefined : JSON.parse(text);
       } catch (error) {
         throw failureOf(error, `${method} ${credentials.server}${path}`, signal, deadline);
@@ -131,67 +140,55 @@ function createClient(credentials: Credentials, limit: RateLimit): KubernetesCli
         return;
       const deadline = createDeadline(Math.min(idleMs, defaultTimeoutMs), signal);
       try {
-        const answer = await send(
-          { method: "GET", path, watch: true },
-          { query: { ...query, watch: "true" }, signal: deadline.signal },
-        );
+        const asked = { method: "GET", path, watch: true };
+        const { body } = await send(asked, deadline.signal, { query: { ...query, watch: "true" } });
         deadline.extend(idleMs);
         onOpen?.();
-        answer.on("data", () => deadline.extend());
-        yield* readJsonLines(answer);
+        yield* readJsonLines(extending(deadline, body));
       } catch (error) {
         if (signal.aborted) return;
         throw failureOf(error, `watch ${credentials.server}${path}`, signal, deadline);
       } finally {
-        // Whoever stops reading ends the connection with it.
+        // Whoever stops reading ends the request with it.
         deadline.end();
       }
     },
   };
 }
 
-/** Sends once more where a connection that was kept had been closed meanwhile: then nobody has read the request. */
-async function exchange(url: URL, options: RequestOptions, body?: string): Promise<IncomingMessage> {
-  const send = url.protocol === "http:" ? httpRequest : httpsRequest;
-  const once = () =>
-    new Promise<IncomingMessage>((resolve, reject) => {
-      const request = send(url, options, resolve);
-      request.once("error", (error: NodeJS.ErrnoException) => {
-        const closed = request.reusedSocket && error.code === "ECONNRESET";
-        reject(closed ? new ClosedMeanwhile(error) : error);
-      });
-      request.end(body);
-    });
-  try {
-    return await once();
-  } catch (error) {
-    if (!(error instanceof ClosedMeanwhile)) throw error;
-    if (options.method !== "GET") throw error.cause;
-    return await once();
+type SendOptions = Pick<KubernetesRequestOptions, "query" | "body" | "contentType">;
+
+async function* extending(
+  deadline: Deadline,
+  body: AsyncIterable<Buffer>,
+): AsyncGenerator<Buffer, void, undefined> {
+  for await (const chunk of body) {
+    deadline.extend();
+    yield chunk;
   }
 }
 
-class ClosedMeanwhile extends Error {
-  constructor(cause: Error) {
-    super(cause.message, { cause });
-  }
-}
-
-/** Agents that keep connections: one for each set of certificates, of which only the newest is kept. */
-function createAgents(server: string): (options: RequestOptions) => HttpAgent {
-  const kept = { keepAlive: true, keepAliveMsecs: 30_000, maxFreeSockets: 8 };
-  const plain = server.startsWith("http:");
-  let newest: { readonly key: string; readonly agent: HttpAgent } | undefined;
-  return ({ ca, cert, key, rejectUnauthorized, servername }) => {
-    const identity = JSON.stringify([String(ca), String(cert), String(key), rejectUnauthorized, servername]);
-    if (newest?.key !== identity) {
-      const agent = plain
-        ? new HttpAgent(kept)
-        : new HttpsAgent({ ...kept, ca, cert, key, rejectUnauthorized, servername });
-      newest = { key: identity, agent };
+/** The newest identity's connections; those of older ones end when what is on them does. */
+function createTransports(server: string, pingMs: number): (access: Access) => Transport {
+  const url = new URL(server);
+  let newest: { readonly identity: string; readonly transport: Transport } | undefined;
+  return (access) => {
+    if (access.agent) return createHttp1Transport(url, access);
+    const identity = identityOf(access);
+    if (newest?.identity !== identity) {
+      newest?.transport.retire();
+      const transport =
+        url.protocol === "http:"
+          ? createHttp1Transport(url, access)
+          : createHttp2Transport(url, access.tls, pingMs);
+      newest = { identity, transport };
     }
-    return newest.agent;
+    return newest.transport;
   };
+}
+
+function identityOf({ tls: { ca, cert, key, rejectUnauthorized, servername } }: Access): string {
+  return JSON.stringify([String(ca), String(cert), String(key), rejectUnauthorized, servername]);
 }
 
 function failureOf(error: unknown, doing: string, signal: AbortSignal | undefined, deadline: Deadline) {

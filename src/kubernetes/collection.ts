@@ -7,8 +7,9 @@ export interface Patience {
   readonly retryMs: number;
   readonly longestRetryMs: number;
   /**
-   * How long a watch lasts at most before it is asked for anew. A quiet one says nothing at all, no bookmark either, so
-   * that only its end shows that it lives: this is how long a stalled one may stay unnoticed.
+   * How long a watch lasts at most before it is asked for anew. A quiet one says nothing at all, no bookmark either. Over
+   * HTTP/2 pings show that its connection lives; over HTTP/1.1 only its end does, so this is how long a stalled one may
+   * stay unnoticed there.
    */
   readonly watchMs: number;
   /** How much later than its end a watch may end, before it counts as stalled. */
@@ -38,7 +39,7 @@ export interface CollectionOptions<T> {
   readonly keep: (object: KubernetesObject, before: T | undefined) => T;
   /** Is called after what is kept, or the state, became another. */
   readonly onChange: () => void;
-  /** Is called when a watch did not end when it should have: others over the same network may be as deaf. */
+  /** Is called when a watch stalled: others over the same network may be as deaf. */
   readonly onStall?: () => void;
   readonly signal: AbortSignal;
   readonly patience?: Partial<Patience>;
@@ -62,7 +63,7 @@ export interface CollectionState {
   readonly relists: number;
   /** Watches after the first, however the one before ended. */
   readonly watchRestarts: number;
-  /** Watches that did not end when they should have. */
+  /** Watches whose connection was dead, or that did not end when they should have. */
   readonly stalls: number;
   readonly failures: number;
 }
@@ -75,6 +76,6 @@ export interface Collection<T> {
   /** Another number whenever the values are other ones. */
   readonly revision: number;
   readonly state: CollectionState;
-  /** Ends the watch that there is, and begins a new one at the last version seen. */
+  /** Ends the watch that there is, unless it began just now, and begins a new one at the last version seen. */
   resume(): void;
 }

@@ -1,6 +1,8 @@
+import type { Agent, OutgoingHttpHeaders } from "node:http";
 import type { RequestOptions } from "node:https";
 import type { KubeConfig } from "@kubernetes/client-node";
 import { SystemError } from "../system-error.ts";
+import type { Access } from "./transport.ts";
 
 export interface AccessOptions {
   /** A kubeconfig file. Default: as kubectl (`KUBECONFIG`, `~/.kube/config`), then the pod's own ServiceAccount. */
@@ -16,7 +18,7 @@ export interface Credentials {
   /** The namespace of the context or of the ServiceAccount. */
   readonly namespace: string | undefined;
   /** What a request needs to be trusted and to trust. Asked for each time, since tokens and certificates rotate. */
-  apply(): Promise<RequestOptions>;
+  apply(): Promise<Access>;
 }
 
 /**
@@ -42,6 +44,12 @@ export async function loadCredentials({ kubeconfig, context }: AccessOptions = {
 const nowhere =
   "no Kubernetes API server is named: there is no kubeconfig (KUBECONFIG, ~/.kube/config), and this is no pod";
 
+/** Of what the library sets, the kinds that it sets. */
+interface AppliedOptions extends RequestOptions {
+  headers?: OutgoingHttpHeaders;
+  agent?: Agent;
+}
+
 function credentialsOf(config: KubeConfig): Credentials {
   const name = config.getCurrentContext();
   const cluster = config.getCurrentCluster();
@@ -59,15 +67,27 @@ function credentialsOf(config: KubeConfig): Credentials {
     server: cluster.server,
     namespace: config.getContextObject(name)?.namespace?.trim() || undefined,
     async apply() {
-      const options: RequestOptions = {};
+      const options: AppliedOptions = {};
       try {
         await config.applyToHTTPSOptions(options);
       } catch (error) {
         throw SystemError.from(error, "unauthorized", `no credentials for ${cluster.server}`);
       }
-      // Its agent keeps no connection. Proxies it does know, so there its agent stays.
-      if (!cluster.proxyUrl) delete options.agent;
-      return options;
+      const { headers = {}, auth, agent, ca, cert, key, rejectUnauthorized, servername } = options;
+      return {
+        headers: auth
+          ? { ...headers, authorization: `Basic ${Buffer.from(auth).toString("base64")}` }
+          : headers,
+        tls: {
+          ca,
+          cert,
+          key,
+          ...(servername && { servername }),
+          ...(rejectUnauthorized === false && { rejectUnauthorized }),
+        },
+        // Its agents keep no connection. Proxies they do know, so there they stay.
+        agent: cluster.proxyUrl ? agent : undefined,
+      };
     },
   };
 }

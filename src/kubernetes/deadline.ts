@@ -1,4 +1,4 @@
-/** A signal that aborts with another one, or when time is over. */
+/** A signal that aborts with another one, or when time is over: then its reason is a TimeoutError, as AbortSignal.timeout has it. */
 export interface Deadline {
   readonly signal: AbortSignal;
   /** Whether it was the time that was over. */
@@ -19,7 +19,7 @@ export function createDeadline(ms: number, other?: AbortSignal): Deadline {
   let lengthMs = ms;
   const expire = () => {
     isOver = true;
-    controller.abort();
+    controller.abort(new DOMException("no answer in time", "TimeoutError"));
   };
   const follow = () => controller.abort(other?.reason);
   let timer = setTimeout(expire, lengthMs);

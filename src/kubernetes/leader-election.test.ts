@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
+import { kubeconfigThrough } from "../../test/peers/kubeconfig.ts";
 import { type Kubernetes, runKubernetes } from "../../test/peers/kubernetes.ts";
+import { startTcpProxy } from "../../test/peers/tcp-proxy.ts";
 import { until } from "../../test/peers/until.ts";
 import { silentLog } from "../log.ts";
 import { connectKubernetes, type KubernetesClient } from "./client.ts";
@@ -17,8 +19,14 @@ interface Candidate extends Leadership {
   cutOff(): void;
 }
 
-async function stand(t: TestContext, plane: Kubernetes, identity: string, name = "test"): Promise<Candidate> {
-  const client = await connectKubernetes({ kubeconfig: plane.kubeconfig });
+async function stand(
+  t: TestContext,
+  plane: Kubernetes,
+  identity: string,
+  name = "test",
+  kubeconfig = plane.kubeconfig,
+): Promise<Candidate> {
+  const client = await connectKubernetes({ kubeconfig });
   const end = new AbortController();
   let isCut = false;
   const request: KubernetesClient["request"] = (...args) =>
@@ -88,6 +96,23 @@ test("one leads at a time, whatever happens to it", async (t) => {
     one.cutOff();
     await until("two leads", () => two.isLeader.value);
     assert.deepEqual(order, ["one true", "two false", "one false", "two true"]);
+  });
+
+  await t.test("a leader whose connection stalls goes on over another one, and stays", async (t) => {
+    const proxy = await startTcpProxy(t, Number(new URL(plane.url).port));
+    const one = await stand(t, plane, "one", "stalled", await kubeconfigThrough(plane, proxy.port));
+    await until("one leads", () => one.isLeader.value);
+    const two = await stand(t, plane, "two", "stalled");
+    const order: string[] = [];
+    one.isLeader.watch((leads) => order.push(`one ${leads}`));
+    two.isLeader.watch((leads) => order.push(`two ${leads}`));
+    const { renewTime } = await leaseOf(plane, "stalled");
+    proxy.stall();
+    const later = new Date(Date.parse(String(renewTime)) + timing.leaseMs).toISOString();
+    await until("it renews after the lease", async () => {
+      return String((await leaseOf(plane, "stalled")).renewTime) > later;
+    });
+    assert.deepEqual(order, ["one true", "two false"]);
   });
 
   await t.test("clocks may differ: a Lease counts from when it was seen, whatever it says", async (t) => {

@@ -134,9 +134,12 @@ export function electLeader(options: LeaderElectionOptions): Leadership {
   /** Renews for as long as that goes well. */
   async function keep(): Promise<void> {
     let renewed = observed!.at;
+    let asked = renewed;
     while (!signal.aborted) {
-      await pause(Math.min(timing.retryMs, renewed + timing.renewMs - performance.now()));
-      const restMs = renewed + timing.renewMs - performance.now();
+      // From when the last attempt began: one that was in vain for long, over a dead connection, is followed by the next.
+      await pause(Math.min(asked + timing.retryMs, renewed + timing.renewMs) - performance.now());
+      asked = performance.now();
+      const restMs = renewed + timing.renewMs - asked;
       if (signal.aborted || restMs <= 0) return;
       if (await tryOnce(Math.max(1, Math.min(restMs, timing.renewMs / 2)))) renewed = observed!.at;
       else if (observed?.record.holderIdentity !== identity) return;

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
-import { readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { kubeconfigThrough } from "../../test/peers/kubeconfig.ts";
 import { type Kubernetes, runKubernetes } from "../../test/peers/kubernetes.ts";
 import { startTcpProxy } from "../../test/peers/tcp-proxy.ts";
 import { until } from "../../test/peers/until.ts";
@@ -53,11 +52,8 @@ const becomes = (collection: Collection<ConfigMap>, text: string) =>
   });
 
 /** A client whose connections go through a proxy of the test. */
-async function connectThrough(plane: Kubernetes, port: number): Promise<KubernetesClient> {
-  const kubeconfig = join(plane.directory, `proxy-${port}.kubeconfig`);
-  const text = await readFile(plane.kubeconfig, "utf8");
-  await writeFile(kubeconfig, text.replace(plane.url, `https://127.0.0.1:${port}`));
-  return connectKubernetes({ kubeconfig });
+async function connectThrough(plane: Kubernetes, port: number, pingMs?: number): Promise<KubernetesClient> {
+  return connectKubernetes({ kubeconfig: await kubeconfigThrough(plane, port), pingMs });
 }
 
 test("a collection follows a real API server", async (t) => {
@@ -201,6 +197,27 @@ test("a collection follows a real API server", async (t) => {
     assert.deepEqual([collection.state.lists, collection.state.failures], [1, 0]);
     await reset();
   });
+
+  await t.test(
+    "a connection that dies is noticed long before a watch should end, by all of them",
+    async (t) => {
+      const proxy = await startTcpProxy(t, Number(new URL(plane.url).port));
+      const through = await connectThrough(plane, proxy.port, 500);
+      const collections: Collection<ConfigMap>[] = [];
+      const onStall = () => {
+        for (const collection of collections) collection.resume();
+      };
+      for (let count = 0; count < 5; count++) collections.push(follow(t, { client: through, onStall }));
+      await until("the watches stand", () => collections.every(({ state }) => state.watching));
+      proxy.stall();
+      await apply(client, "a", "1");
+      for (const collection of collections) await becomes(collection, "a=1");
+      // Each watch was asked for once more, though each stall was told to all.
+      for (const { state } of collections)
+        assert.deepEqual([state.lists, state.stalls, state.watchRestarts, state.failures], [1, 1, 1, 0]);
+      await reset();
+    },
+  );
 
   await t.test("a resource that the server does not know is waited for", async (t) => {
     const absent = "/apis/example.com/v1/things";

@@ -44,6 +44,7 @@ class FollowedCollection<T> implements Collection<T> {
   #version: string | undefined;
   #listedAt = 0;
   #watching = new AbortController();
+  #watchingSince = 0;
   #absentSince: number | undefined;
 
   constructor(options: CollectionOptions<T>) {
@@ -68,7 +69,7 @@ class FollowedCollection<T> implements Collection<T> {
   }
 
   resume(): void {
-    this.#watching.abort();
+    if (performance.now() - this.#watchingSince >= shortMs) this.#watching.abort();
   }
 
   async run(): Promise<void> {
@@ -163,6 +164,7 @@ class FollowedCollection<T> implements Collection<T> {
     const { client, path } = this.#options;
     const { watchMs, overdueMs } = this.#patience;
     this.#watching = new AbortController();
+    this.#watchingSince = performance.now();
     const signal = AbortSignal.any([this.#options.signal, this.#watching.signal]);
     // Spread, so that not all watches of all replicas end together.
     const seconds = Math.ceil((watchMs * (0.5 + Math.random() / 2)) / 1000);

@@ -1,4 +1,3 @@
-import type { IncomingMessage } from "node:http";
 import { SystemError } from "../system-error.ts";
 
 /** A page of a list has at most 500 objects; etcd keeps none above 1.5 MiB. */
@@ -7,10 +6,10 @@ const maxAnswerBytes = 256 * 1024 * 1024;
 const maxLineBytes = 8 * 1024 * 1024;
 
 /** The whole body as text. Throws SystemError("too-large") beyond the bound. */
-export async function readText(answer: IncomingMessage, maxBytes = maxAnswerBytes): Promise<string> {
+export async function readText(answer: AsyncIterable<Buffer>, maxBytes = maxAnswerBytes): Promise<string> {
   const chunks: Buffer[] = [];
   let size = 0;
-  for await (const chunk of answer as AsyncIterable<Buffer>) {
+  for await (const chunk of answer) {
     size += chunk.length;
     if (size > maxBytes) throw new SystemError("too-large", `an answer of more than ${maxBytes} bytes`);
     chunks.push(chunk);
@@ -20,12 +19,12 @@ export async function readText(answer: IncomingMessage, maxBytes = maxAnswerByte
 
 /** Each line's JSON as it arrives. What is cut off at the end is dropped: the watch goes on before it. */
 export async function* readJsonLines(
-  answer: IncomingMessage,
+  answer: AsyncIterable<Buffer>,
   maxBytes = maxLineBytes,
 ): AsyncGenerator<unknown, void, undefined> {
   let parts: Buffer[] = [];
   let size = 0;
-  for await (const chunk of answer as AsyncIterable<Buffer>) {
+  for await (const chunk of answer) {
     let start = 0;
     for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, start)) {
       const line = Buffer.concat([...parts, chunk.subarray(start, end)]).toString("utf8");

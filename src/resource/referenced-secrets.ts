@@ -1,5 +1,5 @@
 import { getOrCreate } from "../get-or-create.ts";
-import { mapIncrementally, sameItems } from "../incremental.ts";
+import { flatMapIncrementally, sameItems } from "../incremental.ts";
 import type { KubernetesClient } from "../kubernetes/client.ts";
 import type { Collection, Patience } from "../kubernetes/collection.ts";
 import { followCollection } from "../kubernetes/list-watch.ts";
@@ -32,16 +32,7 @@ export interface ReferencedSecretsOptions {
  */
 const secretWatchMs = 600_000;
 
-const none: readonly ObjectName[] = [];
-
-type NamesOf = (resources: readonly Resource[]) => readonly (readonly ObjectName[])[];
-
-function createNamesOf({ secretsOf }: ReferencedSecretsOptions): NamesOf {
-  return mapIncrementally((resource: Resource) => {
-    const names = secretsOf(resource);
-    return names.length > 0 ? names : none;
-  });
-}
+type NamesOf = (resources: readonly Resource[]) => readonly ObjectName[];
 
 /** The Secrets that something refers to, each followed by itself: no other one is ever asked for. */
 export class ReferencedSecrets {
@@ -49,7 +40,7 @@ export class ReferencedSecrets {
   readonly #followers = new Map<string, Follower>();
   readonly #wanted = new Set<string>();
   /** Of each file, what the resources refer to, and how that is found. */
-  #names: readonly ReturnType<NamesOf>[] = [];
+  #names: readonly (readonly ObjectName[])[] = [];
   readonly #namesOf = new Map<number, NamesOf>();
 
   constructor(options: ReferencedSecretsOptions) {
@@ -68,12 +59,12 @@ export class ReferencedSecrets {
   /** Begins to follow what the files' resources refer to. What they do not stays until `forgetOthers`. */
   follow(files: readonly SourceFile[]): void {
     const names = files.map(({ resources }, index) =>
-      getOrCreate(this.#namesOf, index, () => createNamesOf(this.#options))(resources),
+      getOrCreate(this.#namesOf, index, () => flatMapIncrementally(this.#options.secretsOf))(resources),
     );
     if (sameItems(names, this.#names)) return;
     this.#names = names;
     this.#wanted.clear();
-    for (const name of names.flatMap((list) => list.flat())) {
+    for (const name of names.flat()) {
       const key = `${name.namespace}/${name.name}`;
       this.#wanted.add(key);
       getOrCreate(this.#followers, key, () => this.#start(name));

@@ -26,7 +26,7 @@ export interface CollectionStatus {
   /** Lists because the API server had forgotten the version (410). */
   readonly relists: number;
   readonly watchRestarts: number;
-  /** Watches that did not end when they should have. */
+  /** Watches whose connection was dead, or that did not end when they should have. */
   readonly stalls: number;
   readonly failures: number;
 }

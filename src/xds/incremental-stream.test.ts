@@ -5,9 +5,10 @@ import {
   DeltaDiscoveryRequestSchema,
   DeltaDiscoveryResponseSchema,
 } from "../gen/envoy/service/discovery/v3/discovery_pb.ts";
-import { ecdsRemovals } from "./ecds-removals.ts";
 import { createIncrementalStream } from "./incremental-stream.ts";
+import { ownAgent } from "./own-agent.ts";
 import { type Reasons, refusalStatus } from "./refusal.ts";
+import { resourceStates } from "./resource-states.ts";
 import { createSnapshot, createSnapshotType, rawResource, type Snapshot } from "./snapshot.ts";
 import { pushOrder, typeUrls } from "./type-urls.ts";
 
@@ -83,6 +84,12 @@ function openStream() {
     /** The same as `[type, texts of what changed, removed names]`. */
     changes() {
       return this.take().map(({ typeUrl, changed, removed }) => [typeUrl, changed, removed]);
+    },
+    /** The same, each answered with an ACK. */
+    answeredChanges() {
+      const taken = this.take();
+      for (const response of taken) this.answer(response);
+      return taken.map(({ typeUrl, changed, removed }) => [typeUrl, changed, removed]);
     },
   };
 }
@@ -171,7 +178,7 @@ suite("names", () => {
     const client = openStream();
     client.set({ [extensionConfig]: { a: "1", b: "1" } });
     client.subscribe(extensionConfig, "a");
-    assert.deepEqual(client.changes(), [[extensionConfig, { a: "1" }, []]]);
+    assert.deepEqual(client.answeredChanges(), [[extensionConfig, { a: "1" }, []]]);
     client.set({ [extensionConfig]: { a: "1", b: "2" } });
     assert.deepEqual(client.changes(), []);
     client.set({ [extensionConfig]: { a: "2", b: "3" } });
@@ -182,9 +189,9 @@ suite("names", () => {
     const client = openStream();
     client.set({ [extensionConfig]: { a: "1", b: "1" } });
     client.subscribe(extensionConfig, "a");
-    client.take();
+    client.answeredChanges();
     client.subscribe(extensionConfig, "b");
-    assert.deepEqual(client.changes(), [[extensionConfig, { b: "1" }, []]]);
+    assert.deepEqual(client.answeredChanges(), [[extensionConfig, { b: "1" }, []]]);
     client.set({ [extensionConfig]: { a: "2", b: "2" } });
     assert.deepEqual(client.changes(), [[extensionConfig, { a: "2", b: "2" }, []]]);
   });
@@ -333,7 +340,7 @@ suite("ECDS resources are removed for agents of ours only", () => {
     const client = openStream();
     client.set({ [extensionConfig]: { a: "1" } });
     client.request({
-      node: { id: "gateway", metadata: { ...ecdsRemovals } },
+      node: { id: "gateway", metadata: { ...ownAgent } },
       typeUrl: extensionConfig,
       resourceNamesSubscribe: ["a", "gone"],
       initialResourceVersions: { gone: "v" },
@@ -355,11 +362,89 @@ suite("ECDS resources are removed for agents of ours only", () => {
       resourceNamesSubscribe: ["a", "b", "gone"],
       initialResourceVersions: { gone: "v" },
     });
-    assert.deepEqual(client.changes(), [[extensionConfig, { a: "1", b: "1" }, []]]);
+    assert.deepEqual(client.answeredChanges(), [[extensionConfig, { a: "1", b: "1" }, []]]);
     client.set({ [extensionConfig]: { a: "1" } });
     assert.deepEqual(client.changes(), []);
     client.set({ [extensionConfig]: { a: "1", b: "2" } });
     assert.deepEqual(client.changes(), [[extensionConfig, { b: "2" }, []]]);
+  });
+});
+
+suite("two ECDS resources of one name could change places on their way to Envoy", () => {
+  const statusOf = (client: ReturnType<typeof openStream>) =>
+    Object.fromEntries(
+      resourceStates(client.statusOf(extensionConfig)).map(({ name, state }) => [name, state]),
+    );
+
+  function openWithTwo() {
+    const client = openStream();
+    client.set({ [extensionConfig]: { a: "1", b: "1" } });
+    client.subscribe(extensionConfig, "a", "b");
+    const [first] = client.take();
+    client.answer(first!);
+    return client;
+  }
+
+  test("so that the later is sent, as it is then, with the answer to the earlier; others do not wait", () => {
+    const client = openWithTwo();
+    client.set({ [extensionConfig]: { a: "2", b: "1" } });
+    const [earlier] = client.take();
+    client.set({ [extensionConfig]: { a: "3", b: "2" } });
+    const [other] = client.take();
+    assert.deepEqual(other!.changed, { b: "2" });
+    client.set({ [extensionConfig]: { a: "4", b: "2" } });
+    client.answer(other!);
+    assert.deepEqual(client.changes(), []);
+    assert.deepEqual(statusOf(client), { a: "PENDING", b: "SYNCED" });
+    client.answer(earlier!);
+    const [later] = client.take();
+    assert.deepEqual(later!.changed, { a: "4" });
+    assert.deepEqual(statusOf(client), { a: "PENDING", b: "SYNCED" });
+    client.answer(later!);
+    assert.deepEqual(client.changes(), []);
+    assert.deepEqual(statusOf(client), { a: "SYNCED", b: "SYNCED" });
+  });
+
+  test("also where the earlier is refused, and where it is asked for again", () => {
+    const client = openWithTwo();
+    client.set({ [extensionConfig]: { a: "2", b: "1" } });
+    const [earlier] = client.take();
+    client.subscribe(extensionConfig, "a");
+    client.set({ [extensionConfig]: { a: "3", b: "1" } });
+    assert.deepEqual(client.changes(), []);
+    client.answer(earlier!, "no such image");
+    assert.deepEqual(client.changes(), [[extensionConfig, { a: "3" }, []]]);
+  });
+
+  test("and one that is gone, or given up, meanwhile is not sent", () => {
+    const client = openWithTwo();
+    client.set({ [extensionConfig]: { a: "2", b: "2" } });
+    const [earlier] = client.take();
+    client.set({ [extensionConfig]: { a: "3", b: "3" } });
+    client.set({ [extensionConfig]: { b: "3" } });
+    client.request({ typeUrl: extensionConfig, resourceNamesUnsubscribe: ["b"] });
+    client.answer(earlier!);
+    assert.deepEqual(client.changes(), []);
+  });
+
+  test("but not where an agent of ours keeps their order, and in no other type", () => {
+    const client = openStream();
+    client.set({ [extensionConfig]: { a: "1" }, [routes]: { r: "1" } });
+    client.request({
+      node: { id: "gateway", metadata: { ...ownAgent } },
+      typeUrl: extensionConfig,
+      resourceNamesSubscribe: ["a"],
+    });
+    client.subscribe(routes, "r");
+    client.take();
+    client.set({ [extensionConfig]: { a: "2" }, [routes]: { r: "2" } });
+    client.set({ [extensionConfig]: { a: "3" }, [routes]: { r: "3" } });
+    assert.deepEqual(client.changes(), [
+      [extensionConfig, { a: "2" }, []],
+      [routes, { r: "2" }, []],
+      [extensionConfig, { a: "3" }, []],
+      [routes, { r: "3" }, []],
+    ]);
   });
 });
 
@@ -379,7 +464,7 @@ suite("make before break", () => {
     for (const text of ["1", "2"]) {
       client.set(everything(text));
       assert.deepEqual(
-        client.changes(),
+        client.answeredChanges(),
         order.map((typeUrl) => [typeUrl, { x: text }, []]),
       );
     }
@@ -411,6 +496,26 @@ suite("make before break", () => {
       [cluster, { b: "2" }, []],
       [listener, { l: "2" }, []],
       [cluster, {}, ["a"]],
+    ]);
+  });
+
+  test("the last type that changes does both in one response, or in its last part", () => {
+    const client = openStream();
+    const large = "x".repeat(40_000);
+    client.set({ [cluster]: { a: "1" }, [routes]: { r: "1", s: "1", t: "1" } });
+    client.subscribe(cluster);
+    client.subscribe(routes, "r", "s", "t");
+    client.take();
+    client.set({ [cluster]: { b: "1" }, [routes]: { r: "2", t: "1" } });
+    assert.deepEqual(client.changes(), [
+      [cluster, { b: "1" }, []],
+      [routes, { r: "2" }, ["s"]],
+      [cluster, {}, ["a"]],
+    ]);
+    client.set({ [cluster]: { b: "1" }, [routes]: { s: large, t: large } });
+    assert.deepEqual(client.changes(), [
+      [routes, { s: large }, []],
+      [routes, { t: large }, ["r"]],
     ]);
   });
 });

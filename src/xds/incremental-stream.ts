@@ -1,12 +1,13 @@
 import { getOrCreate } from "../get-or-create.ts";
 import type { DeltaDiscoveryRequest } from "./ads.ts";
-import { asksForEcdsRemovals } from "./ecds-removals.ts";
 import { encodeIncremental } from "./encode.ts";
+import { isBehindOwnAgent } from "./own-agent.ts";
 import { readRefusal } from "./refusal.ts";
 import {
   createNonces,
   emptyType,
   inPushOrder,
+  isPaced,
   isRemovable,
   type Send,
   type ServerStream,
@@ -41,11 +42,18 @@ interface WholePart {
   encoded: WeakRef<Buffer> | undefined;
 }
 
+/** What a client has not got of a type: of the diff what it wants. */
+interface Lack {
+  readonly subscription: Subscription;
+  readonly type: SnapshotType;
+  readonly diff: TypeDiff;
+  readonly changed: readonly SnapshotResource[];
+  readonly removed: readonly string[];
+}
+
 interface IncrementalSubscription extends Subscription {
   /** What the client said it has, until its first answer. */
   initialVersions: Readonly<Record<string, string>> | undefined;
-  /** Names that it asked for and was not answered yet. */
-  readonly asked: Set<string>;
 }
 
 /**
@@ -56,9 +64,9 @@ export function createIncrementalStream(send: Send): ServerStream<DeltaDiscovery
   const subscriptions = new Map<string, IncrementalSubscription>();
   const nextNonce = createNonces();
   let snapshot: Snapshot | undefined;
-  let isToldAll = false;
+  let isOwnAgent = false;
 
-  const isTold = (typeUrl: string) => isToldAll || isRemovable(typeUrl);
+  const isTold = (typeUrl: string) => isOwnAgent || isRemovable(typeUrl);
   const typeNow = (typeUrl: string) => snapshot?.get(typeUrl) ?? emptyType(typeUrl);
 
   function respond(
@@ -105,7 +113,6 @@ export function createIncrementalStream(send: Send): ServerStream<DeltaDiscovery
     const { typeUrl, resourceNamesSubscribe, initialResourceVersions } = request;
     const subscription = Object.assign(new Subscription(typeUrl), {
       initialVersions: initialResourceVersions,
-      asked: new Set<string>(),
     });
     subscription.wildcard = isWildcardType(typeUrl) && resourceNamesSubscribe.length === 0;
     subscriptions.set(typeUrl, subscription);
@@ -120,7 +127,7 @@ export function createIncrementalStream(send: Send): ServerStream<DeltaDiscovery
       (name) => subscription.wants(name) && !type.resources.has(name),
     );
     subscription.initialVersions = undefined;
-    subscription.asked.clear();
+    subscription.owed.clear();
     subscription.synced = type;
     const sendable = isTold(type.typeUrl) ? removed : [];
     const isWhole = changed.length > 0 && changed.length === type.resources.size && sendable.length === 0;
@@ -155,35 +162,78 @@ export function createIncrementalStream(send: Send): ServerStream<DeltaDiscovery
     if (refused.length > 0) respond(listeners, type.version, refused, []);
   }
 
-  function answerAsked(subscription: IncrementalSubscription): void {
+  function sendOwed(subscription: IncrementalSubscription): void {
     if (!subscription.synced || subscription.isFull) return;
     const type = typeNow(subscription.typeUrl);
-    const resources = [...subscription.asked].flatMap((name) => type.resources.get(name) ?? []);
-    subscription.asked.clear();
-    if (resources.length > 0) respond(subscription, type.version, resources, []);
+    const resources = [...subscription.owed].flatMap((name) => type.resources.get(name) ?? []);
+    subscription.owed.clear();
+    const ready = notOvertaking(subscription, resources);
+    if (ready.length > 0) respond(subscription, type.version, ready, []);
   }
 
   /**
-   * Sends what changed since the client was last brought up to a snapshot; gives what sends the removals. A client that
-   * does not answer is left where it is: with its next answer it gets the newest state, and what was overtaken is never sent.
+   * Which of these may be sent: of two ECDS resources of one name the earlier could come to Envoy last, so the later is
+   * owed until that is answered.
    */
-  function bringUp(subscription: IncrementalSubscription): (() => void) | undefined {
+  // Unlike Istio: a later configuration is never followed by an earlier one.
+  function notOvertaking(
+    subscription: Subscription,
+    resources: readonly SnapshotResource[],
+  ): readonly SnapshotResource[] {
+    if (!isPaced(subscription.typeUrl, isOwnAgent)) return resources;
+    const onTheirWay = subscription.onTheirWay();
+    for (const { name } of resources) if (onTheirWay.has(name)) subscription.owed.add(name);
+    return resources.filter(({ name }) => !onTheirWay.has(name));
+  }
+
+  /**
+   * Brings a client up to the newest state of a type: gives what it lacks, undefined where that is nothing or was sent. A
+   * client that does not answer is left where it is: with its next answer it gets the newest state, and what was overtaken
+   * is never sent.
+   */
+  function bringUp(subscription: IncrementalSubscription): Lack | undefined {
     const type = typeNow(subscription.typeUrl);
     const { synced } = subscription;
     if (!synced) return void answerFirst(subscription, type);
     if (synced === type || subscription.isFull) return undefined;
     subscription.synced = type;
     const diff = diffTypes(synced, type);
-    const changed = diff.changed.filter(({ name }) => subscription.wants(name));
-    if (changed.length > 0 && changed.length === diff.changed.length) respondShared(subscription, type, diff);
-    else if (changed.length > 0) respond(subscription, type.version, changed, []);
+    const wanted = diff.changed.filter(({ name }) => subscription.wants(name));
+    const changed = notOvertaking(subscription, wanted);
     const removed = isTold(type.typeUrl) ? diff.removed.filter((name) => subscription.wants(name)) : [];
-    return removed.length > 0 ? () => respond(subscription, type.version, [], removed) : undefined;
+    return changed.length + removed.length > 0 ? { subscription, type, diff, changed, removed } : undefined;
+  }
+
+  function sendChanged({ subscription, type, diff, changed }: Lack): void {
+    if (changed.length === 0) return;
+    if (changed.length === diff.changed.length) respondShared(subscription, type, diff);
+    else respond(subscription, type.version, changed, []);
+  }
+
+  function sendRemoved({ subscription, type, removed }: Lack): void {
+    if (removed.length > 0) respond(subscription, type.version, [], removed);
+  }
+
+  /**
+   * What refers to others comes after them, and goes before them. What comes last and goes first is one response: who
+   * gets it has no state between that it would act on.
+   */
+  function sendAll(lacks: readonly Lack[]): void {
+    const first = lacks.slice(0, -1);
+    for (const lack of first) sendChanged(lack);
+    const last = lacks.at(-1);
+    if (last && last.changed.length * last.removed.length > 0)
+      respond(last.subscription, last.type.version, last.changed, last.removed);
+    else if (last) {
+      sendChanged(last);
+      sendRemoved(last);
+    }
+    for (const lack of first.reverse()) sendRemoved(lack);
   }
 
   return {
     onRequest(request) {
-      if (request.node) isToldAll = asksForEcdsRemovals(request.node);
+      if (request.node) isOwnAgent = isBehindOwnAgent(request.node);
       const known = subscriptions.get(request.typeUrl);
       const subscription = known ?? subscribe(request);
       if (known && request.responseNonce) onAnswer(known, request);
@@ -191,19 +241,15 @@ export function createIncrementalStream(send: Send): ServerStream<DeltaDiscovery
       const type = typeNow(request.typeUrl);
       for (const name of request.resourceNamesSubscribe) addName(subscription, type, name);
       if (!snapshot) return;
-      answerAsked(subscription);
-      bringUp(subscription)?.();
+      sendOwed(subscription);
+      const lack = bringUp(subscription);
+      if (lack) sendAll([lack]);
     },
 
     onSnapshot(next) {
       snapshot = next;
       const order = inPushOrder(subscriptions.keys()).map((typeUrl) => subscriptions.get(typeUrl)!);
-      const removals: (() => void)[] = [];
-      for (const subscription of order) {
-        const remove = bringUp(subscription);
-        if (remove) removals.push(remove);
-      }
-      for (const remove of removals.reverse()) remove();
+      sendAll(order.flatMap((subscription) => bringUp(subscription) ?? []));
     },
 
     status: () => [...subscriptions.values()].map((subscription) => subscription.status()),
@@ -211,7 +257,7 @@ export function createIncrementalStream(send: Send): ServerStream<DeltaDiscovery
 }
 
 function addName(subscription: IncrementalSubscription, type: SnapshotType, name: string): void {
-  subscription.asked.add(name);
+  subscription.owed.add(name);
   subscription.namesRevision++;
   if (name === "*") subscription.wildcard = true;
   // The snapshot's own string, so that a thousand names of two hundred clients are stored once.
@@ -219,7 +265,7 @@ function addName(subscription: IncrementalSubscription, type: SnapshotType, name
 }
 
 function dropName(subscription: IncrementalSubscription, name: string): void {
-  subscription.asked.delete(name);
+  subscription.owed.delete(name);
   subscription.namesRevision++;
   if (name === "*") subscription.wildcard = false;
   else subscription.names.delete(name);

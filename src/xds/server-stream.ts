@@ -30,6 +30,14 @@ export function isRemovable(typeUrl: string): boolean {
   return typeUrl !== typeUrls.extensionConfig;
 }
 
+/**
+ * Whether what a client is sent of a type may reach Envoy in another order, so that it is sent nothing more of it before
+ * it has answered.
+ */
+export function isPaced(typeUrl: string, isOwnAgent: boolean): boolean {
+  return typeUrl === typeUrls.extensionConfig && !isOwnAgent;
+}
+
 /** A type of which there is nothing. */
 export function emptyType(typeUrl: string): SnapshotType {
   return getOrCreate(empties, typeUrl, () => ({ typeUrl, version: "empty", resources: new Map() }));

@@ -19,6 +19,7 @@ import { listenXds } from "./listen.ts";
 import { addServerMetrics } from "./metrics.ts";
 import { createXdsServer, type XdsServer } from "./server.ts";
 import { createSnapshot, createSnapshotType, rawResource, type Snapshot } from "./snapshot.ts";
+import { typeUrls } from "./type-urls.ts";
 
 const mcp = "extensions.istio.io/v1alpha1/WasmPlugin";
 const node = { id: "gateway~1" };
@@ -233,7 +234,7 @@ suite("a slow reader", () => {
 
   test("gets every part of a large answer in the end", async () => {
     const names = Array.from({ length: 30 }, (_, index) => `p${index}`);
-    const typeUrl = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig";
+    const typeUrl = typeUrls.routes;
     const resources = names.map((name) => rawResource(name, "t", Buffer.alloc(50_000, name)));
     snapshot.set(createSnapshot([createSnapshotType(typeUrl, resources)]));
     const client = openIncremental();

@@ -5,6 +5,8 @@ import {
   DiscoveryRequestSchema,
   DiscoveryResponseSchema,
 } from "../gen/envoy/service/discovery/v3/discovery_pb.ts";
+import { ownAgent } from "./own-agent.ts";
+import { resourceStates } from "./resource-states.ts";
 import { createSnapshot, createSnapshotType, rawResource, type Snapshot } from "./snapshot.ts";
 import { createStateOfTheWorldStream } from "./state-of-the-world-stream.ts";
 import { pushOrder, typeUrls } from "./type-urls.ts";
@@ -255,6 +257,45 @@ suite("ECDS resources that are gone", () => {
   });
 });
 
+suite("two ECDS responses could change places on their way to Envoy", () => {
+  test("so that there is another one, with what there is then, when the first is answered", () => {
+    const client = openStream();
+    client.set({ [extensionConfig]: ["a=1", "b=1"] });
+    client.subscribe(extensionConfig, "a");
+    const first = client.takeOne();
+    // Envoy names one more with each filter that it meets, before it has an answer.
+    client.subscribe(extensionConfig, "a", "b");
+    client.set({ [extensionConfig]: ["a=2", "b=1"] });
+    client.set({ [extensionConfig]: ["a=3", "b=1"] });
+    assert.deepEqual(client.worlds(), []);
+    const states = () => resourceStates(client.statusOf(extensionConfig)!).map(({ state }) => state);
+    assert.deepEqual(states(), ["PENDING", "PENDING"]);
+    client.ack(first, "a", "b");
+    const second = client.takeOne();
+    assert.deepEqual(second.texts, ["a=3", "b=1"]);
+    client.set({ [extensionConfig]: ["a=4", "b=1"] });
+    assert.deepEqual(client.worlds(), []);
+    client.nack(second, "no such image");
+    const third = client.takeOne();
+    assert.deepEqual(third.texts, ["a=4", "b=1"]);
+    client.ack(third, "a", "b");
+    assert.deepEqual(client.worlds(), []);
+    assert.deepEqual(states(), ["SYNCED", "SYNCED"]);
+  });
+
+  test("but not where an agent of ours keeps their order", () => {
+    const client = openStream();
+    client.set({ [extensionConfig]: ["a=1"] });
+    const node = { id: "gateway", metadata: { ...ownAgent } };
+    client.request({ node, typeUrl: extensionConfig, resourceNames: ["a"] });
+    client.set({ [extensionConfig]: ["a=2"] });
+    assert.deepEqual(client.worlds(), [
+      [extensionConfig, ["a=1"]],
+      [extensionConfig, ["a=2"]],
+    ]);
+  });
+});
+
 suite("answers", () => {
   test("to a response that another one has overtaken are ignored, with their names", () => {
     const client = openStream();
@@ -325,9 +366,11 @@ test("types come in push order, whatever the order of the subscriptions", () => 
   const order = [cluster, endpoints, secret, extensionConfig, listener, routes, mcp];
   for (const text of ["x=1", "x=2"]) {
     client.set(Object.fromEntries(order.map((typeUrl) => [typeUrl, [text]])));
+    const worlds = client.take();
     assert.deepEqual(
-      client.worlds(),
+      worlds.map(({ typeUrl, texts }) => [typeUrl, texts]),
       order.map((typeUrl) => [typeUrl, [text]]),
     );
+    for (const world of worlds) client.ack(world, "x");
   }
 });

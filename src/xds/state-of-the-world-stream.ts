@@ -1,10 +1,12 @@
 import type { DiscoveryRequest } from "./ads.ts";
 import { encodeStateOfTheWorld } from "./encode.ts";
+import { isBehindOwnAgent } from "./own-agent.ts";
 import { readRefusal } from "./refusal.ts";
 import {
   createNonces,
   emptyType,
   inPushOrder,
+  isPaced,
   isRemovable,
   type Send,
   type ServerStream,
@@ -24,13 +26,25 @@ export function createStateOfTheWorldStream(send: Send): ServerStream<DiscoveryR
   const subscriptions = new Map<string, Subscription>();
   const nextNonce = createNonces();
   let snapshot: Snapshot | undefined;
+  let isOwnAgent = false;
   /** Of the types that are never removed: the resources of the last response, by name. */
   const lastSent = new Map<string, SnapshotResource>();
 
   const typeNow = (typeUrl: string) => snapshot?.get(typeUrl) ?? emptyType(typeUrl);
 
+  /** Whether another response has to wait: the one before it could come to Envoy last. */
+  // Unlike Istio: a later configuration is never followed by an earlier one.
+  function isHeld(subscription: Subscription): boolean {
+    return isPaced(subscription.typeUrl, isOwnAgent) && subscription.onTheirWay().size > 0;
+  }
+
   function respond(subscription: Subscription, type: SnapshotType): void {
     subscription.synced = type;
+    if (isHeld(subscription)) {
+      for (const name of subscription.names) subscription.owed.add(name);
+      return;
+    }
+    subscription.owed.clear();
     const resources = resourcesFor(subscription, type);
     // An empty answer is one for a wildcard; for names it would say that all of them are gone.
     if (resources.length === 0 && !subscription.wildcard) return;
@@ -68,21 +82,23 @@ export function createStateOfTheWorldStream(send: Send): ServerStream<DiscoveryR
   ): void {
     const refusal = readRefusal(errorDetail);
     subscription.answered(responseNonce, refusal?.message, refusal?.reasons);
-    if (errorDetail || subscription.wildcard) return;
-    const added = resourceNames.some((name) => !subscription.names.has(name));
-    subscription.names.clear();
-    subscription.namesRevision++;
-    for (const name of resourceNames) subscription.names.add(name);
-    if (added && snapshot) respond(subscription, typeNow(subscription.typeUrl));
+    const added = !errorDetail && !subscription.wildcard && wantInstead(subscription, resourceNames);
+    if (snapshot && (added || subscription.owed.size > 0))
+      respond(subscription, typeNow(subscription.typeUrl));
   }
 
   return {
     onRequest(request) {
-      const { typeUrl, responseNonce, resourceNames, errorDetail } = request;
+      const { node, typeUrl, responseNonce, resourceNames, errorDetail } = request;
+      if (node) isOwnAgent = isBehindOwnAgent(node);
       const subscription = subscriptions.get(typeUrl);
       const unsubscribes = !errorDetail && resourceNames.length === 0 && !isWildcardType(typeUrl);
       if (unsubscribes) subscriptions.delete(typeUrl);
-      else if (!subscription || responseNonce === "") subscribe(request);
+      else if (!subscription || (responseNonce === "" && !isHeld(subscription))) subscribe(request);
+      else if (responseNonce === "") {
+        wantInstead(subscription, resourceNames);
+        if (snapshot) respond(subscription, typeNow(typeUrl));
+      }
       // Any other nonce answers a response that a later one has overtaken.
       else if (responseNonce === subscription.nonceSent || !subscription.nonceSent)
         answered(subscription, request);
@@ -102,6 +118,15 @@ export function createStateOfTheWorldStream(send: Send): ServerStream<DiscoveryR
 
     status: () => [...subscriptions.values()].map((subscription) => subscription.status()),
   };
+}
+
+/** Replaces the names that a client asks for. Says whether there are more. */
+function wantInstead(subscription: Subscription, resourceNames: readonly string[]): boolean {
+  const added = resourceNames.some((name) => !subscription.names.has(name));
+  subscription.names.clear();
+  subscription.namesRevision++;
+  for (const name of resourceNames) subscription.names.add(name);
+  return added;
 }
 
 function concerns(subscription: Subscription, from: SnapshotType, to: SnapshotType): boolean {

@@ -14,7 +14,10 @@ export interface SubscriptionStatus {
   readonly names: ReadonlySet<string> | undefined;
   /** Grows when `names` may have changed. */
   readonly namesRevision: number;
-  /** Resources that were sent and not yet answered; of filter chains also the filters that are not known to be in effect. */
+  /**
+   * Resources that are still to be sent, or were sent and not yet answered; of filter chains also the filters that are
+   * not known to be in effect.
+   */
   readonly pending: ReadonlySet<string>;
   /** Resources, or filters of a chain, whose latest version the client refused, with its reason. */
   readonly rejected: ReadonlyMap<string, Rejection>;
@@ -36,6 +39,8 @@ export class Subscription {
   wildcard = false;
   readonly names = new Set<string>();
   namesRevision = 0;
+  /** Names of which the client is still to be sent what there is. */
+  readonly owed = new Set<string>();
   synced: SnapshotType | undefined;
   nonceSent = "";
   versionSent = "";
@@ -59,6 +64,12 @@ export class Subscription {
 
   wants(name: string): boolean {
     return this.wildcard || this.names.has(name);
+  }
+
+  /** Names that are in responses which the client has not answered. */
+  onTheirWay(): ReadonlySet<string> {
+    const responses = [...this.inFlight.values()];
+    return new Set(responses.flatMap(({ resources }) => resources.map(({ name }) => name)));
   }
 
   /** Notes a response that was just sent. */
@@ -139,7 +150,7 @@ export class Subscription {
   }
 
   private pending(): Set<string> {
-    const pending = new Set<string>();
+    const pending = new Set(this.owed);
     for (const { resources } of this.inFlight.values()) {
       for (const resource of resources) {
         pending.add(resource.name);

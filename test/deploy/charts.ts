@@ -56,7 +56,11 @@ export function readValueSets(): ValueSet[] {
 }
 
 /** Runs a command of helm over the chart with these values. */
-export async function runHelm(args: readonly string[], values: object): Promise<CommandResult> {
+export async function runHelm(
+  args: readonly string[],
+  values: object,
+  timeoutMs?: number,
+): Promise<CommandResult> {
   const directory = await mkdtemp(join(tmpdir(), "chart-"));
   try {
     const file = join(directory, "values.json");
@@ -67,7 +71,7 @@ export async function runHelm(args: readonly string[], values: object): Promise<
       HELM_CONFIG_HOME: directory,
       HELM_DATA_HOME: directory,
     };
-    return await runCommand(await requireHelm(), [...args, "--values", file], { env });
+    return await runCommand(await requireHelm(), [...args, "--values", file], { env, timeoutMs });
   } finally {
     await rm(directory, { recursive: true, force: true });
   }

@@ -32,8 +32,8 @@ import { repeatSteadily, type SteadyRequests, startSteadyRequests } from "./stea
 process.setMaxListeners(30);
 
 const plugins = fileURLToPath(new URL("../../build/plugins", import.meta.url));
-/** For how long a watch that stalls may stay unnoticed, by core's own patience, and then some. */
-const longMs = 120_000;
+/** Long after the pings that notice a watch that stalls, and before any watch ends as it should. */
+const longMs = 30_000;
 
 let plane: Kubernetes;
 let endPlane: () => Promise<void>;

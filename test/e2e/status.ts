@@ -1,4 +1,4 @@
-import { get } from "../peers/request.ts";
+import { get, type Place } from "../peers/request.ts";
 
 /** A plugin at one gateway, as discovery's `/debug/ecdsz` shows it. */
 export interface EcdsStatus {
@@ -21,9 +21,9 @@ export interface ModuleStatus {
 }
 
 /** The body of a page as JSON; fails on any status but 200. */
-export async function getJson<T>(port: number, path: string): Promise<T> {
-  const { status, body } = await get(port, path);
-  if (status !== 200) throw new Error(`${path} at port ${port} answered ${status}: ${body}`);
+export async function getJson<T>(place: Place, path: string): Promise<T> {
+  const { status, body } = await get(place, path);
+  if (status !== 200) throw new Error(`${path} at ${JSON.stringify(place)} answered ${status}: ${body}`);
   return JSON.parse(body) as T;
 }
 

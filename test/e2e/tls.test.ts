@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import type { TLSSocket } from "node:tls";
 import { onEachGateway } from "../peers/gateways.ts";
+import { type CertificateText, httpsIngress } from "../peers/https-ingress.ts";
 import { requirePeers } from "../peers/peers.ts";
 import { startWasmline } from "../peers/program.ts";
 import { get } from "../peers/request.ts";
@@ -15,15 +16,10 @@ import { layOutSeed, type SeedFiles } from "../peers/seed-system.ts";
 import { until } from "../peers/until.ts";
 import { listenerChanges } from "./status.ts";
 
-interface Certificate {
-  readonly certificate: string;
-  readonly key: string;
-}
-
 let files: SeedFiles;
 let up: ReturnType<typeof startWasmline>;
-let secure: Certificate;
-let shop: Certificate;
+let secure: CertificateText;
+let shop: CertificateText;
 
 onEachGateway((gateway) => {
   before(async () => {
@@ -32,9 +28,9 @@ onEachGateway((gateway) => {
     shop = await makeCertificate("shop.com");
     await writeFile(
       join(files.dir, "secure.json"),
-      JSON.stringify(tlsResources("secure", "secure.com", secure)),
+      JSON.stringify(httpsIngress("secure", "secure.com", secure)),
     );
-    await writeFile(join(files.dir, "shop.json"), JSON.stringify(tlsResources("shop", "shop.com", shop)));
+    await writeFile(join(files.dir, "shop.json"), JSON.stringify(httpsIngress("shop", "shop.com", shop)));
     up = startWasmline(["up", "-f", files.dir, ...files.flags]);
     await up.waitFor("stdout", /^ready .*$/m);
   });
@@ -71,7 +67,7 @@ onEachGateway((gateway) => {
     const next = await makeCertificate("secure.com");
     await writeFile(
       join(files.dir, "secure.json"),
-      JSON.stringify(tlsResources("secure", "secure.com", next)),
+      JSON.stringify(httpsIngress("secure", "secure.com", next)),
     );
     const rotated = await until("the new certificate is shown", () =>
       getSecure("secure.com", [next.certificate]),
@@ -105,7 +101,7 @@ onEachGateway((gateway) => {
 });
 
 /** A new certificate that signs itself, for one host. */
-async function makeCertificate(host: string): Promise<Certificate> {
+async function makeCertificate(host: string): Promise<CertificateText> {
   const { openssl } = await requirePeers();
   const path = (name: string) => join(files.dir, "..", `${host}.${name}`);
   const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", path("key")];
@@ -124,31 +120,6 @@ async function makeCertificate(host: string): Promise<Certificate> {
 }
 
 /** An Ingress with TLS for a host, and its Secret. */
-function tlsResources(name: string, host: string, { certificate, key }: Certificate) {
-  const metadata = { name, namespace: "higress-course" };
-  const backend = { service: { name: "other-server", port: { number: 8080 } } };
-  const rules = [{ host, http: { paths: [{ path: "/", pathType: "Prefix", backend }] } }];
-  return {
-    apiVersion: "v1",
-    kind: "List",
-    items: [
-      {
-        apiVersion: "networking.k8s.io/v1",
-        kind: "Ingress",
-        metadata,
-        spec: { tls: [{ hosts: [host], secretName: name }], rules },
-      },
-      {
-        apiVersion: "v1",
-        kind: "Secret",
-        type: "kubernetes.io/tls",
-        metadata,
-        stringData: { "tls.crt": certificate, "tls.key": key },
-      },
-    ],
-  };
-}
-
 interface SecureAnswer {
   readonly status: number | undefined;
   readonly key1: unknown;
@@ -180,4 +151,4 @@ function getSecure(host: string, ca: readonly string[], agent: Agent | false = f
   });
 }
 
-const fingerprintOf = ({ certificate }: Certificate) => new X509Certificate(certificate).fingerprint256;
+const fingerprintOf = ({ certificate }: CertificateText) => new X509Certificate(certificate).fingerprint256;

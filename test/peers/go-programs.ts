@@ -16,17 +16,21 @@ export interface GoPrograms {
   readonly packages: readonly string[];
   /** What to expect of two cores. */
   readonly minutes: number;
+  /** Strings that the linker sets, by the variable's full name: what a release's own build does. */
+  readonly variables?: Readonly<Record<string, string>>;
 }
 
 const buildTimeoutMs = 30 * 60_000;
 
 /** The paths of programs in the cache, in the order of their packages; built where they are not there. */
 export async function requireGoPrograms(
-  { module, packages, minutes }: GoPrograms,
+  { module, packages, minutes, variables = {} }: GoPrograms,
   log: Log,
 ): Promise<string[]> {
   const source = fileURLToPath(new URL(`${module}/`, import.meta.url));
+  const linkerFlags = Object.entries(variables).map(([name, value]) => `-X ${name}=${value}`);
   const pinned = createHash("sha256").update(await readFile(join(source, "go.sum")));
+  for (const flag of linkerFlags) pinned.update(flag);
   const directory = join(cacheDirectory(), `${module}-${pinned.digest("hex").slice(0, 12)}`);
   const paths = packages.map((name) => join(directory, basename(name)));
   if ((await Promise.all(paths.map(isExecutable))).every(Boolean)) return paths;
@@ -36,7 +40,16 @@ export async function requireGoPrograms(
   try {
     const { status, stderr } = await runCommand(
       await requireGo(log),
-      ["build", "-mod=readonly", "-trimpath", "-ldflags", "-s -w", "-o", `${work}/`, ...packages],
+      [
+        "build",
+        "-mod=readonly",
+        "-trimpath",
+        "-ldflags",
+        ["-s -w", ...linkerFlags].join(" "),
+        "-o",
+        `${work}/`,
+        ...packages,
+      ],
       { cwd: source, env: await goEnvironment(log), timeoutMs: buildTimeoutMs },
     );
     if (status !== 0)

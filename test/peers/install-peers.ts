@@ -5,7 +5,9 @@ import { requireGo } from "./go.ts";
 import { requireHelm } from "./helm.ts";
 import { requireIstiod } from "./istiod.ts";
 import { requireKubernetes } from "./kubernetes-programs.ts";
+import { requireNodePrograms } from "./node-programs.ts";
 import { requirePeers } from "./peers.ts";
+import { requirePilotAgent } from "./pilot-agent.ts";
 
 try {
   const log = createLog();
@@ -13,8 +15,10 @@ try {
     ...(await requirePeers(log)),
     go: await requireGo(log),
     ...(await requireKubernetes(log)),
+    ...(await requireNodePrograms(log)),
     helm: await requireHelm(log),
     istiod: await requireIstiod(log),
+    pilotAgent: await requirePilotAgent(log),
   };
   for (const [name, path] of Object.entries(peers)) console.log(`${name.padEnd(15)} ${path}`);
 } catch (error) {

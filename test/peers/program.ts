@@ -18,9 +18,14 @@ export interface Program {
   readonly ended: Promise<number | null>;
 }
 
-/** Starts `wasmline ARGS`. */
-export function startWasmline(args: readonly string[], env: NodeJS.ProcessEnv = {}): Program {
-  return startProgram(process.execPath, [...nodeArguments(), wasmlineProgram, ...args], env);
+/** Starts `wasmline ARGS`, behind what is to run it where that is given. */
+export function startWasmline(
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+  prefix: readonly string[] = [],
+): Program {
+  const [command = "", ...rest] = [...prefix, process.execPath, ...nodeArguments(), wasmlineProgram, ...args];
+  return startProgram(command, rest, env);
 }
 
 /** A warning says where it comes from. WASMLINE_TEST_NODE_ARGS holds more arguments for Node, such as `--cpu-prof --cpu-prof-dir=DIR` to profile what a benchmark runs. */

@@ -6,17 +6,38 @@ export interface Answer {
   readonly body: string;
 }
 
-/** A GET at a loopback port with a Host of its own. */
+/** Where to send a request: a port on loopback, or of another machine. */
+export type Place = number | { readonly host: string; readonly port: number };
+
+/** A GET with a Host of its own. */
 export function get(
-  port: number,
+  at: Place,
   path = "/",
   host = "localhost",
   agent?: Agent,
   headers: Record<string, string> = {},
 ): Promise<Answer> {
+  return getAt(at, { path, host, agent, headers });
+}
+
+export interface GetOptions {
+  readonly path?: string;
+  readonly host?: string;
+  readonly agent?: Agent | undefined;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** For the connection and between bytes; any time unless given. */
+  readonly timeoutMs?: number;
+}
+
+/** A GET with a Host of its own, on a connection of its own unless there is an agent. */
+export function getAt(
+  at: Place,
+  { path = "/", host = "localhost", agent, headers = {}, timeoutMs }: GetOptions = {},
+): Promise<Answer> {
+  const place = typeof at === "number" ? { host: "127.0.0.1", port: at } : at;
   return new Promise((resolve, reject) => {
     const sent = request(
-      { host: "127.0.0.1", port, path, headers: { host, ...headers }, agent: agent ?? false },
+      { ...place, path, headers: { host, ...headers }, agent: agent ?? false, timeout: timeoutMs },
       (response) => {
         const chunks: Buffer[] = [];
         response.on("data", (chunk: Buffer) => chunks.push(chunk));
@@ -31,6 +52,7 @@ export function get(
       },
     );
     sent.on("error", reject);
+    sent.on("timeout", () => sent.destroy(new Error(`no answer within ${timeoutMs} ms`)));
     sent.end();
   });
 }

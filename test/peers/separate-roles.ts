@@ -1,6 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { getJson } from "../e2e/status.ts";
+import type { NetworkNamespace } from "./network-namespaces.ts";
 import { type Program, startWasmline } from "./program.ts";
+import type { Place } from "./request.ts";
 import type { SeedFiles } from "./seed-system.ts";
 import { until } from "./until.ts";
 
@@ -14,6 +16,8 @@ export interface SeparateRoles {
   start(role: Role): void;
   /** Sends SIGTERM, or what is given, and resolves with the exit status (null for a signal) when it is gone. */
   stop(role: Role, signal?: NodeJS.Signals): Promise<number | null>;
+  /** Of a role that was started. */
+  pidOf(role: Role): number;
   /** What a role has written so far. */
   stderr(role: Role): string;
   /** The gateway's, once it runs. */
@@ -37,10 +41,11 @@ export function createSeparateRoles(files: SeedFiles, ...agentFlags: readonly st
   return createRoles(files, { core: ["-f", files.dir], agent: agentFlags });
 }
 
-/** Runs a program for each role, with more flags for some. */
+/** Runs a program for each role, with more flags for some; on this machine, or on another where the agent listens on its address. */
 export function createRoles(
   files: SeedFiles,
   flags: Partial<Record<Role, readonly string[]>>,
+  machine?: NetworkNamespace,
 ): SeparateRoles {
   const isEmbedded = files.gateway === "embedded";
   const running = new Map<Role, Program>();
@@ -55,15 +60,22 @@ export function createRoles(
     "agent",
     ...(isEmbedded ? ["gateway" as const] : []),
   ];
-  const start = (role: Role) =>
-    void running.set(role, startWasmline([role, ...named(files, roleFlags[role]), ...(more[role] ?? [])]));
+  const start = (role: Role) => {
+    const args = [role, ...named(files, roleFlags[role]), ...(more[role] ?? [])];
+    running.set(role, startWasmline(args, {}, machine?.prefix));
+  };
   const stop: SeparateRoles["stop"] = (role, signal) => running.get(role)!.stop(signal);
   const gatewayPid = async () =>
-    isEmbedded ? running.get("gateway")!.pid : until("the agent runs an Envoy", () => envoyPid(files.offset));
+    isEmbedded
+      ? running.get("gateway")!.pid
+      : until("the agent runs an Envoy", () =>
+          envoyPid({ host: machine?.address ?? "127.0.0.1", port: 15020 + files.offset }),
+        );
   return {
     all,
     start,
     stop,
+    pidOf: (role) => running.get(role)!.pid,
     stderr: (role) => running.get(role)!.stderr(),
     gatewayPid,
     async killGateway() {
@@ -87,11 +99,8 @@ function named({ flags }: SeedFiles, names: readonly string[]): string[] {
 }
 
 /** The agent's Envoy. Before it is one, the kernel has not been told yet to end it with its agent. */
-async function envoyPid(offset: number): Promise<number | undefined> {
-  const { envoy } = await getJson<{ envoy?: { phase: string; pid: number } }>(
-    15020 + offset,
-    "/debug/modules",
-  );
+async function envoyPid(agent: Place): Promise<number | undefined> {
+  const { envoy } = await getJson<{ envoy?: { phase: string; pid: number } }>(agent, "/debug/modules");
   if (envoy?.phase !== "running") return undefined;
   const commandLine = await readFile(`/proc/${envoy.pid}/cmdline`, "utf8");
   return commandLine.startsWith("setpriv") ? undefined : envoy.pid;

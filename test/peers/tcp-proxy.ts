@@ -7,6 +7,8 @@ export interface TcpProxy {
   readonly port: number;
   /** Connections so far. */
   readonly accepted: number;
+  /** Connections at the moment. */
+  readonly open: number;
   /** From now on nothing arrives at either side over the connections that there are; new ones work. */
   stall(): void;
   /** Ends all connections, and each new one at once, until `mend`. */
@@ -48,6 +50,9 @@ export async function startTcpProxy(t: Pick<TestContext, "after">, target: numbe
     port: (server.address() as AddressInfo).port,
     get accepted() {
       return accepted;
+    },
+    get open() {
+      return pairs.size;
     },
     stall() {
       for (const [client, upstream] of pairs) {

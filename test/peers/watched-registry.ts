@@ -11,13 +11,14 @@ export interface WatchedRegistry {
   stop(): Promise<void>;
 }
 
-/** Stands before a registry without TLS on this machine and passes on whatever comes. */
-export async function watchRegistry(target: string): Promise<WatchedRegistry> {
+/** Stands before a registry without TLS on this machine and passes on whatever comes, once it is `released`. */
+export async function watchRegistry(target: string, released?: Promise<void>): Promise<WatchedRegistry> {
   const asked = new Map<string, number>();
-  const server = createServer((incoming, outgoing) => {
+  const server = createServer(async (incoming, outgoing) => {
     const { method = "GET", url = "/", headers } = incoming;
     const what = `${method} ${url.split("/").slice(-2).join("/")}`;
     asked.set(what, (asked.get(what) ?? 0) + 1);
+    if (released) await released;
     const passed = request(`http://${target}${url}`, { method, headers }, (answer) => {
       outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
       answer.pipe(outgoing);

@@ -1,4 +1,4 @@
-import { differenceOf, sameItems } from "../../incremental.ts";
+import { compareLists, sameItems } from "../../incremental.ts";
 import type { Diagnostic } from "../../resource/diagnostic.ts";
 import { type ResourceRef, refKey, refOf, type ServerMeta, type WasmPlugin } from "../../resource/types.ts";
 import type { PluginReport } from "../../xds/plugin-report.ts";
@@ -143,7 +143,7 @@ type Lists = readonly [readonly WasmPlugin[], readonly ConvertedPlugin[]];
 
 /** What is there in one of two pairs of lists and not in the other, at the same place. */
 function changedPairs(before: Lists, now: Lists): { before: readonly Pair[]; now: readonly Pair[] } {
-  const differences = [differenceOf(before[0], now[0]), differenceOf(before[1], now[1])].filter(
+  const differences = [compareLists(before[0], now[0]), compareLists(before[1], now[1])].filter(
     (difference) => difference !== undefined,
   );
   if (differences.length === 0) return { before: [], now: [] };

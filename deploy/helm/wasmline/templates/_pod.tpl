@@ -86,4 +86,6 @@ livenessProbe:
   periodSeconds: 20
   timeoutSeconds: 10
   failureThreshold: 6
+  # What hangs will not drain.
+  terminationGracePeriodSeconds: 5
 {{- end -}}
