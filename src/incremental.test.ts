@@ -4,7 +4,9 @@ import fc from "fast-check";
 import { fuzzRuns } from "../test/peers/fuzz-budget.ts";
 import {
   buildIncrementally,
+  compareLists,
   flatMapIncrementally,
+  keepItems,
   mapIncrementally,
   sortIncrementally,
 } from "./incremental.ts";
@@ -127,4 +129,20 @@ test("only keys with other parts are built again, from what they were", () => {
   assert.deepEqual(build([["b", [2]]]), ["b2"]);
   assert.deepEqual(build([["a", [3]]]), ["a3"]);
   assert.deepEqual(calls, ["a 1 undefined", "b 2 undefined", "a 3 a1", "a 3 undefined"]);
+});
+
+test("two lists differ between what is the same at the front and at the end", () => {
+  const [a, b, c, d] = items;
+  assert.equal(compareLists([a, b], [a, b]), undefined);
+  assert.deepEqual(compareLists([a, b, c], [a, d, c]), { start: 1, tail: 1 });
+  assert.deepEqual(compareLists([a, b], [a, b, c]), { start: 2, tail: 0 });
+  assert.deepEqual(compareLists([a, a], [a]), { start: 1, tail: 0 });
+  assert.deepEqual(compareLists([], [a]), { start: 0, tail: 0 });
+});
+
+test("a list of the same items is the last list", () => {
+  const keep = keepItems<Item>();
+  const list = keep([...items]);
+  assert.equal(keep([...items]), list);
+  assert.notEqual(keep(items.slice(1)), list);
 });

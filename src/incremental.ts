@@ -20,6 +20,23 @@ export function whenChanged<A extends readonly unknown[], R>(
   };
 }
 
+/** Where two lists differ: `start` items at the front are the same, and `tail` at the end. */
+export interface Difference {
+  readonly start: number;
+  readonly tail: number;
+}
+
+/** Compares two lists by identity. Undefined where they hold the same items in the same order. */
+export function compareLists(before: readonly unknown[], now: readonly unknown[]): Difference | undefined {
+  const shorter = Math.min(before.length, now.length);
+  let start = 0;
+  while (start < shorter && before[start] === now[start]) start++;
+  if (start === before.length && start === now.length) return undefined;
+  let tail = 0;
+  while (tail < shorter - start && before.at(-1 - tail) === now.at(-1 - tail)) tail++;
+  return { start, tail };
+}
+
 /**
  * A function over lists that maps again only the items that were not in the last list. Gives back the last result itself
  * where it is the same. With a thousand items of which one is new it looks at none of the others.
@@ -28,17 +45,32 @@ export function mapIncrementally<T, R>(map: (item: T) => R): (items: readonly T[
   let lastItems: readonly T[] = [];
   let lastResults: readonly R[] = [];
   return (items) => {
-    const moved = items.length !== lastItems.length || countNew(items, lastItems) > 1;
-    const known = moved
-      ? new Map(lastItems.map((item, index) => [item, lastResults[index] as R]))
-      : undefined;
+    const difference = compareLists(lastItems, items);
+    if (!difference) return lastResults;
+    const { start, tail } = difference;
+    const longer = items.length - lastItems.length;
+    const moved = new Map<T, R>();
+    for (let index = start; index < lastItems.length - tail; index++)
+      if (longer !== 0 || items[index] !== lastItems[index])
+        moved.set(lastItems[index] as T, lastResults[index] as R);
     const results = items.map((item, index) => {
-      if (item === lastItems[index] && index < lastItems.length) return lastResults[index] as R;
-      return known?.has(item) ? (known.get(item) as R) : map(item);
+      if (index < start) return lastResults[index] as R;
+      if (index >= items.length - tail) return lastResults[index - longer] as R;
+      if (longer === 0 && item === lastItems[index]) return lastResults[index] as R;
+      return moved.has(item) ? (moved.get(item) as R) : map(item);
     });
     lastItems = items;
     if (!sameItems(results, lastResults)) lastResults = results;
     return lastResults;
+  };
+}
+
+/** A list of a moment, or the last list itself where it holds the same items. */
+export function keepItems<T>(): (items: readonly T[]) => readonly T[] {
+  let last: readonly T[] = [];
+  return (items) => {
+    if (!sameItems(items, last)) last = items;
+    return last;
   };
 }
 
@@ -54,12 +86,6 @@ export function flatMapIncrementally<T, R>(
   });
   const join = whenChanged((lists: readonly (readonly R[])[]) => lists.flat() as R[]);
   return (items) => join(mapEach(items));
-}
-
-function countNew(items: readonly unknown[], before: readonly unknown[]): number {
-  let count = 0;
-  for (let index = 0; index < items.length; index++) if (items[index] !== before[index]) count++;
-  return count;
 }
 
 /**
@@ -94,7 +120,11 @@ export function sortIncrementally<T>(compare: (a: T, b: T) => number): (items: r
   let lastItems: readonly T[] = [];
   let last: readonly T[] = [];
   return (items) => {
-    const { removed, added } = differenceOf(lastItems, items);
+    const difference = compareLists(lastItems, items);
+    if (!difference) return last;
+    const { start, tail } = difference;
+    const removed = lastItems.slice(start, lastItems.length - tail);
+    const added = items.slice(start, items.length - tail);
     lastItems = items;
     const isFew = removed.length + added.length <= fewItems;
     const next = isFew ? exchange(last, removed, added, compare) : sortKept(last, items, compare);
@@ -105,19 +135,6 @@ export function sortIncrementally<T>(compare: (a: T, b: T) => number): (items: r
 
 /** So many changes are looked up one by one. */
 const fewItems = 16;
-
-/** What is between that with which both lists begin and that with which both end. */
-function differenceOf<T>(before: readonly T[], after: readonly T[]) {
-  const shorter = Math.min(before.length, after.length);
-  let start = 0;
-  while (start < shorter && before[start] === after[start]) start++;
-  let end = 0;
-  while (end < shorter - start && before.at(-1 - end) === after.at(-1 - end)) end++;
-  return {
-    removed: before.slice(start, before.length - end),
-    added: after.slice(start, after.length - end),
-  };
-}
 
 function exchange<T>(
   sorted: readonly T[],

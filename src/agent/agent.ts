@@ -20,6 +20,7 @@ import { createModuleCache, type ModuleCache, type ModulePreparation } from "./m
 import type { GatewayNode } from "./node.ts";
 import { createPluginLog, type PluginLog } from "./plugin-log.ts";
 import type { PurgePolicy } from "./purge-policy.ts";
+import { createReadiness } from "./readiness.ts";
 import { createChainResolver } from "./resolve-chain.ts";
 import {
   createModuleResolver,
@@ -133,14 +134,17 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     signal,
   });
   const state: { envoy: EnvoyState | undefined } = { envoy: undefined };
+  const whyNotReady = createReadiness(() => gatewayServes(options, state.envoy), resolver.plugins);
   const httpPort = await servePages({ bind, port: options.httpPort, pages: pages(), signal });
   const stopped = envoy ? startOwnEnvoy(envoy) : untilAborted(options.envoySignal ?? signal);
   return { httpPort, socket, stopped, plugins: resolver.plugins };
 
   function pages() {
     return {
-      "/healthz/ready": async () =>
-        readyPage(await gatewayReady(options, state.envoy), "the gateway does not serve yet"),
+      "/healthz/ready": async () => {
+        const reason = await whyNotReady();
+        return readyPage(reason === undefined, reason ?? "");
+      },
       "/stats/prometheus": async () => ({ type: metrics.contentType, body: await metrics.metrics() }),
       "/debug/modules": () =>
         jsonPage({ plugins: pluginStatus(), modules: cache.entries(), envoy: state.envoy }),
@@ -237,7 +241,7 @@ function socketPath(dataDir: string): string {
 }
 
 /** Envoy that has refused all its listeners or clusters is ready by its own word, but there is nothing behind it. */
-async function gatewayReady(
+async function gatewayServes(
   { bind, envoy, gatewayAdmin, isGatewayReady }: AgentOptions,
   state: EnvoyState | undefined,
 ): Promise<boolean> {

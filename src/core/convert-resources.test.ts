@@ -57,9 +57,10 @@ suite("a plugin that cannot be converted", () => {
     const [first, second, third, fourth, fifth] = convertEach(good, bad, again, better, "");
     assert.equal(findPlugin(second!, "a"), findPlugin(first!, "a"));
     assert.equal(second!.config, first!.config);
-    assert.deepEqual(second!.plugins, [
-      { namespace: "higress-system", name: "a", state: "rejected", lastGood: true },
-    ]);
+    assert.deepEqual(
+      second!.plugins.map(({ status }) => status),
+      [{ namespace: "higress-system", name: "a", state: "rejected", lastGood: true }],
+    );
     assert.equal(findPlugin(third!, "a"), findPlugin(first!, "a"));
     assert.deepEqual(
       third!.diagnostics.map(({ code }) => code),
@@ -76,7 +77,7 @@ suite("a plugin that cannot be converted", () => {
       ["b"],
     );
     assert.deepEqual(
-      conversion!.plugins.map(({ name, state, lastGood }) => [name, state, lastGood]),
+      conversion!.plugins.map(({ status: { name, state, lastGood } }) => [name, state, lastGood]),
       [
         ["a", "rejected", false],
         ["b", "accepted", false],
@@ -88,7 +89,7 @@ suite("a plugin that cannot be converted", () => {
 test("a plugin in another namespace is ignored, with a warning", () => {
   const [conversion] = convertEach(wasmPlugin("a", {}, "elsewhere"));
   assert.deepEqual(conversion!.config.WasmPlugin, []);
-  assert.deepEqual(conversion!.plugins[0]?.state, "ignored");
+  assert.deepEqual(conversion!.plugins[0]?.status.state, "ignored");
   const [{ severity, code, at } = assert.fail("no diagnostic")] = conversion!.diagnostics;
   assert.deepEqual([severity, code, at.path], ["warning", "NAMESPACE_IGNORED", ["metadata", "namespace"]]);
 });
@@ -97,7 +98,7 @@ test("a plugin that is disabled goes, and comes back", () => {
   const off = wasmPlugin("a", { defaultConfig: { v: 1 }, defaultConfigDisable: true });
   const [, second, third] = convertEach(good, off, good);
   assert.deepEqual(second!.config.WasmPlugin, []);
-  assert.deepEqual(second!.plugins[0], {
+  assert.deepEqual(second!.plugins[0]?.status, {
     namespace: "higress-system",
     name: "a",
     state: "disabled",
@@ -233,7 +234,7 @@ suite("pull secrets", () => {
         conversion.diagnostics.map((diagnostic) => [diagnostic.severity, diagnostic.code]),
         [["warning", code]],
       );
-      assert.equal(conversion.plugins[0]?.state, "accepted");
+      assert.equal(conversion.plugins[0]?.status.state, "accepted");
       assert.deepEqual(conversion.config.Secret, []);
     }
   });

@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { SecretSchema } from "../gen/k8s/io/api/core/v1/secret_pb.ts";
 import { getOrCreate } from "../get-or-create.ts";
-import { mapIncrementally, sameItems, whenChanged } from "../incremental.ts";
+import { keepItems, mapIncrementally, sameItems, whenChanged } from "../incremental.ts";
 import {
   emptyIstioConfigSet,
   type IstioConfig,
@@ -28,9 +28,18 @@ export interface WasmPluginStatus {
   readonly lastGood: boolean;
 }
 
+/** A WasmPlugin with all that came of it; the same object while that is the same. */
+export interface ConvertedPlugin {
+  readonly status: WasmPluginStatus;
+  /** What is sent of it: this version, or its last good one. */
+  readonly config: IstioConfig<"WasmPlugin"> | undefined;
+  readonly diagnostics: readonly Diagnostic[];
+}
+
 export interface Conversion {
   readonly config: IstioConfigSet;
-  readonly plugins: readonly WasmPluginStatus[];
+  /** One for each of the set's, in the same order. */
+  readonly plugins: readonly ConvertedPlugin[];
   readonly diagnostics: readonly Diagnostic[];
 }
 
@@ -45,9 +54,7 @@ export function convertResources(
   options: ConvertOptions,
   previous: Conversion = emptyConversion,
 ): Conversion {
-  const secrets = new Map(set.secrets.map((secret) => [refKey(refOf(secret)), secret]));
-  const lookup: SecretLookup = (namespace, name) => secrets.get(refKey({ kind: "Secret", namespace, name }));
-  const converted = convertEach(options, set.secrets, lookup)(set.wasmPlugins);
+  const converted = convertEach(options, set.secrets)(set.wasmPlugins);
   const plugins = collectPlugins(converted, previous.config.WasmPlugin);
   const ingresses = convertIngresses(set, options);
   const services = convertServices(set, options);
@@ -56,45 +63,69 @@ export function convertResources(
     VirtualService: ingresses.virtualServices,
     ServiceEntry: services.serviceEntries,
     WasmPlugin: plugins.configs,
-    Secret: uniqueByName([...ingresses.secrets, ...plugins.pullSecrets]),
+    Secret: uniqueSecrets(keepSecrets([...ingresses.secrets, ...plugins.pullSecrets])),
   };
   return {
     config: keepLists(config, previous.config),
-    plugins: plugins.status,
+    plugins: plugins.converted,
     diagnostics: [...plugins.diagnostics, ...ingresses.diagnostics, ...services.diagnostics],
   };
 }
 
-interface Converted {
-  readonly status: WasmPluginStatus;
-  readonly config: IstioConfig<"WasmPlugin"> | undefined;
+interface Converted extends ConvertedPlugin {
   readonly pullSecret: IstioConfig<"Secret"> | undefined;
-  readonly diagnostics: readonly Diagnostic[];
 }
 
+const keepSecrets = keepItems<IstioConfig<"Secret">>();
+const uniqueSecrets = whenChanged(uniqueByName<"Secret">);
+
 /** The conversion of a list of plugins, for as long as options and Secrets stay the same. */
-const convertEach = whenChanged(
-  (options: ConvertOptions, _secrets: ResourceSet["secrets"], lookup: SecretLookup) =>
-    mapIncrementally((plugin: WasmPlugin) => convertPluginOnce(plugin, options, lookup)),
-  2,
-);
+const convertEach = whenChanged((options: ConvertOptions, all: ResourceSet["secrets"]) => {
+  const secrets = new Map(all.map((secret) => [refKey(refOf(secret)), secret]));
+  const lookup: SecretLookup = (namespace, name) => secrets.get(refKey({ kind: "Secret", namespace, name }));
+  return mapIncrementally((plugin: WasmPlugin) => convertPluginOnce(plugin, options, lookup));
+});
 
 function collectPlugins(plugins: readonly Converted[], previous: readonly IstioConfig<"WasmPlugin">[]) {
   const configs: IstioConfig<"WasmPlugin">[] = [];
   const pullSecrets: IstioConfig<"Secret">[] = [];
-  const status: WasmPluginStatus[] = [];
   const diagnostics: Diagnostic[] = [];
-  for (const plugin of plugins) {
-    const { name, state } = plugin.status;
-    const kept = state === "rejected" ? previous.find((config) => config.name === name) : undefined;
-    const effective = plugin.config ?? kept;
-    if (effective) configs.push(effective);
+  const converted = plugins.map((plugin): ConvertedPlugin => {
+    const effective = plugin.status.state === "rejected" ? withLastGood(plugin, previous) : plugin;
+    if (effective.config) configs.push(effective.config);
     if (plugin.pullSecret) pullSecrets.push(plugin.pullSecret);
-    status.push(kept ? { ...plugin.status, lastGood: true } : plugin.status);
-    if (plugin.diagnostics.length > 0) diagnostics.push(...plugin.diagnostics);
-    if (kept) diagnostics.push(lastGoodKept(plugin));
+    if (effective.diagnostics.length > 0) diagnostics.push(...effective.diagnostics);
+    return effective;
+  });
+  return { configs: sortedByName(configs), pullSecrets, converted, diagnostics };
+}
+
+const keptBy = new WeakMap<Converted, ConvertedPlugin>();
+
+/** A plugin with an error as it is in effect: with the version that was sent until now, if there is one. */
+function withLastGood(plugin: Converted, previous: readonly IstioConfig<"WasmPlugin">[]): ConvertedPlugin {
+  const config = findByName(previous, plugin.status.name);
+  if (!config) return plugin;
+  const known = keptBy.get(plugin);
+  if (known?.config === config) return known;
+  const kept = {
+    status: { ...plugin.status, lastGood: true },
+    config,
+    diagnostics: [...plugin.diagnostics, lastGoodKept(plugin)],
+  };
+  keptBy.set(plugin, kept);
+  return kept;
+}
+
+/** Looks a name up in a list that is sorted by it. */
+function findByName(sorted: readonly IstioConfig<"WasmPlugin">[], name: string) {
+  let [from, to] = [0, sorted.length];
+  while (from < to) {
+    const middle = (from + to) >> 1;
+    if (sorted[middle]!.name < name) from = middle + 1;
+    else to = middle;
   }
-  return { configs: sortedByName(configs), pullSecrets, status, diagnostics };
+  return sorted[from]?.name === name ? sorted[from] : undefined;
 }
 
 function lastGoodKept({ status: { namespace, name }, diagnostics }: Converted): Diagnostic {

@@ -1,16 +1,16 @@
 import { status } from "@grpc/grpc-js";
 import { Registry } from "prom-client";
-import { getOrCreate } from "../get-or-create.ts";
 import { jsonPage, type Pages, readyPage, servePages } from "../http-server.ts";
+import { mapIncrementally } from "../incremental.ts";
 import { configz } from "../istio/configz.ts";
 import type { Log } from "../log.ts";
-import { type Diagnostic, formatDiagnostic } from "../resource/diagnostic.ts";
+import type { Diagnostic } from "../resource/diagnostic.ts";
 import { placeDiagnostics } from "../resource/place-diagnostics.ts";
 import type { SourceState } from "../resource/source-state.ts";
 import { explainNotSynced, type SourceStatus } from "../resource/source-status.ts";
 import { keepSpecAsText } from "../resource/spec-text.ts";
 import { refKey } from "../resource/types.ts";
-import { returnMemoryOfStart } from "../return-memory.ts";
+import { returnMemory } from "../return-memory.ts";
 import { createWatchable, type Watchable } from "../watchable.ts";
 import { listenXds } from "../xds/listen.ts";
 import { listenSecurely, type SecurePort } from "../xds/listen-securely.ts";
@@ -20,9 +20,10 @@ import type { Snapshot } from "../xds/snapshot.ts";
 import { StreamRefusal } from "../xds/stream-refusal.ts";
 import type { ConvertOptions } from "./convert-options.ts";
 import { type Conversion, convertResources, emptyConversion } from "./convert-resources.ts";
+import { createDiagnosticLog } from "./log-diagnostics.ts";
 import { mcpSnapshot } from "./mcp-snapshot.ts";
 import { addSourceMetrics } from "./source-metrics.ts";
-import { createPluginStatuses, type PluginStatuses } from "./status/plugin-statuses.ts";
+import { createPluginStatuses } from "./status/plugin-statuses.ts";
 import { type KnownReports, notFollowing, notHeardYet } from "./status/report-table.ts";
 
 export interface CoreOptions {
@@ -58,8 +59,6 @@ export interface Core {
   readonly xdsPort: number;
   readonly state: Watchable<CoreState>;
   readonly reports: Watchable<KnownReports>;
-  /** What there is to say of each plugin now. */
-  readonly statuses: () => PluginStatuses;
   /** What `/metrics` shows. */
   readonly metrics: Registry;
 }
@@ -80,21 +79,19 @@ export async function startCore({
 }: CoreOptions): Promise<Core> {
   const state = createWatchable<CoreState>();
   const snapshot = createWatchable<Snapshot>();
-  let logged: ReadonlySet<string> = new Set();
+  const logNew = createDiagnosticLog(log);
+  const keepSpecsAsText = mapIncrementally(keepSpecAsText);
   source.watch((read) => {
     const { set } = read;
     const conversion = convertResources(set, convert, state.value?.conversion ?? emptyConversion);
     // The gateways first: people can wait for the words.
-    snapshot.set(mcpSnapshot(conversion.config));
+    snapshot.set(mcpSnapshot(conversion.config, snapshot.value));
     const diagnostics = () => [...read.diagnostics, ...placeDiagnostics(conversion.diagnostics, set)];
-    logged = logNew(diagnostics(), logged, log);
+    logNew(diagnostics());
     state.set({ conversion, source: read, diagnostics });
-    for (const plugin of set.wasmPlugins) keepSpecAsText(plugin);
+    keepSpecsAsText(set.wasmPlugins);
   }, signal);
 
-  const computeStatuses = createPluginStatuses();
-  const statuses = () =>
-    state.value ? computeStatuses(state.value, reports.value ?? notHeardYet) : new Map<string, never>();
   const xds = createXdsServer({
     snapshotFor(_, { identity }) {
       if (identity) checkIsOurs(identity, convert.systemNamespace);
@@ -106,13 +103,13 @@ export async function startCore({
   addServerMetrics(metrics, xds);
   if (sourceStatus) addSourceMetrics(metrics, sourceStatus);
   const [boundHttp, boundXds] = await Promise.all([
-    servePages({ bind, port: httpPort, pages: pages(state, metrics, statuses, sourceStatus), signal }),
+    servePages({ bind, port: httpPort, pages: pages(state, metrics, reports, sourceStatus), signal }),
     listenXds(xds, xdsBind ?? bind, xdsPort, signal),
     secure && listenSecurely(xds, secure, { log, signal }),
   ]);
-  returnMemoryOfStart(signal);
+  returnMemory(signal);
   log.info({ http: boundHttp, mcp: boundXds }, "core is up");
-  return { httpPort: boundHttp, xdsPort: boundXds, state, reports, statuses, metrics };
+  return { httpPort: boundHttp, xdsPort: boundXds, state, reports, metrics };
 }
 
 /** MCP holds every Secret that is referred to. */
@@ -127,7 +124,7 @@ function checkIsOurs({ namespace, serviceAccount }: Identity, systemNamespace: s
 function pages(
   state: Watchable<CoreState>,
   metrics: Registry,
-  statuses: () => PluginStatuses,
+  reports: Watchable<KnownReports>,
   sourceStatus: (() => SourceStatus) | undefined,
 ): Pages {
   return {
@@ -136,44 +133,30 @@ function pages(
       type: "application/json",
       body: configz((state.value?.conversion ?? emptyConversion).config, query.has("pretty")),
     }),
-    "/api/status": () => jsonPage(statusOf(state.value, statuses(), sourceStatus?.())),
+    "/api/status": () => jsonPage(statusOf(state.value, reports.value ?? notHeardYet, sourceStatus?.())),
     "/metrics": async () => ({ type: metrics.contentType, body: await metrics.metrics() }),
   };
 }
 
-function statusOf(state: CoreState | undefined, statuses: PluginStatuses, source: SourceStatus | undefined) {
-  const outcomes = new Map(state?.conversion.plugins.map((plugin) => [refKey({ kind, ...plugin }), plugin]));
+function statusOf(state: CoreState | undefined, reports: KnownReports, source: SourceStatus | undefined) {
   return {
     ready: state !== undefined,
     source,
-    plugins: [...statuses].map(([key, { ref, server, conditions, gateways, digest }]) => ({
-      ...(outcomes.get(key) ?? { ...ref, state: "rejected", lastGood: false }),
-      generation: server?.generation,
-      conditions,
-      gateways,
-      module: digest,
-    })),
+    plugins: state ? pluginsOf(state, reports) : [],
     diagnostics: state?.diagnostics() ?? [],
   };
 }
 
-const kind = "WasmPlugin";
-
-/** Logs what was not logged the last time, and gives back all of it. */
-function logNew(
-  diagnostics: readonly Diagnostic[],
-  logged: ReadonlySet<string>,
-  log: Log,
-): ReadonlySet<string> {
-  const texts = new Set<string>();
-  for (const diagnostic of diagnostics) {
-    const text = getOrCreate(formatted, diagnostic, () => formatDiagnostic(diagnostic));
-    texts.add(text);
-    if (logged.has(text)) continue;
-    if (diagnostic.severity === "error") log.error({}, text);
-    else log.warn({}, text);
-  }
-  return texts;
+function pluginsOf(state: CoreState, reports: KnownReports) {
+  const outcomes = new Map(
+    state.conversion.plugins.map(({ status }) => [refKey({ kind, ...status }), status]),
+  );
+  const table = createPluginStatuses();
+  table.update(state, reports);
+  return [...table.statuses].map(([key, { ref, server, conditions, gateways, digest }]) => ({
+    ...(outcomes.get(key) ?? { ...ref, state: "rejected", lastGood: false }),
+    ...{ generation: server?.generation, conditions, gateways, module: digest },
+  }));
 }
 
-const formatted = new WeakMap<Diagnostic, string>();
+const kind = "WasmPlugin";

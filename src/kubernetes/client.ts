@@ -6,6 +6,7 @@ import { createHttp2Transport } from "./http2-transport.ts";
 import { type Asked, KubernetesError, readFailure } from "./kubernetes-error.ts";
 import { createRateLimit, type RateLimit } from "./rate-limit.ts";
 import { readJsonLines, readText } from "./read-answer.ts";
+import { readList } from "./read-list.ts";
 import type { Access, Answer, Transport } from "./transport.ts";
 
 export { KubernetesError } from "./kubernetes-error.ts";
@@ -18,6 +19,8 @@ export interface KubernetesRequestOptions {
   readonly body?: unknown;
   /** `application/json` unless said; a PATCH needs its kind, such as `application/apply-patch+yaml`. */
   readonly contentType?: string;
+  /** Takes the items of a list one by one as they arrive; the answer has none then. */
+  readonly onItem?: (item: unknown) => void;
   readonly signal?: AbortSignal;
   /** For the whole request and its answer; 30 seconds unless said. */
   readonly timeoutMs?: number;
@@ -113,11 +116,12 @@ function createClient(credentials: Credentials, limit: RateLimit, pingMs: number
   return {
     namespace: credentials.namespace,
     server: credentials.server,
-    async request(method, path, { timeoutMs = defaultTimeoutMs, signal, ...options } = {}) {
+    async request(method, path, { timeoutMs = defaultTimeoutMs, signal, onItem, ...options } = {}) {
       await limit(signal);
       const deadline = createDeadline(timeoutMs, signal);
       try {
         const { body } = await send({ method, path }, deadline.signal, options);
+        if (onItem) return await readList(body, onItem);
         const text = await readText(body);
         return text === "" ? undefined : JSON.parse(text);
       } catch (error) {

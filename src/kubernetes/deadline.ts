@@ -9,6 +9,9 @@ export interface Deadline {
   end(): void;
 }
 
+/** One for all: an error of its own, with its stack, for each request that went well is what a storm of them leaves behind. */
+const ended = new DOMException("what it was for has ended", "AbortError");
+
 /** Unlike AbortSignal.any, which in Node 20 leaves something behind at a long-lived signal each time. */
 export function createDeadline(ms: number, other?: AbortSignal): Deadline {
   const controller = new AbortController();
@@ -36,7 +39,7 @@ export function createDeadline(ms: number, other?: AbortSignal): Deadline {
     end() {
       clearTimeout(timer);
       other?.removeEventListener("abort", follow);
-      controller.abort();
+      controller.abort(ended);
     },
   };
 }

@@ -29,6 +29,24 @@ test("a plugin whose spec is kept as text says the same, and a change of its sta
   assert.equal(changed.resources[0]?.metadata.server?.generation, 4);
 });
 
+test("of what nothing has changed but the status, nothing is decoded; of anything else all is", () => {
+  const spec = { url: "oci://a/b", matchRules: [{ domain: ["a.com"], config: { a: 1 } }] };
+  const metadata = { labels: { l: "1" }, annotations: { mine: "yes" } };
+  const first = readObject(object(spec, metadata), type);
+  const decoded = () => assert.fail("it was decoded");
+  keepSpecAsText(first.resources[0] as WasmPlugin);
+  Object.defineProperty(first.resources[0], "spec", { get: decoded });
+  const managedFields = [{ manager: "m" }];
+  const later = object(structuredClone(spec), { ...metadata, resourceVersion: "8", managedFields });
+  assert.equal(readObject({ ...later, status: { conditions: [] } }, type, first), first);
+  const changes = [{ labels: { l: "2" } }, { annotations: {} }, { generation: 4 }, { uid: "2" }];
+  for (const change of changes) {
+    const { resources } = readObject(object(spec, { ...metadata, ...change }), type, first);
+    assert.notEqual(resources[0], first.resources[0], JSON.stringify(change));
+  }
+  assert.throws(() => readObject(object({ ...spec, priority: 1 }, metadata), type, first), /it was decoded/);
+});
+
 test("the copy that kubectl leaves in an object is not kept", () => {
   const annotations = { "kubectl.kubernetes.io/last-applied-configuration": "{}", mine: "yes" };
   const { resources, diagnostics } = readObject(object({}, { annotations }), type);

@@ -4,7 +4,7 @@ import { isObject } from "./decoder.ts";
 import type { Diagnostic } from "./diagnostic.ts";
 import { withKept } from "./last-good.ts";
 import type { SourceFile } from "./source-state.ts";
-import { rememberSpecText } from "./spec-text.ts";
+import { hasSpecText, rememberSpecText } from "./spec-text.ts";
 import type { JsonObject, Resource, ServerMeta } from "./types.ts";
 
 /** The API that objects were asked of: list items of built-in kinds do not name it themselves. */
@@ -26,6 +26,7 @@ export function readObject(
   before?: SourceFile,
 ): SourceFile {
   const metadata = object.metadata as JsonObject;
+  if (before && saysTheSame(object, before)) return before;
   const value = { ...object, apiVersion, kind, metadata: withoutCopy(metadata) };
   const { resource, ref, problems } = decodeResource(value, { defaultNamespace: "default" });
   const diagnostics: Diagnostic[] = problems.map(({ path, place: _place, ...rest }) => ({
@@ -42,6 +43,26 @@ export function readObject(
   return file;
 }
 
+/**
+ * Whether an object of which nothing but what the server keeps has changed, such as its status, is the one before: found
+ * without decoding it. Only of WasmPlugins: theirs change with every gateway that answers.
+ */
+function saysTheSame(
+  object: { readonly [field: string]: unknown },
+  { resources, diagnostics }: SourceFile,
+): boolean {
+  const [known] = resources;
+  if (known?.kind !== "WasmPlugin" || diagnostics.length > 0 || !hasSpecText(known, object.spec))
+    return false;
+  const { labels, annotations, ...server } = withoutCopy(object.metadata as JsonObject);
+  return isDeepStrictEqual(known.metadata, {
+    ...{ name: server.name, namespace: server.namespace },
+    ...(labels !== undefined && { labels }),
+    ...(annotations !== undefined && { annotations }),
+    server: serverMeta(server),
+  });
+}
+
 function withoutCopy(metadata: JsonObject): JsonObject {
   const { annotations } = metadata;
   if (!isObject(annotations) || !Object.hasOwn(annotations, copyAnnotation)) return metadata;
@@ -49,13 +70,16 @@ function withoutCopy(metadata: JsonObject): JsonObject {
   return { ...metadata, annotations: rest };
 }
 
-function withServerMeta(resource: Resource, { uid, generation, creationTimestamp }: JsonObject): Resource {
-  const server: ServerMeta = {
+function withServerMeta(resource: Resource, metadata: JsonObject): Resource {
+  return { ...resource, metadata: { ...resource.metadata, server: serverMeta(metadata) } };
+}
+
+function serverMeta({ uid, generation, creationTimestamp }: JsonObject): ServerMeta {
+  return {
     uid: typeof uid === "string" ? uid : "",
     generation: typeof generation === "number" ? generation : 0,
     creationTimestamp: typeof creationTimestamp === "string" ? creationTimestamp : "",
   };
-  return { ...resource, metadata: { ...resource.metadata, server } };
 }
 
 function keepSame(next: SourceFile, before: SourceFile | undefined): SourceFile {

@@ -1,4 +1,5 @@
 import { getOrCreate } from "../get-or-create.ts";
+import { flatMapIncrementally, sameItems } from "../incremental.ts";
 import type { KubernetesClient } from "../kubernetes/client.ts";
 import type { Collection, Patience } from "../kubernetes/collection.ts";
 import { followCollection } from "../kubernetes/list-watch.ts";
@@ -31,12 +32,16 @@ export interface ReferencedSecretsOptions {
  */
 const secretWatchMs = 600_000;
 
+type NamesOf = (resources: readonly Resource[]) => readonly ObjectName[];
+
 /** The Secrets that something refers to, each followed by itself: no other one is ever asked for. */
 export class ReferencedSecrets {
   readonly #options: ReferencedSecretsOptions;
   readonly #followers = new Map<string, Follower>();
   readonly #wanted = new Set<string>();
-  readonly #names = new WeakMap<Resource, readonly ObjectName[]>();
+  /** Of each file, what the resources refer to, and how that is found. */
+  #names: readonly (readonly ObjectName[])[] = [];
+  readonly #namesOf = new Map<number, NamesOf>();
 
   constructor(options: ReferencedSecretsOptions) {
     this.#options = options;
@@ -53,15 +58,16 @@ export class ReferencedSecrets {
 
   /** Begins to follow what the files' resources refer to. What they do not stays until `forgetOthers`. */
   follow(files: readonly SourceFile[]): void {
+    const names = files.map(({ resources }, index) =>
+      getOrCreate(this.#namesOf, index, () => flatMapIncrementally(this.#options.secretsOf))(resources),
+    );
+    if (sameItems(names, this.#names)) return;
+    this.#names = names;
     this.#wanted.clear();
-    for (const { resources } of files) {
-      for (const resource of resources) {
-        for (const name of getOrCreate(this.#names, resource, () => this.#options.secretsOf(resource))) {
-          const key = `${name.namespace}/${name.name}`;
-          this.#wanted.add(key);
-          getOrCreate(this.#followers, key, () => this.#start(name));
-        }
-      }
+    for (const name of names.flat()) {
+      const key = `${name.namespace}/${name.name}`;
+      this.#wanted.add(key);
+      getOrCreate(this.#followers, key, () => this.#start(name));
     }
   }
 

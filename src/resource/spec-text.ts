@@ -12,6 +12,11 @@ export function rememberSpecText(plugin: WasmPlugin, spec: unknown): void {
   texts.set(plugin, JSON.stringify(spec ?? null));
 }
 
+/** Whether a plugin was read from this very spec. */
+export function hasSpecText(plugin: WasmPlugin, spec: unknown): boolean {
+  return texts.get(plugin) === JSON.stringify(spec ?? null);
+}
+
 /**
  * Lets a plugin's spec live in the text that it was read from alone: it is read again whenever somebody looks at it,
  * which after its conversion is when a Secret of its templates changes. As objects, the specs of a thousand plugins of

@@ -3,6 +3,7 @@ import { suite, test } from "node:test";
 import { create, fromBinary } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import { ClusterSchema } from "../gen/envoy/config/cluster/v3/cluster_pb.ts";
+import type { ResourceTable } from "./resource-table.ts";
 import {
   contentHash,
   createLazySnapshotType,
@@ -12,6 +13,7 @@ import {
   encodeResource,
   filterChainResource,
   rawResource,
+  type SnapshotType,
 } from "./snapshot.ts";
 
 const resource = (name: string, text: string) => rawResource(name, "t", Buffer.from(text));
@@ -86,6 +88,61 @@ suite("createSnapshotType", () => {
     assert.equal(resources.size, 1);
     assert.equal(resources.get("a")!.version, resource("a", "2").version);
   });
+});
+
+/** Names in order, each with a content; long enough for several parts of a version. */
+const contents = fc.dictionary(fc.nat(300).map(String), fc.constantFrom("1", "2"), {
+  minKeys: 60,
+  maxKeys: 200,
+});
+
+test("a type that follows another is what it would be alone, and their difference is that of their contents", () => {
+  fc.assert(
+    fc.property(contents, fc.array(contents, { maxLength: 2 }), fc.nat(300), (first, others, edited) => {
+      const sequence = [first, { ...first, [edited]: "other" }, ...others];
+      let before = typeOf({});
+      for (const now of sequence) {
+        const alone = typeOf(now);
+        const after = createSnapshotType("t", [...alone.resources.values()], before);
+        assert.equal(after.version, alone.version);
+        assert.deepEqual([...after.resources], [...alone.resources]);
+        assert.deepEqual([...after.resources.keys()], Object.keys(now));
+        const { changed, removed } = diffTypes(before, after);
+        const versions = (type: typeof before) =>
+          new Map([...type.resources].map(([name, r]) => [name, r.version]));
+        const [old, young] = [versions(before), versions(after)];
+        assert.deepEqual(
+          changed.map(({ name }) => name),
+          [...young.keys()].filter((name) => old.get(name) !== young.get(name)),
+        );
+        assert.deepEqual(
+          removed,
+          [...old.keys()].filter((name) => !young.has(name)),
+        );
+        before = after;
+      }
+    }),
+    { numRuns: 50 },
+  );
+});
+
+test("types of the same names share what finds them", () => {
+  const before = typeOf({ a: "1", b: "2" });
+  const after = createSnapshotType("t", [resource("a", "1"), resource("b", "3")], before);
+  const [one, other] = [before.resources, after.resources] as ResourceTable[];
+  assert.ok(other!.sharesNames(one!));
+  assert.equal(after.resources.get("b")?.version, resource("b", "3").version);
+  assert.ok(!(typeOf({ a: "1", b: "2" }).resources as ResourceTable).sharesNames(one!));
+});
+
+test("lazy types that nobody asks for know of the last that was made, and of no other", () => {
+  const types: SnapshotType[] = [];
+  for (const text of ["0", "1", "2", "3"]) {
+    types.push(createLazySnapshotType("t", () => [resource("a", text)], types.at(-1)));
+    assert.ok(types[0]!.version);
+  }
+  const [first, , , last] = types.map(({ resources }) => resources as ResourceTable);
+  assert.ok(last!.sharesNames(first!));
 });
 
 test("a lazy type makes its resources once, when they are asked for", () => {

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { type DescMessage, type MessageShape, toBinary } from "@bufbuild/protobuf";
-import { getOrCreate } from "../get-or-create.ts";
 import { encodeFilterChain, encodeFrame } from "./encode.ts";
+import { ResourceTable } from "./resource-table.ts";
 import { typeUrls } from "./type-urls.ts";
 
 /** One resource of xDS. */
@@ -87,22 +87,61 @@ export function createSnapshotType(
   resources: readonly SnapshotResource[],
   previous?: SnapshotType,
 ): SnapshotType {
-  const byName = new Map<string, SnapshotResource>();
-  for (const resource of resources) byName.set(resource.name, resource);
-  if (previous && sameResources(previous.resources, byName)) return previous;
-  const versions: string[] = [];
-  for (const [name, { version }] of byName) versions.push(name, version);
-  return { typeUrl, version: contentHash(versions.join("\0")), resources: byName };
+  const like = previous?.resources instanceof ResourceTable ? previous.resources : undefined;
+  const table = new ResourceTable(resources, like);
+  if (previous && sameResources(previous.resources, table)) return previous;
+  return { typeUrl, version: versionOf(table, like), resources: table };
 }
 
-/** A type whose resources are made when the first client asks for them. */
+/** So many resources are hashed together: of thousands of which one has changed, these are. */
+const partLength = 64;
+const hashesOfParts = new WeakMap<ResourceTable, readonly string[]>();
+
+/** A hash of hashes; the parts that are the same in `like` are not hashed again. */
+function versionOf(table: ResourceTable, like: ResourceTable | undefined): string {
+  const known = (like && hashesOfParts.get(like)) ?? [];
+  const hashes: string[] = [];
+  for (let start = 0; start < table.size; start += partLength) {
+    const part = table.list.slice(start, start + partLength);
+    const before = known[hashes.length];
+    const isSame = before !== undefined && samePart(part, like!.list, start);
+    hashes.push(isSame ? before : hashOfPart(part));
+  }
+  hashesOfParts.set(table, hashes);
+  return contentHash(hashes.join("\0"));
+}
+
+function samePart(part: readonly SnapshotResource[], before: readonly SnapshotResource[], start: number) {
+  // A last part that has become shorter or longer is another one.
+  if (start + part.length !== Math.min(start + partLength, before.length)) return false;
+  return part.every((resource, index) => isSame(resource, before[start + index]!));
+}
+
+function hashOfPart(part: readonly SnapshotResource[]): string {
+  return contentHash(part.map(({ name, version }) => `${name}\0${version}`).join("\0"));
+}
+
+/** Of a type that is made late: itself once it is made, else the last one before it that was. */
+const lastMade = new WeakMap<SnapshotType, () => SnapshotType | undefined>();
+
+/**
+ * A type whose resources are made when the first client asks for them. `previous` is the one before, for what both have in
+ * common.
+ */
 export function createLazySnapshotType(
   typeUrl: string,
   make: () => readonly SnapshotResource[],
+  previous?: SnapshotType,
 ): SnapshotType {
+  // Not `previous` itself: each would know the one before, and all that nobody asked for would stay.
+  let before = previous && lastMade.has(previous) ? lastMade.get(previous)!() : previous;
   let made: SnapshotType | undefined;
-  const type = () => (made ??= createSnapshotType(typeUrl, make()));
-  return {
+  const type = () => {
+    made ??= createSnapshotType(typeUrl, make(), before);
+    before = undefined;
+    return made;
+  };
+  const lazy: SnapshotType = {
     typeUrl,
     get version() {
       return type().version;
@@ -111,6 +150,8 @@ export function createLazySnapshotType(
       return type().resources;
     },
   };
+  lastMade.set(lazy, () => made ?? before);
+  return lazy;
 }
 
 /** Collects types to a snapshot. */
@@ -118,42 +159,57 @@ export function createSnapshot(types: readonly SnapshotType[]): Snapshot {
   return new Map(types.map((type) => [type.typeUrl, type]));
 }
 
-function sameResources(
-  a: ReadonlyMap<string, SnapshotResource>,
-  b: ReadonlyMap<string, SnapshotResource>,
-): boolean {
+function sameResources(a: ReadonlyMap<string, SnapshotResource>, b: ResourceTable): boolean {
   if (a.size !== b.size) return false;
-  const others = b.values();
-  for (const resource of a.values()) {
-    const other = others.next().value;
-    if (other === resource) continue;
-    if (other?.name !== resource.name || other.version !== resource.version) return false;
-  }
+  let place = 0;
+  for (const resource of a.values()) if (!isSame(resource, b.list[place++]!)) return false;
   return true;
 }
 
-const diffs = new WeakMap<SnapshotType, WeakMap<SnapshotType, TypeDiff>>();
-
-/** What a client that has `from` lacks of `to`. Computed once, however many clients ask. */
-export function diffTypes(from: SnapshotType, to: SnapshotType): TypeDiff {
-  const fromOthers = getOrCreate(diffs, to, () => new WeakMap());
-  return getOrCreate(fromOthers, from, () => computeDiff(from.resources, to.resources));
+function isSame(a: SnapshotResource, b: SnapshotResource): boolean {
+  return a === b || (a.name === b.name && a.version === b.version);
 }
 
-function computeDiff(
-  from: ReadonlyMap<string, SnapshotResource>,
-  to: ReadonlyMap<string, SnapshotResource>,
-): TypeDiff {
-  const changed: SnapshotResource[] = [];
-  for (const [name, resource] of to) {
-    const known = from.get(name);
-    if (known !== resource && known?.version !== resource.version) changed.push(resource);
-  }
+/**
+ * The latest differences, newest first: as many as there are types times kinds of clients. No weak map from type to type:
+ * to V8's frequent small collections its entries are no weaker than others, and each would hold the one before.
+ */
+const recentDiffs: { readonly from: SnapshotType; readonly to: SnapshotType; readonly diff: TypeDiff }[] = [];
+const maxRecentDiffs = 64;
+
+/** What a client that has `from` lacks of `to`. Computed once, however many clients ask at that time. */
+export function diffTypes(from: SnapshotType, to: SnapshotType): TypeDiff {
+  const known = recentDiffs.find((recent) => recent.to === to && recent.from === from);
+  if (known) return known.diff;
+  const diff = computeDiff(from.resources, to.resources);
+  recentDiffs.unshift({ from, to, diff });
+  if (recentDiffs.length > maxRecentDiffs) recentDiffs.pop();
+  return diff;
+}
+
+type Resources = SnapshotType["resources"];
+
+function computeDiff(from: Resources, to: Resources): TypeDiff {
   const growth = ({ name, filters = [] }: SnapshotResource) =>
     filters.length > (from.get(name)?.filters?.length ?? 0) ? 0 : 1;
+  const { changed, removed } =
+    isTable(from) && isTable(to) && to.sharesNames(from) ? diffTables(from, to) : diffNames(from, to);
+  // A filter that goes from one chain to another is in both for a moment, and never in none.
+  return { changed: changed.sort((a, b) => growth(a) - growth(b)), removed };
+}
+
+function isTable(resources: Resources): resources is ResourceTable & Resources {
+  return resources instanceof ResourceTable;
+}
+
+function diffTables(from: ResourceTable, to: ResourceTable) {
+  const changed = to.list.filter((resource, place) => !isSame(resource, from.list[place]!));
+  return { changed, removed: [] };
+}
+
+function diffNames(from: Resources, to: Resources) {
   return {
-    // A filter that goes from one chain to another is in both for a moment, and never in none.
-    changed: changed.sort((a, b) => growth(a) - growth(b)),
+    changed: [...to.values()].filter(({ name, version }) => from.get(name)?.version !== version),
     removed: [...from.keys()].filter((name) => !to.has(name)),
   };
 }

@@ -12,6 +12,7 @@ import {
   applyShop,
   disableDefault,
   editHeader,
+  moveImage,
   plainHost,
   podAnswer,
   requestSteadily,
@@ -98,6 +99,34 @@ test("helm upgrade replaces every Pod of all roles: no request fails", async () 
     (await readPods(cluster)).filter(({ name }) => names.has(name)),
     [],
   );
+});
+
+test("gateways without the module of a plugin that fails closed take nobody's place: no request fails", async () => {
+  const before = new Set((await readPods(cluster)).map(({ name }) => name));
+  await whileRequesting(async () => {
+    const moveBack = await moveImage(cluster, "oci://registry.example.com:1/nowhere:1");
+    for (const release of releases)
+      await kubectl("rollout", "restart", `deployment/${release}-wasmline-gateway`);
+    for (const release of releases)
+      await until(
+        `the new gateway of ${release} says why it is not ready`,
+        async () => {
+          const pods = await readPods(cluster);
+          const pod = pods.find(
+            ({ name, deployment }) => deployment === `${release}-wasmline-gateway` && !before.has(name),
+          );
+          if (!pod?.address) return false;
+          const { status, body } = await getAt(
+            { host: pod.address, port: 15020 },
+            { path: "/healthz/ready" },
+          );
+          return status === 503 && /custom-response fails closed/.test(body) && !pod.isReady;
+        },
+        longMs,
+      );
+    await moveBack();
+    await allReady();
+  });
 });
 
 for (const [deployment, container] of [

@@ -50,7 +50,7 @@ export async function startChartCluster(): Promise<InstalledChart> {
     core: { ingressClass: "", resources: small },
     discovery: { drainSeconds: 5, resources: small },
     gateway: {
-      ...{ preStopSeconds: 10, drainSeconds: 5, resources: small, agentResources: small },
+      ...{ drainSeconds: 5, resources: small, agentResources: small },
       envoyImage: { repository: "localhost/wasmline-envoy", tag: images.tag },
       agentExtraArgs: [
         `--registry-mirror=${registryName}=${node.network.machine}:${port}`,

@@ -5,6 +5,8 @@ import { type InstalledChart, namespace } from "./installed-chart.ts";
 export interface RunningPod {
   readonly name: string;
   readonly deployment: string;
+  /** Empty until it has one. */
+  readonly address: string;
   readonly isReady: boolean;
   readonly isEnding: boolean;
   /** Of all its containers. */
@@ -18,6 +20,7 @@ interface Pod {
     readonly ownerReferences: readonly [{ readonly name: string }];
   };
   readonly status: {
+    readonly podIP?: string;
     readonly conditions?: readonly { readonly type: string; readonly status: string }[];
     readonly containerStatuses?: readonly { readonly restartCount: number }[];
   };
@@ -31,6 +34,7 @@ export async function readPods({ plane }: InstalledChart): Promise<RunningPod[]>
   return items.map(({ metadata, status }) => ({
     name: metadata.name,
     deployment: metadata.ownerReferences[0].name.replace(/-[^-]+$/, ""),
+    address: status.podIP ?? "",
     isReady: status.conditions?.some(({ type, status }) => type === "Ready" && status === "True") ?? false,
     isEnding: metadata.deletionTimestamp !== undefined,
     restarts: (status.containerStatuses ?? []).reduce((sum, { restartCount }) => sum + restartCount, 0),

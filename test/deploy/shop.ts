@@ -77,6 +77,17 @@ export async function editHeader({ plane }: InstalledChart, value: string): Prom
   await patchPlugin(plane, patch);
 }
 
+/** Has the plugin fail closed, and its image at another url. Gives what brings the image back. */
+export async function moveImage(cluster: InstalledChart, url: string): Promise<() => Promise<void>> {
+  const { plane } = cluster;
+  const plugin = ["wasmplugin", "custom-response", "-n", namespace];
+  const before = await plane.kubectl(["get", ...plugin, "-o", "jsonpath={.spec.url}"]);
+  const replace = (value: string) => patchPlugin(plane, [{ op: "replace", path: "/spec/url", value }]);
+  await patchPlugin(plane, [{ op: "add", path: "/spec/failStrategy", value: "FAIL_CLOSE" }]);
+  await replace(url);
+  return () => replace(before);
+}
+
 async function patchPlugin(plane: InstalledChart["plane"], patch: readonly object[]): Promise<void> {
   const plugin = ["wasmplugin", "custom-response", "-n", namespace];
   await plane.kubectl(["patch", ...plugin, "--type=json", "-p", JSON.stringify(patch)]);

@@ -5,11 +5,12 @@ import { errorText } from "../../system-error.ts";
 import { coalesce, type Watchable } from "../../watchable.ts";
 import { backoffMs } from "../../xds/client.ts";
 import type { Core } from "../core.ts";
+import { createPluginStatuses } from "./plugin-statuses.ts";
 import { addStatusMetrics } from "./status-metrics.ts";
 import { createStatusWriter, type StatusWriter, type StatusWriterOptions } from "./write-statuses.ts";
 
 export interface LeadStatusesOptions {
-  readonly core: Pick<Core, "state" | "reports" | "statuses" | "metrics">;
+  readonly core: Pick<Core, "state" | "reports" | "metrics">;
   readonly client: KubernetesClient;
   readonly isLeader: Watchable<boolean>;
   /** The namespaces of the plugins that have a status; undefined among them stands for all. */
@@ -44,11 +45,14 @@ type Term = Omit<LeadStatusesOptions, "isLeader" | "signal"> & Pick<StatusWriter
 async function serveTerm(options: Term, signal: AbortSignal): Promise<void> {
   const writer = await openWriter(options, signal);
   if (!writer) return;
-  const { state, reports, statuses } = options.core;
+  const { state, reports } = options.core;
+  const table = createPluginStatuses();
   const look = coalesce(async () => {
     await sleep(lookMs, undefined, { signal }).catch(() => {});
     // What discoveries say is waited for: else the first word would be that there is none.
-    if (!signal.aborted && state.value && reports.value) writer.write(statuses());
+    if (signal.aborted || !state.value || !reports.value) return;
+    const changed = table.update(state.value, reports.value);
+    writer.write(table.statuses, changed);
   });
   state.watch(look, signal);
   reports.watch(look, signal);

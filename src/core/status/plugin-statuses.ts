@@ -1,10 +1,12 @@
+import { compareLists, sameItems } from "../../incremental.ts";
 import type { Diagnostic } from "../../resource/diagnostic.ts";
 import { type ResourceRef, refKey, refOf, type ServerMeta, type WasmPlugin } from "../../resource/types.ts";
-import type { WasmPluginStatus } from "../convert-resources.ts";
+import type { PluginReport } from "../../xds/plugin-report.ts";
+import type { ConvertedPlugin } from "../convert-resources.ts";
 import type { CoreState } from "../core.ts";
 import { servedVersion } from "../mcp-snapshot.ts";
 import { type PluginStatus, pluginStatus } from "./conditions.ts";
-import { type KnownReports, sumReports } from "./report-table.ts";
+import { type KnownReports, notHeardYet, sumReports } from "./report-table.ts";
 
 /** The status of one WasmPlugin. */
 export interface StatusOfPlugin extends PluginStatus {
@@ -13,58 +15,149 @@ export interface StatusOfPlugin extends PluginStatus {
   readonly server: ServerMeta | undefined;
 }
 
-/** By `kind/namespace/name`. What is said of a plugin stays the same object while it is the same. */
+/** By `kind/namespace/name`. */
 export type PluginStatuses = ReadonlyMap<string, StatusOfPlugin>;
 
-/** A function from what core and discoveries know to the status of each plugin; it looks at what has changed only. */
-export function createPluginStatuses(): (state: CoreState, known: KnownReports) => PluginStatuses {
-  const remembered = new Map<
-    string,
-    { readonly inputs: readonly unknown[]; readonly status: StatusOfPlugin }
-  >();
-  return (state, known) => {
-    const { conversion, source } = state;
-    const plugins = new Map(source.set.wasmPlugins.map((plugin) => [refKey(refOf(plugin)), plugin]));
-    const served = new Map(
-      conversion.config.WasmPlugin.map((config) => [`${config.namespace}/${config.name}`, config]),
-    );
-    const remarks = remarksByPlugin([...source.diagnostics, ...conversion.diagnostics]);
-    const outcomes = new Map(conversion.plugins.map((plugin) => [refKey({ kind, ...plugin }), plugin]));
+/** What there is to say of each plugin. It follows what is known, and looks at what has changed only. */
+export interface PluginStatusTable {
+  readonly statuses: PluginStatuses;
+  /** Takes what core and discoveries know now. Gives the keys of what it says something new of, or nothing any more. */
+  update(state: CoreState, known: KnownReports): ReadonlySet<string>;
+}
 
-    const statusOf = (key: string): StatusOfPlugin => {
-      const plugin = plugins.get(key);
-      const outcome = outcomes.get(key);
-      const diagnostics = remarks.get(key) ?? none;
-      const ref = outcome ? refOfStatus(outcome) : diagnostics[0]!.at.ref!;
-      const config = served.get(`${ref.namespace}/${ref.name}`);
-      const reports = known.reports.get(`${ref.namespace}.${ref.name}`);
-      const inputs = [plugin, outcome, config, reports, known.following, ...diagnostics];
-      const before = remembered.get(key);
-      if (before && sameInputs(before.inputs, inputs)) return before.status;
-      const version = config && known.following === "yes" ? servedVersion(config) : undefined;
-      const said = pluginStatus({
-        plugin: outcome,
-        diagnostics,
-        holdsSecrets: config?.shownSpec !== undefined,
-        report: reports && sumReports(reports, version),
-        following: known.following,
-      });
-      const status = { ...said, ref, server: plugin?.metadata.server };
-      remembered.set(key, { inputs, status });
-      return status;
+/** What is known of one plugin, and what was said for that. */
+interface Entry {
+  readonly ref: ResourceRef;
+  plugin: WasmPlugin | undefined;
+  converted: ConvertedPlugin | undefined;
+  reports: readonly PluginReport[] | undefined;
+  remarks: readonly Diagnostic[];
+}
+
+type Pair = readonly [WasmPlugin, ConvertedPlugin];
+
+export function createPluginStatuses(): PluginStatusTable {
+  const entries = new Map<string, Entry>();
+  /** By the name under which discoveries report. */
+  const keysByReport = new Map<string, string>();
+  const statuses = new Map<string, StatusOfPlugin>();
+  let plugins: readonly WasmPlugin[] = [];
+  let converted: readonly ConvertedPlugin[] = [];
+  let remarks: ReadonlyMap<string, readonly Diagnostic[]> = new Map();
+  let remarked: readonly Diagnostic[] = [];
+  let known: KnownReports = notHeardYet;
+  let changed = new Set<string>();
+
+  function entryOf(ref: ResourceRef): Entry {
+    const key = refKey(ref);
+    changed.add(key);
+    const entry = entries.get(key);
+    if (entry) return entry;
+    const reported = reportName(ref);
+    const made = {
+      ...{ ref, plugin: undefined, converted: undefined, remarks: none },
+      reports: known.reports.get(reported),
     };
+    entries.set(key, made);
+    keysByReport.set(reported, key);
+    return made;
+  }
 
-    const keys = new Set([...outcomes.keys(), ...remarks.keys()]);
-    for (const key of remembered.keys()) if (!keys.has(key)) remembered.delete(key);
-    return new Map([...keys].map((key) => [key, statusOf(key)]));
+  function takePlugins(state: CoreState): void {
+    const { wasmPlugins } = state.source.set;
+    const pairs = changedPairs([plugins, converted], [wasmPlugins, state.conversion.plugins]);
+    for (const [plugin] of pairs.before)
+      Object.assign(entryOf(refOf(plugin)), { plugin: undefined, converted: undefined });
+    for (const [plugin, outcome] of pairs.now)
+      Object.assign(entryOf(refOf(plugin)), { plugin, converted: outcome });
+    plugins = wasmPlugins;
+    converted = state.conversion.plugins;
+  }
+
+  function takeRemarks(all: readonly Diagnostic[]): void {
+    if (sameItems(all, remarked)) return;
+    const next = remarksByPlugin(all);
+    for (const [key, list] of remarks) if (!next.has(key)) entryOf(list[0]!.at.ref!).remarks = none;
+    for (const [key, list] of next)
+      if (!sameItems(list, remarks.get(key) ?? none)) entryOf(list[0]!.at.ref!).remarks = list;
+    remarks = next;
+    remarked = all;
+  }
+
+  function takeReports(next: KnownReports): void {
+    const isOther = next.following !== known.following || next.reports !== known.reports;
+    const names = isOther ? undefined : next.changedSince(known.revision);
+    known = next;
+    const keys = names ? names.map((name) => keysByReport.get(name)) : entries.keys();
+    for (const key of keys) {
+      const entry = key === undefined ? undefined : entries.get(key);
+      if (!entry) continue;
+      const reports = known.reports.get(reportName(entry.ref));
+      if (isOther || reports !== entry.reports) changed.add(key!);
+      entry.reports = reports;
+    }
+  }
+
+  function say(key: string): void {
+    const entry = entries.get(key)!;
+    if (entry.converted || entry.remarks.length > 0) return void statuses.set(key, statusOf(entry, known));
+    entries.delete(key);
+    keysByReport.delete(reportName(entry.ref));
+    statuses.delete(key);
+  }
+
+  return {
+    statuses,
+    update(state, next) {
+      changed = new Set();
+      takeReports(next);
+      takePlugins(state);
+      takeRemarks(state.source.diagnostics);
+      for (const key of changed) say(key);
+      return changed;
+    },
   };
 }
 
 const kind: WasmPlugin["kind"] = "WasmPlugin";
 const none: readonly Diagnostic[] = [];
 
-function refOfStatus({ namespace, name }: WasmPluginStatus): ResourceRef {
-  return { kind, namespace, name };
+function reportName({ namespace, name }: ResourceRef): string {
+  return `${namespace}.${name}`;
+}
+
+function statusOf({ ref, plugin, converted, reports, remarks }: Entry, known: KnownReports): StatusOfPlugin {
+  const config = converted?.config;
+  const version = config && known.following === "yes" ? servedVersion(config) : undefined;
+  const said = pluginStatus({
+    plugin: converted?.status,
+    diagnostics: [...remarks, ...(converted?.diagnostics ?? none)],
+    holdsSecrets: config?.shownSpec !== undefined,
+    report: reports && sumReports(reports, version),
+    following: known.following,
+  });
+  return { ...said, ref, server: plugin?.metadata.server };
+}
+
+type Lists = readonly [readonly WasmPlugin[], readonly ConvertedPlugin[]];
+
+/** What is there in one of two pairs of lists and not in the other, at the same place. */
+function changedPairs(before: Lists, now: Lists): { before: readonly Pair[]; now: readonly Pair[] } {
+  const differences = [compareLists(before[0], now[0]), compareLists(before[1], now[1])].filter(
+    (difference) => difference !== undefined,
+  );
+  if (differences.length === 0) return { before: [], now: [] };
+  const start = Math.min(...differences.map((difference) => difference.start));
+  const tail = Math.min(...differences.map((difference) => difference.tail));
+  const isMoved = before[0].length !== now[0].length;
+  const pairsOf = (one: Lists, other: Lists) => {
+    const pairs: Pair[] = [];
+    for (let place = start; place < one[0].length - tail; place++)
+      if (isMoved || one[0][place] !== other[0][place] || one[1][place] !== other[1][place])
+        pairs.push([one[0][place]!, one[1][place]!]);
+    return pairs;
+  };
+  return { before: pairsOf(before, now), now: pairsOf(now, before) };
 }
 
 function remarksByPlugin(diagnostics: readonly Diagnostic[]): ReadonlyMap<string, readonly Diagnostic[]> {
@@ -79,8 +172,4 @@ function remarksByPlugin(diagnostics: readonly Diagnostic[]): ReadonlyMap<string
     else byPlugin.set(key, [diagnostic]);
   }
   return byPlugin;
-}
-
-function sameInputs(a: readonly unknown[], b: readonly unknown[]): boolean {
-  return a.length === b.length && a.every((input, index) => input === b[index]);
 }

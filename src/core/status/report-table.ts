@@ -6,13 +6,19 @@ export interface KnownReports {
   readonly following: "yes" | "no" | "away";
   /** By `namespace.name` what each discovery says; a list stays the same object while it says the same. */
   readonly reports: ReadonlyMap<string, readonly PluginReport[]>;
+  /** Grows with every change. */
+  readonly revision: number;
+  /** The names of what may have changed since a revision of the same reports; undefined where that is too long ago. */
+  readonly changedSince: (revision: number) => readonly string[] | undefined;
 }
 
+const nothing = { reports: new Map(), revision: 0, changedSince: () => [] };
+
 /** Nobody says anything. */
-export const notFollowing: KnownReports = { following: "no", reports: new Map() };
+export const notFollowing: KnownReports = { following: "no", ...nothing };
 
 /** Somebody will say something. */
-export const notHeardYet: KnownReports = { following: "away", reports: new Map() };
+export const notHeardYet: KnownReports = { following: "away", ...nothing };
 
 /** What each of several discoveries says, by plugin. */
 export interface ReportTable {
@@ -26,9 +32,11 @@ export interface ReportTable {
 export function createReportTable(): ReportTable {
   const byDiscovery = new Map<string, Map<string, PluginReport>>();
   const byPlugin = new Map<string, readonly PluginReport[]>();
+  const changes = createChangeLog();
 
   function collect(names: Iterable<string>): void {
     for (const name of new Set(names)) {
+      changes.note(name);
       const list = [...byDiscovery.values()].flatMap((reports) => reports.get(name) ?? []);
       if (list.length > 0) byPlugin.set(name, list);
       else byPlugin.delete(name);
@@ -50,7 +58,31 @@ export function createReportTable(): ReportTable {
       byDiscovery.delete(discovery);
       collect(names);
     },
-    known: () => ({ following: byDiscovery.size > 0 ? "yes" : "away", reports: byPlugin }),
+    known: () => ({
+      following: byDiscovery.size > 0 ? "yes" : "away",
+      reports: byPlugin,
+      revision: changes.revision(),
+      changedSince: changes.since,
+    }),
+  };
+}
+
+/** Who looks at what has changed does so several times a second: this is enough for a first message of everything. */
+const maxNoted = 50_000;
+
+/** The latest changes, in order. */
+function createChangeLog() {
+  let names: string[] = [];
+  let forgotten = 0;
+  return {
+    note(name: string): void {
+      names.push(name);
+      if (names.length <= maxNoted) return;
+      forgotten += names.length;
+      names = [];
+    },
+    revision: () => forgotten + names.length,
+    since: (revision: number) => (revision < forgotten ? undefined : names.slice(revision - forgotten)),
   };
 }
 

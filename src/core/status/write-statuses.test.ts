@@ -130,21 +130,42 @@ test("statuses are written once, and not more often than they change", async (t)
     assert.notEqual(await timeOf(), before);
   });
 
-  await t.test("an installation of another namespace leaves what is said alone", async () => {
-    const before = patches(requests).length;
+  await t.test(
+    "an installation of another namespace leaves what is said alone, and need not ask",
+    async () => {
+      const before = requests.length;
+      const other = await open("elsewhere");
+      await makePlugin(plane, "nobodys");
+      const free = await stored("nobodys");
+      const notMine = statusOf("p", p, "not mine", { status: "False" });
+      other.write(new Map([...notMine, ...statusOf("nobodys", free, "not mine")]));
+      await until(
+        "where nobody says anything, it does",
+        async () => messageOf(await stored("nobodys")) === "not mine",
+      );
+      assert.deepEqual(patches(requests.slice(before)), ["PATCH nobodys/status"]);
+      assert.equal(messageOf(await stored("p")), "True again");
+    },
+  );
+
+  await t.test("what somebody else has said meanwhile is tried once", async () => {
+    await makePlugin(plane, "taken");
     const other = await open("elsewhere");
-    other.write(statusOf("p", p, "not mine", { status: "False" }));
-    await until("it was tried", () => patches(requests).length > before);
-    other.write(new Map([...statusOf("p", p, "not mine", { status: "False" })]));
-    await makePlugin(plane, "nobodys");
-    const free = await stored("nobodys");
-    other.write(statusOf("nobodys", free, "not mine"));
-    await until(
-      "where nobody says anything, it does",
-      async () => messageOf(await stored("nobodys")) === "not mine",
-    );
-    assert.equal(messageOf(await stored("p")), "True again");
-    assert.equal(patches(requests).length, before + 2);
+    const taken = await stored("taken");
+    writer.write(new Map([...statusOf("p", p, "True again"), ...statusOf("taken", taken, "mine")]));
+    await until("it is written", async () => messageOf(await stored("taken")) === "mine");
+    const before = requests.length;
+    const tried = () => requests.slice(before).filter((request) => request === "PATCH taken/status").length;
+    other.write(statusOf("taken", taken, "not mine"));
+    await until("it was tried", () => tried() > 0);
+    await makePlugin(plane, "free");
+    const free = await stored("free");
+    for (const message of ["still", "again"]) {
+      other.write(new Map([...statusOf("taken", taken, message), ...statusOf("free", free, message)]));
+      await until("the free one is written", async () => messageOf(await stored("free")) === message);
+    }
+    assert.equal(messageOf(await stored("taken")), "mine");
+    assert.equal(tried(), 1);
   });
 
   await t.test("who takes over reads, and has nothing to write", async () => {

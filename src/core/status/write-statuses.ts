@@ -24,8 +24,8 @@ export interface StatusWriterOptions {
 }
 
 export interface StatusWriter {
-  /** Sees to it that the cluster has these statuses, soon. */
-  write(statuses: PluginStatuses): void;
+  /** Sees to it that the cluster has these statuses, soon. Looks at those with the keys in `changed` only, if it is given. */
+  write(statuses: PluginStatuses, changed?: Iterable<string>): void;
 }
 
 /** A status that gateways are just about to change is not worth a request, milliseconds. */
@@ -49,10 +49,9 @@ export async function createStatusWriter(options: StatusWriterOptions): Promise<
   const fieldManager = `wasmline-core-${systemNamespace}`;
   const known = new Map<string, KnownStatus>();
   for (const namespace of namespaces)
-    for (const [key, status] of await readStatuses(client, namespace, signal)) known.set(key, status);
+    await readStatuses({ client, namespace, fieldManager, signal }, (key, status) => known.set(key, status));
 
   let statuses: PluginStatuses = new Map();
-  const seen = new Map<string, StatusOfPlugin>();
   /** When each status that has changed may be written, by `performance.now()`. */
   const due = new Map<string, number>();
   const lastWrite = new Map<string, number>();
@@ -98,11 +97,12 @@ export async function createStatusWriter(options: StatusWriterOptions): Promise<
     if (!status?.server) return;
     const { uid } = status.server;
     const before = known.get(key);
+    const { namespace, name } = status.ref;
+    const isOwn = namespace === systemNamespace;
+    if (!isOwn && before?.uid === uid && before.isOthers) return;
     const own = before?.uid === uid ? before.body : undefined;
     const body = statusBody(status, own, new Date());
     if (isSameStatus(own, body)) return;
-    const { namespace, name } = status.ref;
-    const isOwn = namespace === systemNamespace;
     try {
       await client.request(
         "PATCH",
@@ -116,11 +116,11 @@ export async function createStatusWriter(options: StatusWriterOptions): Promise<
       );
       onWrite?.("status", "success");
       lastWrite.set(key, performance.now());
-      known.set(key, { uid, body });
+      known.set(key, { uid, body, isOthers: false });
       for (const condition of eventsOf(own, body)) report(status, condition);
     } catch (error) {
       if (signal.aborted || isGone(error)) return;
-      if (!isOwn && isOwnedByOther(error)) return void known.set(key, { uid, body });
+      if (!isOwn && isOwnedByOther(error)) return void known.set(key, { uid, body: own, isOthers: true });
       onWrite?.("status", "failure");
       log.warn({ plugin: formatRef(status.ref), error: errorText(error) }, "cannot write the status");
       due.set(key, performance.now() + retryMs);
@@ -145,21 +145,16 @@ export async function createStatusWriter(options: StatusWriterOptions): Promise<
     }
   }
 
-  function forgetOthers(): void {
-    for (const map of [seen, due, lastWrite, known])
-      for (const key of map.keys()) if (!statuses.has(key)) map.delete(key);
-  }
-
   return {
-    write(next) {
+    write(next, changed = new Set([...statuses.keys(), ...next.keys()])) {
       statuses = next;
       const now = performance.now();
-      for (const [key, status] of next) {
-        if (!status.server || seen.get(key) === status) continue;
-        seen.set(key, status);
-        due.set(key, Math.max(restedAt(key), now + (status.isPending ? settleMs : 0)));
+      for (const key of changed) {
+        const status = statuses.get(key);
+        if (!status) for (const map of [due, lastWrite, known]) map.delete(key);
+        else if (status.server)
+          due.set(key, Math.max(restedAt(key), now + (status.isPending ? settleMs : 0)));
       }
-      if (seen.size > next.size || known.size > next.size) forgetOthers();
       pump();
     },
   };
