@@ -15,6 +15,7 @@ import { HttpConnectionManagerSchema } from "../src/gen/envoy/extensions/filters
 import { DeltaDiscoveryRequestSchema } from "../src/gen/envoy/service/discovery/v3/discovery_pb.ts";
 import { adsDefinition, grpcOptions, passThroughDefinition } from "../src/xds/ads.ts";
 import { backoffMs } from "../src/xds/client.ts";
+import { ownAgent } from "../src/xds/own-agent.ts";
 import { typeUrls } from "../src/xds/type-urls.ts";
 
 export interface ClientsOptions {
@@ -127,7 +128,7 @@ function createGateway(index: number): Gateway {
   if (tokens.length > 0) header.set("authorization", `Bearer ${tokens[index % tokens.length]}`);
   const own: Record<string, string> = labels === "unique" ? { pod: `gateway-${index}` } : {};
   const self = gatewayNode({ name: `gateway-${index}`, labels: { ...defaultLabels, ...own } });
-  const node = create(NodeSchema, { id: self.id, metadata: self.metadata as never });
+  const node = create(NodeSchema, { id: self.id, metadata: { ...self.metadata, ...ownAgent } as never });
   let failures = 0;
   let isSynced = false;
 
