@@ -149,7 +149,7 @@ function exchange<T>(
 }
 
 /** Before how many of a sorted list's items another one belongs. */
-function placeOf<T>(item: T, sorted: readonly T[], compare: (a: T, b: T) => number): number {
+export function placeOf<T>(item: T, sorted: readonly T[], compare: (a: T, b: T) => number): number {
   let [low, high] = [0, sorted.length];
   while (low < high) {
     const middle = (low + high) >>> 1;

@@ -1,3 +1,5 @@
+import { placeOf } from "./incremental.ts";
+
 /** Values in the order of their keys. Lists that it has given stay as they are. */
 export interface SortedValues<V> {
   /** Stores and removes values. Few of them cost a search each, however many there are. */
@@ -15,13 +17,13 @@ export function createSortedValues<V>(): SortedValues<V> {
     const all = new Map(keys.map((key, index) => [key, values[index] as V]));
     for (const [key, value] of changed) all.set(key, value);
     for (const key of removed) all.delete(key);
-    const sorted = [...all].sort(([a], [b]) => (a < b ? -1 : 1));
+    const sorted = [...all].sort(([a], [b]) => compareKeys(a, b));
     keys = sorted.map(([key]) => key);
     values = sorted.map(([, value]) => value);
   }
 
   function exchange(key: string, put: readonly V[]): void {
-    const place = placeOf(key, keys);
+    const place = placeOf(key, keys, compareKeys);
     const taken = keys[place] === key ? 1 : 0;
     keys.splice(place, taken, ...put.map(() => key));
     values.splice(place, taken, ...put);
@@ -41,13 +43,7 @@ export function createSortedValues<V>(): SortedValues<V> {
   };
 }
 
-/** Before how many of sorted keys another one belongs. */
-function placeOf(key: string, keys: readonly string[]): number {
-  let [low, high] = [0, keys.length];
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (keys[middle]! < key) low = middle + 1;
-    else high = middle;
-  }
-  return low;
+function compareKeys(a: string, b: string): number {
+  if (a === b) return 0;
+  return a < b ? -1 : 1;
 }
