@@ -15,6 +15,7 @@ import { type Kubernetes, startKubernetes } from "../test/peers/kubernetes.ts";
 import { freePortOffset } from "../test/peers/ports.ts";
 import { startWasmline } from "../test/peers/program.ts";
 import { get } from "../test/peers/request.ts";
+import { reviewerKubeconfig } from "../test/peers/reviewer.ts";
 import { until } from "../test/peers/until.ts";
 import { cpuMs, residentMiB } from "./cpu.ts";
 import { distribution } from "./distribution.ts";
@@ -53,10 +54,7 @@ async function measureSecurely(): Promise<void> {
   const { plane, end } = await startKubernetes();
   try {
     const certificate = makeCertificate(dir, "discovery");
-    const kubeconfig = await plane.kubeconfigOf(await plane.token("higress-system", "discovery"));
-    const account = "--serviceaccount=higress-system:discovery";
-    const role = "--clusterrole=system:auth-delegator";
-    await plane.kubectl(["create", "clusterrolebinding", "discovery", role, account]);
+    const kubeconfig = await reviewerKubeconfig(plane);
     const tokensFile = join(dir, "tokens.json");
     await writeFile(tokensFile, JSON.stringify(await manyTokens(plane)));
     const { certificate: cert, key } = certificate;

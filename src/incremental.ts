@@ -144,16 +144,21 @@ function exchange<T>(
 ): T[] {
   const next = [...sorted];
   for (const item of removed) next.splice(next.indexOf(item), 1);
-  for (const item of added) next.splice(placeOf(item, next, compare), 0, item);
+  for (const item of added)
+    next.splice(
+      placeAmong(next, (other) => compare(other, item) < 0),
+      0,
+      item,
+    );
   return next;
 }
 
-/** Before how many of a sorted list's items another one belongs. */
-export function placeOf<T>(item: T, sorted: readonly T[], compare: (a: T, b: T) => number): number {
+/** How many of a sorted list's items come before what is looked for. */
+export function placeAmong<T>(sorted: readonly T[], isBefore: (item: T) => boolean): number {
   let [low, high] = [0, sorted.length];
   while (low < high) {
     const middle = (low + high) >>> 1;
-    if (compare(sorted[middle]!, item) < 0) low = middle + 1;
+    if (isBefore(sorted[middle]!)) low = middle + 1;
     else high = middle;
   }
   return low;

@@ -1,4 +1,4 @@
-import { placeOf } from "./incremental.ts";
+import { placeAmong } from "./incremental.ts";
 
 /** Values in the order of their keys. Lists that it has given stay as they are. */
 export interface SortedValues<V> {
@@ -17,13 +17,13 @@ export function createSortedValues<V>(): SortedValues<V> {
     const all = new Map(keys.map((key, index) => [key, values[index] as V]));
     for (const [key, value] of changed) all.set(key, value);
     for (const key of removed) all.delete(key);
-    const sorted = [...all].sort(([a], [b]) => compareKeys(a, b));
+    const sorted = [...all].sort(([a], [b]) => (a < b ? -1 : 1));
     keys = sorted.map(([key]) => key);
     values = sorted.map(([, value]) => value);
   }
 
   function exchange(key: string, put: readonly V[]): void {
-    const place = placeOf(key, keys, compareKeys);
+    const place = placeAmong(keys, (other) => other < key);
     const taken = keys[place] === key ? 1 : 0;
     keys.splice(place, taken, ...put.map(() => key));
     values.splice(place, taken, ...put);
@@ -41,9 +41,4 @@ export function createSortedValues<V>(): SortedValues<V> {
       return values;
     },
   };
-}
-
-function compareKeys(a: string, b: string): number {
-  if (a === b) return 0;
-  return a < b ? -1 : 1;
 }

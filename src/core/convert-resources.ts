@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { SecretSchema } from "../gen/k8s/io/api/core/v1/secret_pb.ts";
 import { getOrCreate } from "../get-or-create.ts";
-import { keepItems, mapIncrementally, sameItems, whenChanged } from "../incremental.ts";
+import { keepItems, mapIncrementally, placeAmong, sameItems, whenChanged } from "../incremental.ts";
 import {
   emptyIstioConfigSet,
   type IstioConfig,
@@ -119,13 +119,8 @@ function withLastGood(plugin: Converted, previous: readonly IstioConfig<"WasmPlu
 
 /** Looks a name up in a list that is sorted by it. */
 function findByName(sorted: readonly IstioConfig<"WasmPlugin">[], name: string) {
-  let [from, to] = [0, sorted.length];
-  while (from < to) {
-    const middle = (from + to) >> 1;
-    if (sorted[middle]!.name < name) from = middle + 1;
-    else to = middle;
-  }
-  return sorted[from]?.name === name ? sorted[from] : undefined;
+  const found = sorted[placeAmong(sorted, (config) => config.name < name)];
+  return found?.name === name ? found : undefined;
 }
 
 function lastGoodKept({ status: { namespace, name }, diagnostics }: Converted): Diagnostic {

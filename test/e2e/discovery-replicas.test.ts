@@ -11,6 +11,7 @@ import { type Kubernetes, startKubernetes } from "../peers/kubernetes.ts";
 import { freePort } from "../peers/ports.ts";
 import { type Program, startWasmline } from "../peers/program.ts";
 import { get } from "../peers/request.ts";
+import { reviewerKubeconfig } from "../peers/reviewer.ts";
 import { layOutSeed, type SeedFiles } from "../peers/seed-system.ts";
 import { createSeparateRoles, type SeparateRoles } from "../peers/separate-roles.ts";
 import { until } from "../peers/until.ts";
@@ -24,12 +25,10 @@ const audience = ["--token-audience", "istio-ca"];
 
 let plane: Kubernetes;
 let endPlane: () => Promise<void>;
+let reviewer: string;
 before(async () => {
   ({ plane, end: endPlane } = await startKubernetes());
-  await plane.token("higress-system", "discovery");
-  const binding = ["discovery", "--clusterrole=system:auth-delegator"];
-  const account = "--serviceaccount=higress-system:discovery";
-  await plane.kubectl(["create", "clusterrolebinding", ...binding, account]);
+  reviewer = await reviewerKubeconfig(plane);
 });
 after(() => endPlane?.());
 
@@ -97,7 +96,7 @@ for (const gateway of gateways) {
           "--token-review",
           ...audience,
         ],
-        ...["--kubeconfig", await plane.kubeconfigOf(await plane.token("higress-system", "discovery"))],
+        ...["--kubeconfig", reviewer],
         ...["--require-authentication", "--max-connection-age", "2", "--drain-seconds", "1"],
       ]);
       return { program, securePort, httpPort };

@@ -12,6 +12,7 @@ import { type Kubernetes, startKubernetes } from "../peers/kubernetes.ts";
 import { freePortOffset } from "../peers/ports.ts";
 import { type Program, startWasmline } from "../peers/program.ts";
 import { get } from "../peers/request.ts";
+import { reviewerKubeconfig } from "../peers/reviewer.ts";
 import { forgedToken, tokenUntil } from "../peers/service-account-token.ts";
 import { until } from "../peers/until.ts";
 
@@ -60,7 +61,7 @@ before(async () => {
   offset = await freePortOffset();
   const ports = ["--port-offset", String(offset)];
   core = startWasmline([
-    ...["core", "-f", directory, ...ports, "--kubeconfig", await reviewerKubeconfig()],
+    ...["core", "-f", directory, ...ports, "--kubeconfig", await reviewerKubeconfig(plane)],
     ...["--mcp-tls-cert", certificate.certificate, "--mcp-tls-key", certificate.key],
   ]);
   await writeFile(join(directory, "core.token"), await issue(root, "discovery", "wasmline-core"));
@@ -68,7 +69,7 @@ before(async () => {
     ...["discovery", ...ports, "--core", `127.0.0.1:${15052 + offset}`],
     ...["--core-ca", certificate.certificate, "--core-token-file", join(directory, "core.token")],
     ...["--tls-cert", certificate.certificate, "--tls-key", certificate.key],
-    ...["--token-review", "--kubeconfig", await reviewerKubeconfig(), "--require-authentication"],
+    ...["--token-review", "--kubeconfig", await reviewerKubeconfig(plane), "--require-authentication"],
     ...["--gateway-namespace", "team-a"],
   ]);
   token = await issue(root, "gateway");
@@ -83,14 +84,6 @@ after(async () => {
 afterEach(() => {
   for (const gateway of opened.splice(0)) gateway.close();
 });
-
-/** The account of our roles: it may have tokens reviewed, and nothing else. */
-async function reviewerKubeconfig(): Promise<string> {
-  const own = await plane.token(root, "discovery");
-  const role = ["--clusterrole=system:auth-delegator", `--serviceaccount=${root}:discovery`];
-  await plane.kubectl(["create", "clusterrolebinding", "discovery", ...role]).catch(() => {});
-  return plane.kubeconfigOf(own);
-}
 
 async function issue(namespace: string, account: string, of = audience): Promise<string> {
   const issued = await plane.token(namespace, account, { audience: of });

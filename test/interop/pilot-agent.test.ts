@@ -12,6 +12,7 @@ import { httpsIngress } from "../peers/https-ingress.ts";
 import { type Kubernetes, startKubernetes } from "../peers/kubernetes.ts";
 import { type PilotAgent, type PilotAgentOptions, startPilotAgent } from "../peers/pilot-agent.ts";
 import { get } from "../peers/request.ts";
+import { reviewerKubeconfig } from "../peers/reviewer.ts";
 import { getVerified } from "../peers/secure-request.ts";
 import { layOutSeed, type SeedFiles } from "../peers/seed-system.ts";
 import { createRoles, type SeparateRoles } from "../peers/separate-roles.ts";
@@ -31,12 +32,6 @@ suite("Istio's agent before discovery", () => {
   let endPlane: () => Promise<void>;
   before(async () => {
     ({ plane, end: endPlane } = await startKubernetes());
-    await plane.token("higress-system", "discovery");
-    const binding = ["discovery", "--clusterrole=system:auth-delegator"];
-    await plane.kubectl([
-      ...["create", "clusterrolebinding", ...binding],
-      "--serviceaccount=higress-system:discovery",
-    ]);
   });
   after(() => endPlane?.());
 
@@ -68,7 +63,7 @@ suite("Istio's agent before discovery", () => {
         const { certificate, key } = makeCertificate(base, "discovery", "DNS:istiod.istio-system.svc");
         const review = [
           ...["--tls-cert", certificate, "--tls-key", key, "--token-review", "--require-authentication"],
-          ...["--kubeconfig", await plane.kubeconfigOf(await plane.token("higress-system", "discovery"))],
+          ...["--kubeconfig", await reviewerKubeconfig(plane)],
         ];
         // It knows no modules within a chain, so the chain has to be in the listener.
         const chain = ["--chain", "dynamic"];

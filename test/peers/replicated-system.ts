@@ -10,6 +10,7 @@ import type { Kubernetes } from "./kubernetes.ts";
 import { coreKubeconfig, systemNamespace } from "./kubernetes-core.ts";
 import { freePortOffsets } from "./ports.ts";
 import { type Program, startWasmline } from "./program.ts";
+import { reviewerKubeconfig } from "./reviewer.ts";
 import { startTcpProxy, type TcpProxy } from "./tcp-proxy.ts";
 
 /** One of two that do the same. */
@@ -143,12 +144,7 @@ async function behind(network: TcpProxy, plane: Kubernetes, kubeconfig: string):
 /** How discoveries and gateways prove to each other who they are. */
 async function writeProofs(directory: string, plane: Kubernetes) {
   const { certificate, key } = makeCertificate(directory, "discovery");
-  const account = [systemNamespace, "discovery"] as const;
-  const reviewer = await plane.kubeconfigOf(await plane.token(...account));
-  await plane.kubectl([
-    ...["create", "clusterrolebinding", "discovery", "--clusterrole=system:auth-delegator"],
-    `--serviceaccount=${account.join(":")}`,
-  ]);
+  const reviewer = await reviewerKubeconfig(plane);
   const tokenFile = join(directory, "gateway.token");
   await writeFile(tokenFile, await plane.token(systemNamespace, "gateway", { audience: "istio-ca" }));
   const review = ["--token-review", "--require-authentication", "--kubeconfig", reviewer];
