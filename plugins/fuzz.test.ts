@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { before, describe, it } from "node:test";
-import fc from "fast-check";
 import { buildPlugin } from "../sdk/test/modules.ts";
 import {
   compileModule,
@@ -14,7 +13,7 @@ import {
   type PluginModule,
 } from "../src/proxy-wasm/index.ts";
 import { SystemError } from "../src/system-error.ts";
-import { fuzzRuns } from "../test/peers/fuzz-budget.ts";
+import { fc, fuzzRuns } from "../test/peers/properties.ts";
 import {
   common,
   type Exchange,

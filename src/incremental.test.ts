@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
-import { fuzzRuns } from "../test/peers/fuzz-budget.ts";
+import { fc, fuzzRuns } from "../test/peers/properties.ts";
 import {
   buildIncrementally,
   compareLists,

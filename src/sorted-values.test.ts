@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
-import { fuzzRuns } from "../test/peers/fuzz-budget.ts";
+import { fc, fuzzRuns } from "../test/peers/properties.ts";
 import { createSortedValues } from "./sorted-values.ts";
 
 const keys = fc.integer({ min: 0, max: 60 }).map(String);

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import fc from "fast-check";
-import { fuzzRuns } from "../test/peers/fuzz-budget.ts";
+import { fc, fuzzRuns } from "../test/peers/properties.ts";
 import { mapByPlace, splicesBetween } from "./splices.ts";
 
 /** Lists of small numbers, so that many are alike, and an item is in a list more than once. */

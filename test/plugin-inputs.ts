@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
-import fc from "fast-check";
 import { parseTestFile } from "../src/plugin/test-file.ts";
 import type { HeaderLine } from "../src/proxy-wasm/index.ts";
+import { fc } from "./peers/properties.ts";
 
 // Configurations and requests for the plugins of the repository, made at random.
 

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { before, describe, it } from "node:test";
-import fc from "fast-check";
 import { Host } from "../../sdk/test/host.ts";
 import { loadPlugin, startHost } from "../../sdk/test/modules.ts";
 import {
@@ -10,7 +9,7 @@ import {
   MemoryStream,
   type PluginModule,
 } from "../../src/proxy-wasm/index.ts";
-import { fuzzRuns } from "../../test/peers/fuzz-budget.ts";
+import { fc, fuzzRuns } from "../../test/peers/properties.ts";
 
 /** What no line may show, in no letter of it. */
 const secret = "S3CR3T";

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { before, describe, it } from "node:test";
-import fc from "fast-check";
 import { type HeaderLine, Host } from "../../sdk/test/host.ts";
 import { loadPlugin, startHost } from "../../sdk/test/modules.ts";
 import { type CasePlugin, runCase } from "../../src/plugin/run-case.ts";
 import { testCase } from "../../src/plugin/test-case.ts";
 import { type PluginTestCase, parseTestFile } from "../../src/plugin/test-file.ts";
 import type { PluginModule } from "../../src/proxy-wasm/index.ts";
+import { fc, fuzzRuns } from "../../test/peers/properties.ts";
 
 const start: HeaderLine[] = [
   [":method", "GET"],
@@ -210,7 +210,7 @@ describe("transformer", () => {
           started += start === "ok" ? 1 : 0;
         },
       ),
-      { numRuns: 300 },
+      { numRuns: fuzzRuns(300) },
     );
     assert.ok(started > 100, `${started} of 300 started`);
   });

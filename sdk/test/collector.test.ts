@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { before, describe, it } from "node:test";
-import fc from "fast-check";
 import { type WasmMemory, wasm } from "../../src/proxy-wasm/web-assembly.ts";
+import { fc, fuzzRuns } from "../../test/peers/properties.ts";
 import { compileModule } from "./modules.ts";
 
 interface Guest {
@@ -50,7 +50,7 @@ describe("the collector of our plugins", () => {
           for (let each = 0; each < 8; each++) assert.equal(guest.check(each), expected.get(each) ?? 0);
         }
       }),
-      { numRuns: 10 },
+      { numRuns: fuzzRuns(10) },
     );
   });
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { before, describe, it } from "node:test";
-import fc from "fast-check";
 import { RE2JS } from "re2js";
+import { fc, fuzzRuns } from "../../test/peers/properties.ts";
 import { Host, loadModule } from "./host.ts";
 import { compileModule } from "./modules.ts";
 
@@ -124,7 +124,7 @@ describe("regular expressions", () => {
 
   it("finds and replaces what RE2 does", () => {
     const cases = fc.array(fc.tuple(pattern, text, template), { minLength: 40, maxLength: 40 });
-    fc.assert(fc.property(cases, checkAll), { numRuns: 50 });
+    fc.assert(fc.property(cases, checkAll), { numRuns: fuzzRuns(50) });
   });
 
   it("refuses what RE2 refuses", () => {
@@ -132,7 +132,7 @@ describe("regular expressions", () => {
       minLength: 40,
       maxLength: 40,
     });
-    fc.assert(fc.property(cases, checkAll), { numRuns: 50 });
+    fc.assert(fc.property(cases, checkAll), { numRuns: fuzzRuns(50) });
   });
 
   it("says what is wrong and where", () => {

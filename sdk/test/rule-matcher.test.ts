@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { before, describe, it } from "node:test";
-import fc from "fast-check";
+import { fc, fuzzRuns } from "../../test/peers/properties.ts";
 import { type HeaderLine, Host, loadModule, type PluginModule } from "./host.ts";
 import { buildFixture, readVectors, startHost } from "./modules.ts";
 
@@ -195,7 +195,7 @@ describe("rule matcher", () => {
           }
         },
       ),
-      { numRuns: 200 },
+      { numRuns: fuzzRuns(200) },
     );
   });
 

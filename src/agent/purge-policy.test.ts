@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import { fc } from "../../test/peers/properties.ts";
 import { chooseRemovals, type UsedModule } from "./purge-policy.ts";
 
 const modulesOf = (...sizes: readonly number[]): readonly UsedModule[] =>

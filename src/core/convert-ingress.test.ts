@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { toJson } from "@bufbuild/protobuf";
-import fc from "fast-check";
+import { fc, fuzzRuns } from "../../test/peers/properties.ts";
 import { GatewaySchema } from "../gen/istio/networking/v1alpha3/gateway_pb.ts";
 import { VirtualServiceSchema } from "../gen/istio/networking/v1alpha3/virtual_service_pb.ts";
 import { formatPath } from "../resource/diagnostic.ts";
@@ -604,7 +604,7 @@ suite("convertIngresses: determinism and identity", () => {
         const other = convert({ ingresses: others, services: otherServices });
         assert.deepEqual(one, other);
       }),
-      { numRuns: 200 },
+      { numRuns: fuzzRuns(200) },
     );
   });
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { toJson } from "@bufbuild/protobuf";
-import fc from "fast-check";
+import { fc } from "../../test/peers/properties.ts";
 import { ServiceEntrySchema } from "../gen/istio/networking/v1alpha3/service_entry_pb.ts";
 import { formatPath } from "../resource/diagnostic.ts";
 import type { EndpointSlice, ResourceSet, Service, ServicePort } from "../resource/types.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { suite, test } from "node:test";
-import fc from "fast-check";
+import { fc } from "../../test/peers/properties.ts";
 import { WasmPluginSchema } from "../gen/istio/extensions/v1alpha1/wasm_pb.ts";
 import { specJson, structJson } from "../istio/json.ts";
 import { formatDiagnostic } from "../resource/diagnostic.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import { fc, fuzzRuns } from "../../test/peers/properties.ts";
 import {
   type EndpointSlice,
   emptyResourceSet,
@@ -116,7 +116,7 @@ test("after any edits the result is what it would be from nothing", () => {
         assert.deepEqual(converted, anew);
       }
     }),
-    { numRuns: 150 },
+    { numRuns: fuzzRuns(150) },
   );
 });
 

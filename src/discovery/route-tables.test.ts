@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
-import fc from "fast-check";
-import { fuzzRuns } from "../../test/peers/fuzz-budget.ts";
+import { fc, fuzzRuns } from "../../test/peers/properties.ts";
 import {
   GatewaySchema,
   ServerTLSSettings_TLSmode as TlsMode,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import fc from "fast-check";
+import { fc } from "../../test/peers/properties.ts";
 import { PluginPhase, PluginType, WasmPluginSchema } from "../gen/istio/extensions/v1alpha1/wasm_pb.ts";
 import { WorkloadMode } from "../gen/istio/type/v1beta1/selector_pb.ts";
 import type { IstioConfig } from "../istio/config.ts";

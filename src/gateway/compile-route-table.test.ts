@@ -3,8 +3,7 @@ import { test } from "node:test";
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { anyPack } from "@bufbuild/protobuf/wkt";
-import fc from "fast-check";
-import { fuzzRuns } from "../../test/peers/fuzz-budget.ts";
+import { fc, fuzzRuns } from "../../test/peers/properties.ts";
 import {
   FilterConfigSchema,
   type VirtualHost,

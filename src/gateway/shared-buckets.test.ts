@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import { fc, fuzzRuns } from "../../test/peers/properties.ts";
 import { createStores } from "../proxy-wasm/index.ts";
 import { createSharedBuckets } from "./shared-buckets.ts";
 
@@ -34,6 +34,6 @@ test("whoever takes, in any order and at any time, gets together what one alone 
         assert.deepEqual(several[who]!.take("p", limit), alone.take("p", limit));
       }
     }),
-    { numRuns: 50 },
+    { numRuns: fuzzRuns(50) },
   );
 });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import { DurationSchema } from "@bufbuild/protobuf/wkt";
-import fc from "fast-check";
+import { fc, fuzzRuns } from "../../test/peers/properties.ts";
 import {
   EnvValueSource,
   PluginPhase,
@@ -123,7 +123,7 @@ suite("structJson", () => {
   test("is what Go writes", () => {
     fc.assert(
       fc.property(value, (value) => assert.equal(structJson(value), goJson(value))),
-      { numRuns: 1000 },
+      { numRuns: fuzzRuns(1000) },
     );
   });
 
@@ -160,7 +160,7 @@ suite("compareCodePoints", () => {
       fc.property(wellFormed, wellFormed, (a, b) =>
         assert.equal(sign(compareCodePoints(a, b)), Buffer.compare(Buffer.from(a), Buffer.from(b))),
       ),
-      { numRuns: 1000 },
+      { numRuns: fuzzRuns(1000) },
     );
   });
 

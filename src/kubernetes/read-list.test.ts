@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import fc from "fast-check";
+import { fc, fuzzRuns } from "../../test/peers/properties.ts";
 import { readList } from "./read-list.ts";
 
 async function* inChunks(text: string, length: number): AsyncGenerator<Buffer> {
@@ -31,7 +31,7 @@ suite("a list, read item by item", () => {
           assert.deepEqual(found.rest, { ...JSON.parse(text), items: [] });
         },
       ),
-      { numRuns: 200 },
+      { numRuns: fuzzRuns(200) },
     );
   });
 

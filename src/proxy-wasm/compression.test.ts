@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { deflateRawSync, deflateSync, gzipSync } from "node:zlib";
-import fc from "fast-check";
+import { fc } from "../../test/peers/properties.ts";
 import { compressBytes, uncompressBytes } from "./compression.ts";
 
 test("what is compressed is uncompressed, in the zlib format", () => {

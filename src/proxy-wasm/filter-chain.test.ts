@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import { fc, fuzzRuns } from "../../test/peers/properties.ts";
 import { Action, BodyAction, HeadersAction } from "./abi.ts";
 import type { Body } from "./body.ts";
 import type { LocalResponse } from "./context.ts";
@@ -314,7 +314,7 @@ test("whatever filters hold and whenever they go on, each sees all of it in orde
       stream.end();
     },
   );
-  fc.assert(property, { numRuns: 3000 });
+  fc.assert(property, { numRuns: fuzzRuns(3000) });
 });
 
 /** Sends a message part by part, with something done in between. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import { fc, fuzzRuns } from "../../test/peers/properties.ts";
 import { deserializeMap, serializeMap } from "./header-map-codec.ts";
 
 const latin1 = fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes).toString("latin1"));
@@ -74,6 +74,6 @@ test("no bytes that a guest may hand over make it throw or read beyond", () => {
       const map = deserializeMap(bytes);
       if (map !== undefined && map.length > 0) assert.deepEqual([...serializeMap(map)], [...bytes]);
     }),
-    { numRuns: 2000 },
+    { numRuns: fuzzRuns(2000) },
   );
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import { fc } from "../../test/peers/properties.ts";
 import { findHeaderFault } from "./header-faults.ts";
 import { type HeaderLine, HeaderMap } from "./header-map.ts";
 import { deserializeMap } from "./header-map-codec.ts";

@@ -4,9 +4,8 @@ import { test } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { Worker } from "node:worker_threads";
-import fc from "fast-check";
-import { fuzzRuns } from "../../test/peers/fuzz-budget.ts";
 import { guestModule } from "../../test/peers/guest-module.ts";
+import { fc, fuzzRuns } from "../../test/peers/properties.ts";
 import { SystemError } from "../system-error.ts";
 import { type Message, type Trial, tryPlugin } from "./index.ts";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import { fc } from "../../test/peers/properties.ts";
 import { createSharedData } from "./shared-data.ts";
 import { openSharedHeap } from "./shared-heap.ts";
 import { openSharedIndex } from "./shared-index.ts";

@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import { Status } from "./abi.ts";
 import type { HeaderLine, HeaderMap } from "./header-map.ts";
 import { deserializeHeaders } from "./header-map-codec.ts";
@@ -167,5 +168,6 @@ export class GuestMemory {
 /** UTF-8, or what is none as Latin-1. */
 export function showText(bytes: Buffer): string {
   const text = bytes.toString("utf8");
-  return text.includes("\ufffd") ? bytes.toString("latin1") : text;
+  // A text may hold the character that stands for broken ones.
+  return text.includes("\ufffd") && !isUtf8(bytes) ? bytes.toString("latin1") : text;
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import { fc, fuzzRuns } from "../../test/peers/properties.ts";
 import { MetricKind, Status } from "./abi.ts";
 import { histogramBounds } from "./metric-store.ts";
 import { createStores } from "./stores.ts";
@@ -90,7 +90,7 @@ test("buckets count what is not above their bound, whatever is recorded", () => 
         values.reduce((sum, value) => sum + value, 0n),
       );
     }),
-    { numRuns: 30 },
+    { numRuns: fuzzRuns(30) },
   );
 });
 

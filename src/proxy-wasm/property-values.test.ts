@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import { fc } from "../../test/peers/properties.ts";
 import { deserializeMap } from "./header-map-codec.ts";
 import { splitPropertyPath } from "./property-names.ts";
 import { encodeProperty, type PropertyValue } from "./property-values.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import { fc } from "../../test/peers/properties.ts";
 import { createStores } from "./stores.ts";
 
 const text = (value: { value: Uint8Array } | undefined) => value && Buffer.from(value.value).toString();

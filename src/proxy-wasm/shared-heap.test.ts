@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import { fc, fuzzRuns } from "../../test/peers/properties.ts";
 import { formatHeap, openSharedHeap, type SharedHeap } from "./shared-heap.ts";
 import { bucketTable, openSharedMemory, type SharedMemory } from "./shared-memory.ts";
 
@@ -50,7 +50,7 @@ function follow(steps: readonly ({ allocate: number } | { free: number })[]): vo
 }
 
 test("blocks never overlap, and freed space is one again whatever its sizes were", () => {
-  fc.assert(fc.property(fc.array(step, { maxLength: 60 }), follow), { numRuns: 300 });
+  fc.assert(fc.property(fc.array(step, { maxLength: 60 }), follow), { numRuns: fuzzRuns(300) });
 });
 
 test("a heap that is full says so, and has room again after a block was freed", () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import { fc } from "../../test/peers/properties.ts";
 import { SystemError } from "../system-error.ts";
 import { bucketTable, openSharedMemory, threadWord, unknownThread } from "./shared-memory.ts";
 

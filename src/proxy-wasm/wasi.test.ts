@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import { fc, fuzzRuns } from "../../test/peers/properties.ts";
 import { wasiFunctions } from "./abi.ts";
 import { ProcExit, wasiImports } from "./wasi.ts";
 
@@ -205,7 +205,7 @@ test("no arguments whatsoever make a function throw, but for proc_exit", () => {
         assert.equal(typeof guest.call(called, ...args), "number");
       },
     ),
-    { numRuns: 2000 },
+    { numRuns: fuzzRuns(2000) },
   );
 });
 

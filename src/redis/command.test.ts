@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import { fc, fuzzRuns } from "../../test/peers/properties.ts";
 import { encodeCommand, findQueryFault } from "./command.ts";
 
 test("a command is an array of bulk strings", () => {
@@ -37,7 +37,7 @@ test("no bytes whatsoever make it throw", () => {
     fc.property(fc.array(byte, { maxLength: 40 }), (bytes) => {
       findQueryFault(Uint8Array.from(bytes));
     }),
-    { numRuns: 2000 },
+    { numRuns: fuzzRuns(2000) },
   );
 });
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import { fc, fuzzRuns } from "../../test/peers/properties.ts";
 import { createReplyScanner } from "./reply-scanner.ts";
 
 const line = fc
@@ -43,7 +43,7 @@ test("replies are found whatever they hold and wherever they are cut", () => {
         replies.map((bytes) => bytes.toString("latin1")),
       );
     }),
-    { numRuns: 500 },
+    { numRuns: fuzzRuns(500) },
   );
 });
 
@@ -99,6 +99,6 @@ test("no bytes whatsoever give a reply that is longer than they are", () => {
       const length = found.reduce((sum, part) => sum + part.length, 0);
       assert.ok(length <= bytes.length);
     }),
-    { numRuns: 2000 },
+    { numRuns: fuzzRuns(2000) },
   );
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import { fc, fuzzRuns } from "../../test/peers/properties.ts";
 import { decodeResource } from "./decode.ts";
 import { formatPath } from "./diagnostic.ts";
 
@@ -234,6 +234,6 @@ test("any JSON is decoded or refused with an error, never thrown at", () => {
         );
       }
     }),
-    { numRuns: 500 },
+    { numRuns: fuzzRuns(500) },
   );
 });

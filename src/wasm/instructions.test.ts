@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setFlagsFromString } from "node:v8";
-import fc from "fast-check";
 import { assembleModule, body, number } from "../../test/peers/assemble-module.ts";
 import { text } from "../../test/peers/hand-made-module.ts";
+import { fc, fuzzRuns } from "../../test/peers/properties.ts";
 import { isValidWasm } from "../../test/peers/run-wasm.ts";
 import { UnknownInstruction, walkConstant, walkInstructions } from "./instructions.ts";
 
@@ -105,7 +105,7 @@ test("whatever instructions follow each other, exactly the calls are found", () 
       assert(isValidWasm(moduleWith(pieces.flat())));
       assert.deepEqual(found(pieces.flat()), expected);
     }),
-    { numRuns: 300 },
+    { numRuns: fuzzRuns(300) },
   );
 });
 
@@ -151,6 +151,6 @@ test("random bytes are walked or refused, and always to an end", () => {
         assert(error instanceof UnknownInstruction, String(error));
       }
     }),
-    { numRuns: 2000 },
+    { numRuns: fuzzRuns(2000) },
   );
 });

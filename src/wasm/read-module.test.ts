@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { readdir, readFile } from "node:fs/promises";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import fc from "fast-check";
 import { handMadeModule, section, text } from "../../test/peers/hand-made-module.ts";
+import { fc, fuzzRuns } from "../../test/peers/properties.ts";
 import { readByV8 } from "../../test/peers/read-by-v8.ts";
 import { SystemError } from "../system-error.ts";
 import { type ModuleImport, readModule } from "./read-module.ts";
@@ -58,7 +58,9 @@ test("every kind of import is read, as V8 reads it", () => {
 
 test("bytes that no module has are refused, whatever they are", () => {
   const body = fc.uint8Array({ maxLength: 200 }).map((bytes) => Uint8Array.from([...header, ...bytes]));
-  fc.assert(fc.property(fc.oneof(body, fc.uint8Array({ maxLength: 20 })), readOrRefuse), { numRuns: 2000 });
+  fc.assert(fc.property(fc.oneof(body, fc.uint8Array({ maxLength: 20 })), readOrRefuse), {
+    numRuns: fuzzRuns(2000),
+  });
 });
 
 test("a module with bytes changed, or cut, is read or refused, and nothing else", async () => {
@@ -70,7 +72,7 @@ test("a module with bytes changed, or cut, is read or refused, and nothing else"
       for (const [at, value] of changed) if (at < bytes.length) bytes[at] = value;
       readOrRefuse(bytes);
     }),
-    { numRuns: 500 },
+    { numRuns: fuzzRuns(500) },
   );
 });
 

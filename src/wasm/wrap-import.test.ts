@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { readdir, readFile } from "node:fs/promises";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import fc from "fast-check";
 import { buildGuest } from "../../test/guests/build-guests.ts";
 import { assembleModule, body, number, type Sections } from "../../test/peers/assemble-module.ts";
 import { text } from "../../test/peers/hand-made-module.ts";
 import { tracePlugin } from "../../test/peers/plugin-trace.ts";
+import { fc, fuzzRuns } from "../../test/peers/properties.ts";
 import { runWasm } from "../../test/peers/run-wasm.ts";
 import { importName } from "./envoy-imports.ts";
 import { UnknownInstruction } from "./instructions.ts";
@@ -144,12 +144,14 @@ test("plugins with a wrapper around an import, whichever it is, do the same", as
   const names = (await readdir(plugins)).filter((name) => name.endsWith(".wasm"));
   assert(names.length > 0, `no modules in ${plugins}`);
   const built = await Promise.all(names.map((name) => readFile(plugins + name)));
-  fc.assert(fc.property(fc.constantFrom(...built), fc.nat(), fc.nat(), hasSameTrace), { numRuns: 100 });
+  fc.assert(fc.property(fc.constantFrom(...built), fc.nat(), fc.nat(), hasSameTrace), {
+    numRuns: fuzzRuns(100),
+  });
 });
 
 test("so does a plugin in Go, with all that its runtime is made of", async () => {
   const bytes = await readFile(await buildGuest("go-rules"));
-  fc.assert(fc.property(fc.constant(bytes), fc.nat(), fc.nat(), hasSameTrace), { numRuns: 10 });
+  fc.assert(fc.property(fc.constant(bytes), fc.nat(), fc.nat(), hasSameTrace), { numRuns: fuzzRuns(10) });
 });
 
 /** How many parameters a type of a module has; those of plugins are written as V8 and compilers write them. */

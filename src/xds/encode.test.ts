@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { create, equals, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
-import fc from "fast-check";
+import { fc } from "../../test/peers/properties.ts";
 import { TypedExtensionConfigSchema } from "../gen/envoy/config/core/v3/extension_pb.ts";
 import { FilterChainConfigSchema } from "../gen/envoy/extensions/filters/http/filter_chain/v3/filter_chain_pb.ts";
 import {

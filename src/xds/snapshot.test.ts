@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { create, fromBinary } from "@bufbuild/protobuf";
-import fc from "fast-check";
+import { fc, fuzzRuns } from "../../test/peers/properties.ts";
 import { ClusterSchema } from "../gen/envoy/config/cluster/v3/cluster_pb.ts";
 import type { ResourceTable } from "./resource-table.ts";
 import {
@@ -122,7 +122,7 @@ test("a type that follows another is what it would be alone, and their differenc
         before = after;
       }
     }),
-    { numRuns: 50 },
+    { numRuns: fuzzRuns(50) },
   );
 });
 

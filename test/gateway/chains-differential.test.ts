@@ -1,12 +1,11 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { fuzzRuns } from "../peers/fuzz-budget.ts";
+import { fuzzRuns, seed } from "../peers/properties.ts";
 import { startTwins, type Twins } from "../peers/twins/twins.ts";
 import { compareExchanges } from "./compare.ts";
 import { unintended } from "./differences.ts";
 import { randomChains } from "./random/chains.ts";
 
-const seed = Number(process.env.WASMLINE_TEST_SEED ?? 1);
 const requestsPerChain = 10;
 const cases = randomChains(seed, fuzzRuns(40), requestsPerChain);
 let twins: Twins;

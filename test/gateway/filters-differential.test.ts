@@ -1,12 +1,11 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { fuzzRuns } from "../peers/fuzz-budget.ts";
+import { fuzzRuns, seed } from "../peers/properties.ts";
 import { startTwins, type Twins } from "../peers/twins/twins.ts";
 import { compareExchanges } from "./compare.ts";
 import { unintended } from "./differences.ts";
 import { randomFilters } from "./random/filters.ts";
 
-const seed = Number(process.env.WASMLINE_TEST_SEED ?? 1);
 const requestsPerCase = 12;
 const cases = randomFilters(seed, fuzzRuns(60), requestsPerCase);
 let twins: Twins;

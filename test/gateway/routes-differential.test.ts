@@ -1,13 +1,12 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { fuzzRuns } from "../peers/fuzz-budget.ts";
 import { freePort } from "../peers/ports.ts";
+import { fuzzRuns, seed } from "../peers/properties.ts";
 import { clusterJson, startTwins, type Twins } from "../peers/twins/twins.ts";
 import { compareExchanges } from "./compare.ts";
 import { unintended } from "./differences.ts";
 import { randomRouting } from "./random/routing.ts";
 
-const seed = Number(process.env.WASMLINE_TEST_SEED ?? 1);
 const requestsPerTable = 15;
 const cases = randomRouting(seed, fuzzRuns(48), requestsPerTable);
 let twins: Twins;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import fc from "fast-check";
+import { fc, fuzzRuns } from "../../../test/peers/properties.ts";
 import type { Diagnostic } from "../../resource/diagnostic.ts";
 import { emptyResourceSet, type WasmPlugin } from "../../resource/types.ts";
 import { type ConvertedPlugin, emptyConversion } from "../convert-resources.ts";
@@ -91,7 +91,7 @@ suite("the statuses of plugins", () => {
           for (const key of before.keys()) assert.ok(table.statuses.has(key) || changed.has(key));
         }
       }),
-      { numRuns: 300 },
+      { numRuns: fuzzRuns(300) },
     );
   });
 

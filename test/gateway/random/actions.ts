@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import { fc } from "../../peers/properties.ts";
 import { headerEdits } from "./header-edits.ts";
 import { pick } from "./values.ts";
 

@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import type { JsonObject } from "@bufbuild/protobuf";
-import fc from "fast-check";
+import { fc } from "../../peers/properties.ts";
 import type { TestRequest } from "../../peers/twins/ask.ts";
 import type { UpstreamAnswer } from "../../peers/twins/noting-upstream.ts";
 import { request, upstreamAnswer } from "./requests.ts";

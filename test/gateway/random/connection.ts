@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import { fc } from "../../peers/properties.ts";
 import { pick } from "./values.ts";
 
 /** What a connection manager does to headers and paths, besides its routes. */

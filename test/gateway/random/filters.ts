@@ -1,5 +1,5 @@
 import type { JsonObject } from "@bufbuild/protobuf";
-import fc from "fast-check";
+import { fc } from "../../peers/properties.ts";
 import type { TestRequest } from "../../peers/twins/ask.ts";
 import { headerMatcher, stringMatcher } from "./matchers.ts";
 import { request, upstreamAnswer } from "./requests.ts";

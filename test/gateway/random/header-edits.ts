@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import { fc } from "../../peers/properties.ts";
 import { pick } from "./values.ts";
 
 /** Format strings whose value is the same in both gateways. */

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import { fc } from "../../peers/properties.ts";
 import { names, paths, pick, values } from "./values.ts";
 
 const nonEmpty = pick(values.filter((value) => value.trim() !== ""));

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import { fc } from "../../peers/properties.ts";
 import type { TestRequest } from "../../peers/twins/ask.ts";
 import type { UpstreamAnswer } from "../../peers/twins/noting-upstream.ts";
 import { paths, pick, values } from "./values.ts";

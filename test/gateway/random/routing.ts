@@ -1,5 +1,5 @@
 import type { JsonObject } from "@bufbuild/protobuf";
-import fc from "fast-check";
+import { fc } from "../../peers/properties.ts";
 import type { TestRequest } from "../../peers/twins/ask.ts";
 import type { UpstreamAnswer } from "../../peers/twins/noting-upstream.ts";
 import { direct, forward, redirect } from "./actions.ts";

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import { fc } from "../../peers/properties.ts";
 
 /** Paths that requests have and routes match. */
 export const paths = "/ /a /a/ /a/b /ab /A /A/b /a/b/c /a;v=1/b /a.b /b /a%2Fb /a//b /abc/d".split(" ");

@@ -1,3 +1,4 @@
+import { showText } from "../../../src/proxy-wasm/memory.ts";
 import type { LogResult } from "../case-result.ts";
 
 /** A line of Envoy's log: which thread wrote it, at which level, by which component, what. */
@@ -27,8 +28,7 @@ function unescapeText(text: string): string {
   const bytes = text.replace(/\\(?:([0-7]{3})|(.))/gs, (_, octal?: string, letter?: string) =>
     octal ? String.fromCharCode(Number.parseInt(octal, 8)) : (escapes[letter!] ?? letter!),
   );
-  const utf8 = Buffer.from(bytes, "latin1").toString("utf8");
-  return utf8.includes("\ufffd") ? bytes : utf8;
+  return showText(Buffer.from(bytes, "latin1"));
 }
 
 /** spdlog's names of levels, as proxy-wasm has them. */
