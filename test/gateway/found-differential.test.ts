@@ -26,6 +26,8 @@ const grpc = ["content-type", "application/grpc"] as const;
 const refusal = ["send_local_response", 429, "busy", "slow down", [], 8];
 const asks = (method: string) => ["replace_header_map_value", 0, ":method", method];
 
+const adds = (key: string) => ({ request_headers_to_add: [{ header: { key, value: "%REQ(:AUTHORITY)%" } }] });
+
 const found: Readonly<Record<string, FoundCase>> = {
   "a plugin makes another method of HEAD and answers gRPC": {
     filters: [plugin({ on_request_headers: [asks("PUT"), refusal] })],
@@ -57,6 +59,17 @@ const found: Readonly<Record<string, FoundCase>> = {
   "gRPC with a path that is refused": {
     connection: { path_with_escaped_slashes_action: "UNESCAPE_AND_REDIRECT" },
     request: { path: "/a%2fb", headers: [grpc] },
+  },
+  "a route adds the host that a weighted cluster has rewritten": {
+    route: {
+      route: {
+        weighted_clusters: {
+          clusters: [{ name: "up", weight: 1, host_rewrite_literal: "new.org", ...adds("x-of-cluster") }],
+        },
+      },
+      ...adds("x-of-route"),
+    },
+    request: {},
   },
 };
 
