@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fc } from "../../test/peers/properties.ts";
 import { findHeaderFault } from "./header-faults.ts";
-import { type HeaderLine, HeaderMap } from "./header-map.ts";
+import { type HeaderLine, HeaderMap, joinRepeated } from "./header-map.ts";
 import { deserializeMap } from "./header-map-codec.ts";
 import { askerOf, buildReply } from "./local-reply.ts";
 
@@ -156,4 +156,22 @@ test("a local response to a gRPC request is a status and no body", () => {
     buildReply({ ...local, grpcStatus: 5, body: Buffer.alloc(0) }, grpc).headers.get("grpc-status"),
     "5",
   );
+});
+
+test("lines of a name that has one line are put together where the first one stands", () => {
+  const received: HeaderLine[] = [
+    ["accept", "a"],
+    ["cookie", "1"],
+    ["authorization", "x"],
+    ["cookie", "2"],
+    ["accept", ""],
+    ["authorization", "y"],
+    ["accept", "b"],
+  ];
+  assert.deepEqual(joinRepeated(received), [
+    ["accept", "a,b"],
+    ["cookie", "1"],
+    ["authorization", "x,y"],
+    ["cookie", "2"],
+  ]);
 });
