@@ -29,27 +29,30 @@ function isObject(value: unknown): value is { readonly [key: string]: unknown } 
   return typeof value === "object" && value !== null;
 }
 
-type Replacement = string | ((all: string, name: string, value: string) => string);
-
-const chances: readonly (readonly [RegExp, Replacement])[] = [
+const chances: readonly (readonly [RegExp, string])[] = [
   [/^date: .*/, "date: -"],
   [/^(x-envoy-upstream-service-time): \d+/, "$1: -"],
-  // Of a second attempt it is less, by the time that the first one took.
-  [
-    /^(x-envoy-expected-rq-timeout-ms): (\d+)$/,
-    (_, name, ms) => `${name}: ${Math.ceil(Number(ms) / 100) * 100}`,
-  ],
   [/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}/g, "UUID"],
 ];
+const timeLeft = /^x-envoy-expected-rq-timeout-ms: \d+$/;
 
 /** Without what differs from one request to the next. */
 function withoutChance({ answer, upstream }: Exchange): Exchange {
   return {
     answer: { ...answer, headers: answer.headers.map(plain) },
-    upstream: upstream.map((each) => ({ ...each, headers: each.headers.map(plain) })),
+    upstream: upstream.map((each, index) => {
+      const headers = each.headers.map(plain);
+      // Of a second attempt it is less, by the time that the first one took.
+      const isRetry = index > 0 && upstream[index - 1]!.upstream === each.upstream;
+      return { ...each, headers: isRetry ? headers.map(withoutTimeLeft) : headers };
+    }),
   };
 }
 
 function plain(line: string): string {
-  return chances.reduce((text, [pattern, replacement]) => text.replace(pattern, replacement as string), line);
+  return chances.reduce((text, [pattern, replacement]) => text.replace(pattern, replacement), line);
+}
+
+function withoutTimeLeft(line: string): string {
+  return timeLeft.test(line) ? "x-envoy-expected-rq-timeout-ms: -" : line;
 }

@@ -23,7 +23,18 @@ export interface ChainCase {
 /** The probe's maps: 0 request headers, 1 request trailers, 2 response headers, 3 response trailers. */
 type Step = readonly unknown[];
 
-const names = ["x-a", "x-b", "x-p", "cookie", "x-new"];
+const names = ["x-a", "x-b", "x-p", "cookie", "x-new", "content-type", "via", "x-request-id"];
+const requestNames = [
+  ...names,
+  "accept",
+  "x-forwarded-for",
+  "user-agent",
+  "x-envoy-original-path",
+  "te",
+  "x-envoy-max-retries",
+  "x-forwarded-proto",
+];
+const responseNames = [...names, "server", "date", "x-envoy-upstream-service-time", "set-cookie", "location"];
 const change = (map: number, keys: readonly string[]): fc.Arbitrary<Step> =>
   fc.oneof(
     fc
@@ -40,6 +51,17 @@ const reroute: fc.Arbitrary<Step> = pick([
   ["replace_header_map_value", 0, ":authority", "b.com"],
   ["replace_header_map_value", 0, ":method", "PUT"],
   ["replace_header_map_value", 0, "x-route", "c"],
+  ["replace_header_map_value", 0, ":method", "HEAD"],
+  ["replace_header_map_value", 0, ":method", "GET"],
+  ["replace_header_map_value", 0, ":method", "OPTIONS"],
+  ["replace_header_map_value", 0, ":path", "/b#frag"],
+  ["replace_header_map_value", 0, ":path", "/a/../b"],
+  ["replace_header_map_value", 0, ":authority", "B.com:80"],
+  ["add_header_map_value", 0, ":path", "x"],
+  ["remove_header_map_value", 0, "host"],
+  ["remove_header_map_value", 0, ":scheme"],
+  ["replace_header_map_value", 0, ":scheme", "https"],
+  ["replace_header_map_value", 0, "host", "b.com"],
   ["call_foreign_function", "clear_route_cache", ""],
 ]);
 const reply: fc.Arbitrary<Step> = pick([
@@ -74,7 +96,7 @@ const call: Step = [
 const headersPhase = (map: 0 | 2) =>
   fc
     .tuple(
-      fc.array(change(map, names), { maxLength: 3 }),
+      fc.array(change(map, map === 0 ? requestNames : responseNames), { maxLength: 3 }),
       map === 0 ? fc.array(reroute, { maxLength: 1 }) : fc.constant([]),
       fc.oneof(
         { weight: 5, arbitrary: fc.constant([]) },
@@ -86,7 +108,7 @@ const headersPhase = (map: 0 | 2) =>
 /** The request waits for a call, whose answer decides. */
 const calling = fc
   .tuple(
-    fc.array(change(0, names), { maxLength: 2 }),
+    fc.array(change(0, requestNames), { maxLength: 2 }),
     fc.oneof({ weight: 2, arbitrary: fc.constant(undefined) }, reply),
   )
   .map(([changes, answer]) => ({

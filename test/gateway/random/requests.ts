@@ -57,13 +57,12 @@ export const request: fc.Arbitrary<TestRequest> = fc
   )
   .map(([method, host, path, query, headers, more, written, framing, chance]) => {
     const body = method === "HEAD" ? [] : written;
-    const lines = uniqueNames(more);
     const length = body.length > 0 && framing === "length";
     return {
       ...{ method, host, path: `${path}${query}` },
       headers: [
         ...headers,
-        ...lines,
+        ...more,
         ["x-w", chance] as const,
         ...(length ? [["content-length", `${body.join("").length}`] as const] : []),
       ],
@@ -71,11 +70,6 @@ export const request: fc.Arbitrary<TestRequest> = fc
       ...(framing === "trailers" && body.length > 0 ? { trailers: [["x-t", "1"] as const] } : {}),
     };
   });
-
-function uniqueNames(lines: readonly (readonly [string, string])[]): (readonly [string, string])[] {
-  const known = new Map(lines.map((line) => [line[0], line]));
-  return [...known.values()];
-}
 
 /** What an upstream answers. */
 export const upstreamAnswer: fc.Arbitrary<UpstreamAnswer> = fc

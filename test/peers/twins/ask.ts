@@ -38,6 +38,7 @@ export function createClient(): Client {
   };
 }
 
+const silenceMs = 30_000;
 const none: TestAnswer = { status: 0, reason: "", headers: [], body: "", trailers: [], isCut: true };
 
 function ask(agent: Agent, port: number, request: TestRequest): Promise<TestAnswer> {
@@ -50,6 +51,8 @@ function ask(agent: Agent, port: number, request: TestRequest): Promise<TestAnsw
     const sent = httpRequest({ host: "127.0.0.1", port, method, path, headers: lines, agent });
     sent.on("response", (response) => void readAnswer(response).then(resolve));
     sent.on("error", () => resolve(none));
+    // Who never answers has answered nothing.
+    sent.setTimeout(silenceMs, () => sent.destroy());
     if (trailers.length > 0) sent.addTrailers([...trailers] as [string, string][]);
     for (const part of body) sent.write(part, "latin1");
     sent.end();

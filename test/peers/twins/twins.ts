@@ -70,7 +70,17 @@ export async function startTwins(options: TwinsOptions): Promise<Twins> {
   const ended = new AbortController();
   setMaxListeners(0, ended.signal);
   const gateway = startEmbedded(options, clusters, directory, ended.signal);
-  const envoy = await startRealEnvoy(options, clusters, directory);
+  const closeOwn = async () => {
+    ended.abort();
+    for (const upstream of upstreams.values()) upstream.close();
+    await gateway.closed;
+    await rm(directory, { recursive: true, force: true });
+  };
+  const envoy = await startRealEnvoy(options, clusters, directory).catch(async (error: unknown) => {
+    // Or else the test would say nothing, since its gateway goes on.
+    await closeOwn();
+    throw error;
+  });
   await gateway.settled();
   const client = createClient();
   const portOf = (side: Side, connection: number) =>
@@ -99,11 +109,8 @@ export async function startTwins(options: TwinsOptions): Promise<Twins> {
     envoyPage: async (path) => (await fetch(`http://${envoy.admin}${path}`)).text(),
     async close() {
       client.close();
-      ended.abort();
       await envoy.program.stop("SIGKILL");
-      for (const upstream of upstreams.values()) upstream.close();
-      await gateway.closed;
-      await rm(directory, { recursive: true, force: true });
+      await closeOwn();
     },
   };
 }
