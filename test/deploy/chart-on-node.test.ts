@@ -92,15 +92,12 @@ test("the API server asks the webhook behind its Service, which warns of what ta
 test("an autoscaler starts a gateway under load and ends one after it: no request fails", async () => {
   const [deployment, autoscaler] = ["deployment/edge-wasmline-gateway", "hpa/edge-wasmline-gateway"];
   const edge = traffic.filter(({ release }) => release === "edge");
-  const generation = () => kubectl("get", deployment, "-o", "jsonpath={.metadata.generation}");
   const wanted = (count: number) =>
     kubectl("wait", autoscaler, `--for=jsonpath={.status.desiredReplicas}=${count}`, "--timeout=120s");
-  const before = await generation();
   // At their requests, 20m for the two containers of a Pod, gateways that are idle take half of it.
   const behavior = { scaleDown: { stabilizationWindowSeconds: 5 } };
   const hpa = { enabled: true, minReplicas: replicas, maxReplicas: replicas + 1, targetCPU: 300, behavior };
   await cluster.helm("upgrade", "edge", { gateway: { hpa } });
-  assert.equal(await generation(), before, "who enables it keeps the Pods that run");
   await whileRequesting(
     async () => {
       await whileRequesting(
