@@ -9,7 +9,7 @@ import { connectKubernetes, type KubernetesClient, KubernetesError } from "../..
 import { type Kubernetes, startKubernetes } from "../peers/kubernetes.ts";
 import { freePortOffset } from "../peers/ports.ts";
 import { startWasmline } from "../peers/program.ts";
-import { chart, type Manifest, readManifests, readValueSets, renderChart } from "./charts.ts";
+import { chart, type Manifest, readManifests, readValueSets, renderChart, runHelm } from "./charts.ts";
 import { lease, plugin, type Request, rights, system } from "./rights.ts";
 
 const labels = { "pod-security.kubernetes.io/enforce": "restricted" };
@@ -124,6 +124,25 @@ suite("the chart in a cluster", () => {
       assert.ok(certificate.verify(new X509Certificate(read("ca.crt")).publicKey));
       assert.ok(certificate.checkPrivateKey(createPrivateKey(read("tls.key"))));
     }
+  });
+
+  test("an upgrade that has autoscalers set replicas keeps the Pods that run", async () => {
+    const upgrade = async (hpa: boolean) => {
+      const role = { replicas: 3, hpa: { enabled: hpa } };
+      const values = { core: { enabled: false }, discovery: { core: "core:15051", ...role }, gateway: role };
+      const where = ["--namespace=elsewhere", `--kubeconfig=${plane.kubeconfig}`];
+      const { status, stderr } = await runHelm(["upgrade", "--install", "busy", chart, ...where], values);
+      assert.equal(status, 0, stderr);
+    };
+    const replicas = () =>
+      plane.kubectl(["get", "deployments", "-n", "elsewhere", "-o", "jsonpath={.items[*].spec.replicas}"]);
+    await upgrade(false);
+    assert.equal(await replicas(), "3 3");
+    await upgrade(true);
+    assert.equal(await replicas(), "3 3");
+    await plane.kubectl(["scale", "deployment", "--all", "--replicas=7", "-n", "elsewhere"]);
+    await upgrade(true);
+    assert.equal(await replicas(), "7 7");
   });
 
   suite("rights", () => {
