@@ -7,6 +7,7 @@ import { createEvent, eventsOf, postEvent } from "./events.ts";
 import { type KnownStatus, readStatuses } from "./known-statuses.ts";
 import type { PluginStatuses, StatusOfPlugin } from "./plugin-statuses.ts";
 import { isSameStatus, statusBody, type WrittenCondition, wasmPluginApi } from "./status-body.ts";
+import { createWriteOutages } from "./write-outages.ts";
 
 export interface StatusWriterOptions {
   readonly client: KubernetesClient;
@@ -32,8 +33,6 @@ export interface StatusWriter {
 const settleMs = 1000;
 /** Between two writes to one object, milliseconds. */
 const intervalMs = 1000;
-/** After a failure, milliseconds. */
-const retryMs = 5000;
 const maxConcurrent = 4;
 /** Events a minute; more of them nobody reads. */
 const maxEventsAMinute = 300;
@@ -58,6 +57,7 @@ export async function createStatusWriter(options: StatusWriterOptions): Promise<
   const allowEvent = limitPerMinute(maxEventsAMinute);
   /** One write at a time to each object, so that the last one is the newest. */
   const running = new Set<string>();
+  const outages = createWriteOutages(log);
   let timer: NodeJS.Timeout | undefined;
   /** Events go one after the other: who reads them wants their order, and nobody waits for them. */
   let lastEvent = Promise.resolve();
@@ -70,7 +70,8 @@ export async function createStatusWriter(options: StatusWriterOptions): Promise<
     let next = Number.POSITIVE_INFINITY;
     for (const [key, at] of due) {
       if (running.has(key)) continue;
-      if (at > now) next = Math.min(next, at);
+      const earliest = Math.max(at, outages.restsUntil(statuses.get(key)?.ref.namespace ?? ""));
+      if (earliest > now) next = Math.min(next, earliest);
       else if (running.size >= maxConcurrent) return;
       else start(key);
     }
@@ -115,6 +116,7 @@ export async function createStatusWriter(options: StatusWriterOptions): Promise<
         },
       );
       onWrite?.("status", "success");
+      outages.succeeded(namespace, key);
       lastWrite.set(key, performance.now());
       known.set(key, { uid, body, isOthers: false });
       for (const condition of eventsOf(own, body)) report(status, condition);
@@ -122,8 +124,7 @@ export async function createStatusWriter(options: StatusWriterOptions): Promise<
       if (signal.aborted || isGone(error)) return;
       if (!isOwn && isOwnedByOther(error)) return void known.set(key, { uid, body: own, isOthers: true });
       onWrite?.("status", "failure");
-      log.warn({ plugin: formatRef(status.ref), error: errorText(error) }, "cannot write the status");
-      due.set(key, performance.now() + retryMs);
+      due.set(key, outages.failed(namespace, key, formatRef(status.ref), error));
     }
   }
 
@@ -145,13 +146,18 @@ export async function createStatusWriter(options: StatusWriterOptions): Promise<
     }
   }
 
+  function forget(key: string): void {
+    for (const map of [due, lastWrite, known]) map.delete(key);
+    outages.forget(key);
+  }
+
   return {
     write(next, changed = new Set([...statuses.keys(), ...next.keys()])) {
       statuses = next;
       const now = performance.now();
       for (const key of changed) {
         const status = statuses.get(key);
-        if (!status) for (const map of [due, lastWrite, known]) map.delete(key);
+        if (!status) forget(key);
         else if (status.server)
           due.set(key, Math.max(restedAt(key), now + (status.isPending ? settleMs : 0)));
       }
