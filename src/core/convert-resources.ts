@@ -14,7 +14,7 @@ import { convertIngresses } from "./convert-ingress.ts";
 import type { ConvertOptions } from "./convert-options.ts";
 import { convertServices } from "./convert-service.ts";
 import { convertWasmPlugin } from "./convert-wasm-plugin.ts";
-import { expandTemplates, type SecretLookup } from "./expand-templates.ts";
+import { expandTemplates, type SecretLookup, unreadable } from "./expand-templates.ts";
 import { findUnknownNames } from "./rule-names.ts";
 
 /** What core made of a WasmPlugin. */
@@ -227,8 +227,11 @@ function findPullSecret(plugin: WasmPlugin, secrets: SecretLookup) {
   if (!name) return { config: undefined, diagnostics: [] };
   const secret = secrets(plugin.metadata.namespace, name);
   if (secret?.data[".dockerconfigjson"]) return { config: convertSecret(secret), diagnostics: [] };
-  const at = { ref: refOf(plugin), path: ["spec", "imagePullSecret"], file: plugin.origin?.file };
+  const path = ["spec", "imagePullSecret"];
+  const at = { ref: refOf(plugin), path, file: plugin.origin?.file };
   const what = `Secret ${plugin.metadata.namespace}/${name}`;
+  if (secret?.unreadable !== undefined)
+    return { config: undefined, diagnostics: [unreadable(plugin, path, secret.unreadable, "warning")] };
   const diagnostic: Diagnostic = secret
     ? {
         severity: "warning",

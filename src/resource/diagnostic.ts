@@ -19,6 +19,7 @@ export type DiagnosticCode =
   | "RULE_NO_MATCH"
   | "SECRET_INVALID"
   | "SECRET_NOT_FOUND"
+  | "SECRET_UNREADABLE"
   | "SERVICE_NOT_FOUND"
   | "TEMPLATE_INVALID"
   | "UNKNOWN_FIELD"
