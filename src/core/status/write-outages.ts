@@ -47,7 +47,7 @@ export function createWriteOutages(log: Log): WriteOutages {
       outages.set(namespace, { backoff, until });
       if (!known)
         log.warn(
-          { namespace, plugin, error: errorText(error) },
+          { namespace, plugin, error: `${errorText(error)}${adviceFor(error)}` },
           "cannot write statuses; they are written when that is mended",
         );
       return until;
@@ -62,7 +62,13 @@ export function createWriteOutages(log: Log): WriteOutages {
   };
 }
 
-const ofObject = [400, 404, 409, 413, 422];
+const ofObject = [400, 409, 413, 422];
+
+function adviceFor(error: unknown): string {
+  return error instanceof KubernetesError && error.status === 404
+    ? " (the cluster's CRD of WasmPlugins has no status: kubectl apply --server-side --force-conflicts -f api/crds)"
+    : "";
+}
 
 function isOfObject(error: unknown): boolean {
   return error instanceof KubernetesError && ofObject.includes(error.status);

@@ -266,3 +266,28 @@ test("statuses are written once, and not more often than they change", async (t)
     await until("it is written", async () => messageOf(await stored("p")) === "while it was away");
   });
 });
+
+test("that the CRD has no status is said, and it is written when there is one", async (t) => {
+  const plane = await runKubernetes(t);
+  await installCrds(plane);
+  const crd = ["crd", "wasmplugins.extensions.higress.io"];
+  const patch = (op: object) => plane.kubectl(["patch", ...crd, "--type=json", "-p", JSON.stringify([op])]);
+  const path = "/spec/versions/0/subresources";
+  await patch({ op: "remove", path });
+  await makePlugin(plane, "p");
+  const end = new AbortController();
+  t.after(() => end.abort());
+  const lines: string[] = [];
+  const warn = (fields: object) => void lines.push(JSON.stringify(fields));
+  const client = await connectKubernetes({ kubeconfig: plane.kubeconfig });
+  const writer = await createStatusWriter({
+    ...{ client, namespaces: [namespace], systemNamespace: namespace, instance: "test" },
+    ...{ log: { ...silentLog, warn }, signal: end.signal },
+  });
+  const stored = async () => (await client.request("GET", `${api}/p`)) as Stored;
+  writer.write(statusOf("p", await stored(), "late"));
+  await until("it is said", () => lines.length === 1);
+  assert.match(lines[0]!, /has no status: kubectl apply .*api\/crds/);
+  await patch({ op: "add", path, value: { status: {} } });
+  await until("it is written", async () => messageOf(await stored()) === "late");
+});

@@ -1,5 +1,6 @@
 import type { KubernetesClient } from "../../kubernetes/client.ts";
 import { KubernetesError } from "../../kubernetes/kubernetes-error.ts";
+import type { ListPage } from "../../kubernetes/objects.ts";
 import type { Log } from "../../log.ts";
 import { formatRef } from "../../resource/diagnostic.ts";
 import { errorText } from "../../system-error.ts";
@@ -121,11 +122,21 @@ export async function createStatusWriter(options: StatusWriterOptions): Promise<
       known.set(key, { uid, body, isOthers: false });
       for (const condition of eventsOf(own, body)) report(status, condition);
     } catch (error) {
-      if (signal.aborted || isGone(error)) return;
+      if (signal.aborted || isEnding(error)) return;
+      if (isUnknown(error) && !(await isThere(status))) return;
       if (!isOwn && isOwnedByOther(error)) return void known.set(key, { uid, body: own, isOthers: true });
       onWrite?.("status", "failure");
       due.set(key, outages.failed(namespace, key, formatRef(status.ref), error));
     }
+  }
+
+  /** Whether it is there all the same: of a CRD without a status the API server says that there is no such object. */
+  async function isThere({ ref: { namespace, name }, server }: StatusOfPlugin): Promise<boolean> {
+    const path = `/apis/${wasmPluginApi.apiVersion}/namespaces/${namespace}/wasmplugins`;
+    const query = { fieldSelector: `metadata.name=${name}` };
+    const list = await client.request("GET", path, { query, signal }).catch(() => undefined);
+    const found = (list as ListPage | undefined)?.items?.[0]?.metadata;
+    return found !== undefined && found.uid === server?.uid && found.deletionTimestamp === undefined;
   }
 
   function report(status: StatusOfPlugin, condition: WrittenCondition): void {
@@ -140,7 +151,7 @@ export async function createStatusWriter(options: StatusWriterOptions): Promise<
       await postEvent(client, event, signal);
       onWrite?.("event", "success");
     } catch (error) {
-      if (signal.aborted || isGone(error)) return;
+      if (signal.aborted || isEnding(error) || isUnknown(error)) return;
       onWrite?.("event", "failure");
       log.warn({ plugin: formatRef(status.ref), error: errorText(error) }, "cannot write an event");
     }
@@ -166,10 +177,13 @@ export async function createStatusWriter(options: StatusWriterOptions): Promise<
   };
 }
 
-/** The object, or its namespace, is not there any more. */
-function isGone(error: unknown): boolean {
-  if (!(error instanceof KubernetesError)) return false;
-  return error.status === 404 || (error.status === 403 && /being terminated/.test(error.message));
+/** The object's namespace is going, and the object with it. */
+function isEnding(error: unknown): boolean {
+  return error instanceof KubernetesError && error.status === 403 && /being terminated/.test(error.message);
+}
+
+function isUnknown(error: unknown): boolean {
+  return error instanceof KubernetesError && error.status === 404;
 }
 
 /** Another installation has written that status, and knows better. */
