@@ -45,6 +45,7 @@ export function createPluginStatuses(): PluginStatusTable {
   let remarks: ReadonlyMap<string, readonly Diagnostic[]> = new Map();
   let remarked: readonly Diagnostic[] = [];
   let known: KnownReports = notHeardYet;
+  let hasListeners = false;
   let changed = new Set<string>();
 
   function entryOf(ref: ResourceRef): Entry {
@@ -100,9 +101,16 @@ export function createPluginStatuses(): PluginStatusTable {
     }
   }
 
+  function takeListeners({ conversion }: CoreState): void {
+    const next = conversion.config.Gateway.length > 0;
+    if (next !== hasListeners) for (const [key, { reports }] of entries) if (!reports) changed.add(key);
+    hasListeners = next;
+  }
+
   function say(key: string): void {
     const entry = entries.get(key)!;
-    if (entry.converted || entry.remarks.length > 0) return void statuses.set(key, statusOf(entry, known));
+    if (entry.converted || entry.remarks.length > 0)
+      return void statuses.set(key, statusOf(entry, known, hasListeners));
     entries.delete(key);
     keysByReport.delete(reportName(entry.ref));
     statuses.delete(key);
@@ -115,6 +123,7 @@ export function createPluginStatuses(): PluginStatusTable {
       takeReports(next);
       takePlugins(state);
       takeRemarks(state.source.diagnostics);
+      takeListeners(state);
       for (const key of changed) say(key);
       return changed;
     },
@@ -128,7 +137,11 @@ function reportName({ namespace, name }: ResourceRef): string {
   return `${namespace}.${name}`;
 }
 
-function statusOf({ ref, plugin, converted, reports, remarks }: Entry, known: KnownReports): StatusOfPlugin {
+function statusOf(
+  { ref, plugin, converted, reports, remarks }: Entry,
+  known: KnownReports,
+  hasListeners: boolean,
+): StatusOfPlugin {
   const config = converted?.config;
   const version = config && known.following === "yes" ? servedVersion(config) : undefined;
   const said = pluginStatus({
@@ -136,6 +149,7 @@ function statusOf({ ref, plugin, converted, reports, remarks }: Entry, known: Kn
     diagnostics: [...remarks, ...(converted?.diagnostics ?? none)],
     holdsSecrets: config?.shownSpec !== undefined,
     report: reports && sumReports(reports, version),
+    hasListeners,
     following: known.following,
   });
   return { ...said, ref, server: plugin?.metadata.server };
