@@ -37,13 +37,13 @@ function appended(before: string, value: string): string {
 
 /** A message's lines as Envoy keeps them: where a name that has one line comes again, its value is put behind the first. */
 export function joinRepeated(lines: HeaderLine[]): HeaderLine[] {
-  // Names of one length are few: most messages are seen to repeat none without comparing any.
-  let lengths = 0;
+  // Few names have their length and a letter in common: most are known not to be repeated without comparing them.
+  let seen = 0;
   for (let i = 0; i < lines.length; i++) {
     const name = lines[i]![0];
-    const bit = 1 << name.length;
-    if ((lengths & bit) !== 0 && indexOfName(lines, name) < i) return joinFrom(lines, i);
-    lengths |= bit;
+    const bit = 1 << (name.length + name.charCodeAt(name.length >> 1));
+    if ((seen & bit) !== 0 && indexOfName(lines, name) < i) return joinFrom(lines, i);
+    seen |= bit;
   }
   return lines;
 }
