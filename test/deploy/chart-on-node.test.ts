@@ -113,6 +113,7 @@ test("an autoscaler starts a gateway under load and ends one after it: no reques
     },
     requestSteadily(edge, 400),
   );
+  await cluster.helm("upgrade", "edge");
 });
 
 test("helm upgrade replaces every Pod of all roles: no request fails", async () => {
