@@ -6,7 +6,12 @@ import {
   connectivityState,
   makeGenericClientConstructor,
 } from "@grpc/grpc-js";
-import { grpcOptions, passThroughDefinition } from "../xds/ads.ts";
+import { getOrCreate } from "../get-or-create.ts";
+import {
+  connectTimeoutMs as defaultConnectTimeoutMs,
+  grpcOptions,
+  passThroughDefinition,
+} from "../xds/ads.ts";
 import { backoffMs } from "../xds/client.ts";
 
 export type AdsMethod = keyof typeof passThroughDefinition;
@@ -37,6 +42,8 @@ export interface DiscoveryAddress {
   readonly target: string;
   /** Plaintext unless given. */
   readonly credentials?: ChannelCredentials;
+  /** How long a connection may take to be there; 10 seconds unless given. */
+  readonly connectTimeoutMs?: number;
 }
 
 const connectMs = 1000;
@@ -46,12 +53,18 @@ const connectMs = 1000;
  * once in a second. Each new connection is to any of them, so that gateways spread.
  */
 export function createDiscoveryLink(
-  { target, credentials = ChannelCredentials.createInsecure() }: DiscoveryAddress,
+  {
+    target,
+    credentials = ChannelCredentials.createInsecure(),
+    connectTimeoutMs = defaultConnectTimeoutMs,
+  }: DiscoveryAddress,
   signal: AbortSignal,
 ): DiscoveryLink {
-  const clients = target
-    .split(",")
-    .map((one) => new DiscoveryClient(one.trim(), credentials, linkOptions) as unknown as Client);
+  const targets = target.split(",").map((one) => one.trim());
+  const connect = (to: string) => new DiscoveryClient(to, credentials, linkOptions) as unknown as Client;
+  const clients = targets.map(connect);
+  /** Since when a client has been seen connecting, by `performance.now()`. */
+  const connectingSince = new Map<Client, number>();
   let current = anyOf(clients);
   let failures = 0;
   let notBefore = 0;
@@ -72,8 +85,19 @@ export function createDiscoveryLink(
     new Promise<void>((resolve) =>
       client.getChannel().watchConnectivityState(state, deadline, () => resolve()),
     );
+  /** Makes a client anew whose connection takes too long. */
+  const renewLate = () => {
+    if (stateOf(current, false) !== connectivityState.CONNECTING) return void connectingSince.delete(current);
+    const since = getOrCreate(connectingSince, current, () => performance.now());
+    if (performance.now() - since < connectTimeoutMs) return;
+    connectingSince.delete(current);
+    const place = clients.indexOf(current);
+    current.close();
+    current = clients[place] = connect(targets[place]!);
+  };
   /** Chooses anew where there is no connection: the one before may be the one that said it would go. */
   const stateNow = () => {
+    renewLate();
     if (stateOf(current, false) === connectivityState.IDLE) current = anyOf(clients);
     return stateOf(current);
   };

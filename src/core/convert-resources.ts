@@ -14,7 +14,8 @@ import { convertIngresses } from "./convert-ingress.ts";
 import type { ConvertOptions } from "./convert-options.ts";
 import { convertServices } from "./convert-service.ts";
 import { convertWasmPlugin } from "./convert-wasm-plugin.ts";
-import { expandTemplates, type SecretLookup } from "./expand-templates.ts";
+import { expandTemplates, type SecretLookup, unreadable } from "./expand-templates.ts";
+import { findUnknownNames } from "./rule-names.ts";
 
 /** What core made of a WasmPlugin. */
 export interface WasmPluginStatus {
@@ -55,7 +56,7 @@ export function convertResources(
   previous: Conversion = emptyConversion,
 ): Conversion {
   const converted = convertEach(options, set.secrets)(set.wasmPlugins);
-  const plugins = collectPlugins(converted, previous.config.WasmPlugin);
+  const plugins = collectPlugins(converted, previous.config.WasmPlugin, findUnknownNames(set, options));
   const ingresses = convertIngresses(set, options);
   const services = convertServices(set, options);
   const config: IstioConfigSet = {
@@ -86,12 +87,22 @@ const convertEach = whenChanged((options: ConvertOptions, all: ResourceSet["secr
   return mapIncrementally((plugin: WasmPlugin) => convertPluginOnce(plugin, options, lookup));
 });
 
-function collectPlugins(plugins: readonly Converted[], previous: readonly IstioConfig<"WasmPlugin">[]) {
+function collectPlugins(
+  plugins: readonly Converted[],
+  previous: readonly IstioConfig<"WasmPlugin">[],
+  remarks: readonly (readonly Diagnostic[])[],
+) {
   const configs: IstioConfig<"WasmPlugin">[] = [];
   const pullSecrets: IstioConfig<"Secret">[] = [];
   const diagnostics: Diagnostic[] = [];
-  const converted = plugins.map((plugin): ConvertedPlugin => {
-    const effective = plugin.status.state === "rejected" ? withLastGood(plugin, previous) : plugin;
+  const converted = plugins.map((plugin, index): ConvertedPlugin => {
+    const { state } = plugin.status;
+    const effective =
+      state === "rejected"
+        ? withLastGood(plugin, previous)
+        : state === "accepted"
+          ? withRemarks(plugin, remarks[index]!)
+          : plugin;
     if (effective.config) configs.push(effective.config);
     if (plugin.pullSecret) pullSecrets.push(plugin.pullSecret);
     if (effective.diagnostics.length > 0) diagnostics.push(...effective.diagnostics);
@@ -117,6 +128,18 @@ function withLastGood(plugin: Converted, previous: readonly IstioConfig<"WasmPlu
   return kept;
 }
 
+const remarkedOf = new WeakMap<Converted, { remarks: readonly Diagnostic[]; plugin: ConvertedPlugin }>();
+
+/** A plugin with what is to be said of it because of other resources. */
+function withRemarks(plugin: Converted, remarks: readonly Diagnostic[]): ConvertedPlugin {
+  if (remarks.length === 0) return plugin;
+  const known = remarkedOf.get(plugin);
+  if (known?.remarks === remarks) return known.plugin;
+  const remarked = { ...plugin, diagnostics: [...plugin.diagnostics, ...remarks] };
+  remarkedOf.set(plugin, { remarks, plugin: remarked });
+  return remarked;
+}
+
 /** Looks a name up in a list that is sorted by it. */
 function findByName(sorted: readonly IstioConfig<"WasmPlugin">[], name: string) {
   const found = sorted[placeAmong(sorted, (config) => config.name < name)];
@@ -138,7 +161,8 @@ function sortedByName(configs: IstioConfig<"WasmPlugin">[]): IstioConfig<"WasmPl
   return isSorted ? configs : configs.sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-interface Remembered extends Converted {
+interface Remembered {
+  readonly converted: Converted;
   readonly options: ConvertOptions;
   /** The Secrets that were asked for, and what was there. */
   readonly asked: readonly {
@@ -156,7 +180,7 @@ function convertPluginOnce(plugin: WasmPlugin, options: ConvertOptions, secrets:
     known?.options === options &&
     known.asked.every(({ namespace, name, found }) => secrets(namespace, name) === found)
   ) {
-    return known;
+    return known.converted;
   }
   const asked: Remembered["asked"][number][] = [];
   const converted = convertPlugin(plugin, options, (namespace, name) => {
@@ -164,7 +188,7 @@ function convertPluginOnce(plugin: WasmPlugin, options: ConvertOptions, secrets:
     asked.push({ namespace, name, found });
     return found;
   });
-  remembered.set(plugin, { ...converted, options, asked });
+  remembered.set(plugin, { converted, options, asked });
   return converted;
 }
 
@@ -204,8 +228,11 @@ function findPullSecret(plugin: WasmPlugin, secrets: SecretLookup) {
   if (!name) return { config: undefined, diagnostics: [] };
   const secret = secrets(plugin.metadata.namespace, name);
   if (secret?.data[".dockerconfigjson"]) return { config: convertSecret(secret), diagnostics: [] };
-  const at = { ref: refOf(plugin), path: ["spec", "imagePullSecret"], file: plugin.origin?.file };
+  const path = ["spec", "imagePullSecret"];
+  const at = { ref: refOf(plugin), path, file: plugin.origin?.file };
   const what = `Secret ${plugin.metadata.namespace}/${name}`;
+  if (secret?.unreadable !== undefined)
+    return { config: undefined, diagnostics: [unreadable(plugin, path, secret.unreadable, "warning")] };
   const diagnostic: Diagnostic = secret
     ? {
         severity: "warning",

@@ -4,7 +4,7 @@ import { suite, test } from "node:test";
 import { formatPath } from "../resource/diagnostic.ts";
 import { parseDocuments } from "../resource/parse.ts";
 import type { JsonObject, Secret, WasmPlugin } from "../resource/types.ts";
-import { expandTemplates } from "./expand-templates.ts";
+import { expandTemplates, type SecretLookup } from "./expand-templates.ts";
 
 function makePlugin(defaultConfig: JsonObject, url = "oci://a/b:1"): WasmPlugin {
   const { resources } = parseDocuments(
@@ -123,5 +123,21 @@ test("each template without a value is an error at its place, and names no value
         "spec.defaultConfig.inherited",
       ],
     ],
+  );
+});
+
+test("a Secret that core may not read is said to be that", () => {
+  const why = "cannot list /api/v1/namespaces/apps/secrets: forbidden (missing: a Role in namespace apps)";
+  const unreadable: SecretLookup = (namespace, name) => {
+    return { kind: "Secret", metadata: { namespace, name }, type: "", data: {}, unreadable: why };
+  };
+  const { diagnostics } = expandTemplates(
+    makePlugin({ a: "${secret.apps/keys.token}" }),
+    "higress-system",
+    unreadable,
+  );
+  assert.deepEqual(
+    diagnostics.map(({ code, message }) => [code, message]),
+    [["SECRET_UNREADABLE", ["${secret.apps/keys.token}", why].join(": ")]],
   );
 });

@@ -33,8 +33,11 @@ export function expandTemplates(
       const secret = secrets(namespace ?? systemNamespace, name);
       const value = secret && Object.hasOwn(secret.data, key) ? secret.data[key] : undefined;
       if (value) return Buffer.from(value).toString("utf8");
-      const what = secret ? `no key ${JSON.stringify(key)}` : "no such Secret";
-      diagnostics.push(missing(plugin, path, whole, what));
+      diagnostics.push(
+        secret?.unreadable === undefined
+          ? missing(plugin, path, whole, secret ? `no key ${JSON.stringify(key)}` : "no such Secret")
+          : unreadable(plugin, path, `${whole}: ${secret.unreadable}`),
+      );
       return whole;
     });
   const spec = mapStrings(plugin.spec as unknown as JsonValue, ["spec"], expand);
@@ -85,3 +88,17 @@ function missing(plugin: WasmPlugin, path: FieldPath, whole: string, what: strin
     hint: "create the Secret, or correct the template: ${secret.namespace/name.key}",
   };
 }
+
+/** Of a Secret that something refers to and that the API server does not give. */
+export function unreadable(
+  plugin: WasmPlugin,
+  path: FieldPath,
+  message: string,
+  severity: Diagnostic["severity"] = "error",
+): Diagnostic {
+  const at = { ref: refOf(plugin), path, file: plugin.origin?.file };
+  return { severity, code: "SECRET_UNREADABLE", message, at, hint: unreadableHint };
+}
+
+export const unreadableHint =
+  "give core that right (core.secretNamespaces of the chart), or name another Secret";

@@ -124,6 +124,16 @@ suite("certificates of Ingresses", () => {
     assert.deepEqual(converted.secrets, []);
   });
 
+  test("a Secret that core may not read is said to be that", () => {
+    const unreadable = "cannot list /api/v1/namespaces/ns/secrets: forbidden";
+    const converted = convert([fooIngress], [{ ...makeSecret("ns/foo-tls"), data: {}, unreadable }]);
+    assert.deepEqual(servers(converted), ["foo.com http"]);
+    assert.deepEqual(
+      converted.diagnostics.map(({ code, message }) => [code, message]),
+      [["SECRET_UNREADABLE", `${unreadable}; its hosts get no HTTPS from it`]],
+    );
+  });
+
   const wrong: [string, Secret, RegExp][] = [
     [
       "of another type",

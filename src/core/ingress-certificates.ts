@@ -4,6 +4,7 @@ import { SecretSchema } from "../gen/k8s/io/api/core/v1/secret_pb.ts";
 import type { IstioConfig } from "../istio/config.ts";
 import type { Secret } from "../resource/types.ts";
 import { fullName } from "./config-names.ts";
+import { unreadableHint } from "./expand-templates.ts";
 import { type AcceptedIngress, type IngressScope, report } from "./ingress-scope.ts";
 
 /** The usable TLS Secrets that Ingresses refer to, by `namespace/name`. */
@@ -51,6 +52,16 @@ function readCertificate(
       path,
       message: `there is no Secret ${secretName} in namespace ${namespace}; its hosts get no HTTPS from it`,
       hint: "create the Secret in the namespace of the Ingress, with type kubernetes.io/tls",
+    });
+    return undefined;
+  }
+  if (secret.unreadable !== undefined) {
+    report(scope, from.ingress, {
+      severity: "error",
+      code: "SECRET_UNREADABLE",
+      path,
+      message: `${secret.unreadable}; its hosts get no HTTPS from it`,
+      hint: unreadableHint,
     });
     return undefined;
   }

@@ -41,6 +41,8 @@ export interface CollectionOptions<T> {
   readonly onChange: () => void;
   /** Is called when a watch stalled: others over the same network may be as deaf. */
   readonly onStall?: () => void;
+  /** How long to wait at least for a right that is missing, in milliseconds. */
+  readonly refusedPauseMs?: () => number;
   readonly signal: AbortSignal;
   readonly patience?: Partial<Patience>;
 }
@@ -58,6 +60,8 @@ export interface CollectionState {
   readonly absent: boolean;
   /** Why it does not go on at the moment. */
   readonly failure: string | undefined;
+  /** That is for want of a right (403). */
+  readonly refused: boolean;
   readonly lists: number;
   /** Lists because the server had forgotten the version (410). */
   readonly relists: number;

@@ -54,7 +54,15 @@ class FollowedCollection<T> implements Collection<T> {
     this.#backoff = createBackoff({ firstMs, longestMs });
     this.state = {
       ...{ path: options.path, synced: false, watching: false, lastContact: undefined, absent: false },
-      ...{ failure: undefined, lists: 0, relists: 0, watchRestarts: 0, stalls: 0, failures: 0 },
+      ...{
+        failure: undefined,
+        refused: false,
+        lists: 0,
+        relists: 0,
+        watchRestarts: 0,
+        stalls: 0,
+        failures: 0,
+      },
     };
   }
 
@@ -96,8 +104,10 @@ class FollowedCollection<T> implements Collection<T> {
       return performance.now() - this.#listedAt > shortMs ? 0 : this.#backoff.next();
     }
     if (isUnknownResource(error)) this.#noteAbsent();
-    this.#say({ failure: errorText(error), failures: this.state.failures + 1 });
-    return this.#backoff.next(error instanceof KubernetesError ? error.retryAfterMs : undefined);
+    const answer = error instanceof KubernetesError ? error : undefined;
+    const refused = answer?.status === 403;
+    this.#say({ failure: errorText(error), refused, failures: this.state.failures + 1 });
+    return this.#backoff.next(refused ? this.#options.refusedPauseMs?.() : answer?.retryAfterMs);
   }
 
   /** An empty collection is believed at once, and one that had something after a while: that can be a server's mistake. */
@@ -125,7 +135,10 @@ class FollowedCollection<T> implements Collection<T> {
     this.#listedAt = performance.now();
     this.#absentSince = undefined;
     this.#replace(next);
-    this.#say({ ...{ synced: true, absent: false, failure: undefined }, lists: this.state.lists + 1 });
+    this.#say({
+      ...{ synced: true, absent: false, failure: undefined, refused: false },
+      lists: this.state.lists + 1,
+    });
   }
 
   async #readPage(token: string | undefined, onItem: (item: unknown) => void): Promise<ListPage> {
@@ -172,7 +185,7 @@ class FollowedCollection<T> implements Collection<T> {
     const onOpen = () => {
       opened = true;
       this.#noteContact();
-      this.#say({ watching: true, failure: undefined });
+      this.#say({ watching: true, failure: undefined, refused: false });
     };
     const query = {
       ...this.#selectors(),

@@ -5,6 +5,8 @@ export interface KubernetesObject {
     readonly namespace?: string;
     readonly uid?: string;
     readonly resourceVersion?: string;
+    /** Since when it is being deleted. */
+    readonly deletionTimestamp?: string;
   };
   readonly [field: string]: unknown;
 }

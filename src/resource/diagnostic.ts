@@ -9,6 +9,7 @@ export type DiagnosticCode =
   | "DUPLICATE_RESOURCE"
   | "DUPLICATE_ROUTE"
   | "FILE_UNREADABLE"
+  | "INGRESS_NOT_FOUND"
   | "INVALID_VALUE"
   | "KIND_IGNORED"
   | "LAST_GOOD_KEPT"
@@ -18,6 +19,8 @@ export type DiagnosticCode =
   | "RULE_NO_MATCH"
   | "SECRET_INVALID"
   | "SECRET_NOT_FOUND"
+  | "SECRET_UNREADABLE"
+  | "SERVICE_NOT_FOUND"
   | "TEMPLATE_INVALID"
   | "UNKNOWN_FIELD"
   | "YAML_SYNTAX";

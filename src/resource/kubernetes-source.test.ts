@@ -260,6 +260,19 @@ test("a cluster as a source", async (t) => {
       ...["WasmPlugin/apps/stray", "WasmPlugin/higress-system/a"],
     ]);
     await until("everything is watched", () => source.status().watching);
+
+    // One that may not be read: its user hears why, and the alert on what is out of date stays silent.
+    await apply(plane, ingress("two", "apps", "two-tls"));
+    const refused = await becomes(source, "it is refused", ({ set }) => find(set.secrets, "two-tls"));
+    assert.match(
+      find(refused.set.secrets, "two-tls")!.unreadable!,
+      /^cannot list \/api\/v1\/namespaces\/apps\/secrets: .*missing: a Role in namespace apps .*"secrets"/,
+    );
+    assert.equal(source.status().watching, true);
+    await grant("another", "apps", "--resource=secrets", "--resource-name=two-tls");
+    const isRead = ({ set }: SourceState) => find(set.secrets, "two-tls")?.unreadable === undefined;
+    await becomes(source, "it is read", isRead);
+    await plane.kubectl(["delete", "ingress", "two", "-n", "apps"]);
   });
 
   await t.test("a namespace that is deleted takes what was in it along", async (t) => {

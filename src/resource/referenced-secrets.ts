@@ -1,5 +1,5 @@
 import { getOrCreate } from "../get-or-create.ts";
-import { flatMapIncrementally, sameItems } from "../incremental.ts";
+import { flatMapIncrementally, sameItems, whenChanged } from "../incremental.ts";
 import type { KubernetesClient } from "../kubernetes/client.ts";
 import type { Collection, Patience } from "../kubernetes/collection.ts";
 import { followCollection } from "../kubernetes/list-watch.ts";
@@ -15,6 +15,8 @@ export interface ObjectName {
 
 interface Follower {
   readonly collection: Collection<SourceFile>;
+  /** Stands for it while it could not be read once; the same object for the same reason. */
+  readonly placeholder: (reason: string) => SourceFile;
   readonly ending: AbortController;
 }
 
@@ -31,6 +33,11 @@ export interface ReferencedSecretsOptions {
  * known sooner by the watches of other kinds.
  */
 const secretWatchMs = 600_000;
+/**
+ * Between two attempts at Secrets without a right to them, milliseconds: hundreds of hosts' certificates may be in
+ * namespaces that core was given no right to, and everything else is asked for over the same limit.
+ */
+const betweenRefusedMs = 50;
 
 type NamesOf = (resources: readonly Resource[]) => readonly ObjectName[];
 
@@ -51,9 +58,12 @@ export class ReferencedSecrets {
     return [...this.#followers.values()].map(({ collection }) => collection);
   }
 
-  /** What is known of each, as files would say it. */
+  /** What is known of each, as files would say it; where nothing is, why. */
   values(): SourceFile[] {
-    return this.collections.flatMap((collection) => collection.values());
+    return [...this.#followers.values()].flatMap(({ collection, placeholder }) => {
+      const { synced, failure } = collection.state;
+      return synced || failure === undefined ? collection.values() : [placeholder(failure)];
+    });
   }
 
   /** Begins to follow what the files' resources refer to. What they do not stays until `forgetOthers`. */
@@ -104,9 +114,19 @@ export class ReferencedSecrets {
       fieldSelector: `metadata.name=${name}`,
       keep: (object, before) => readObject(object, secretKind, before),
       onChange,
+      refusedPauseMs: () => this.#refusedPauseMs(),
       signal: ending.signal,
       patience: { watchMs: secretWatchMs, ...patience },
     });
-    return { collection, ending };
+    const metadata = { namespace, name };
+    const placeholder = whenChanged((unreadable: string): SourceFile => {
+      return { resources: [{ kind: "Secret", metadata, type: "", data: {}, unreadable }], diagnostics: [] };
+    });
+    return { collection, placeholder, ending };
+  }
+
+  #refusedPauseMs(): number {
+    const count = this.collections.filter(({ state }) => state.refused).length;
+    return count * betweenRefusedMs * (0.75 + Math.random() / 2);
   }
 }

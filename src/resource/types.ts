@@ -159,6 +159,8 @@ export interface EndpointSlice extends ResourceBase<"EndpointSlice"> {
 export interface Secret extends ResourceBase<"Secret"> {
   readonly type: string;
   readonly data: Readonly<Record<string, Uint8Array>>;
+  /** Why nothing is known of it, where something refers to it and the API server does not give it. */
+  readonly unreadable?: string;
 }
 
 /** `v1` ConfigMap. */

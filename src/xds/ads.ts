@@ -98,6 +98,14 @@ export const grpcOptions = {
   // Whoever opens streams here paces itself; the channel must not wait for longer.
   "grpc.initial_reconnect_backoff_ms": 50,
   "grpc.max_reconnect_backoff_ms": 1000,
+  // A channel that is made anew has to get a connection of its own, and not the one that its predecessor waits for.
+  "grpc.use_local_subchannel_pool": 1,
   "grpc.max_receive_message_length": 256 * 1024 * 1024,
   "grpc.max_send_message_length": 256 * 1024 * 1024,
 } as const;
+
+/**
+ * How long a connection may take to be there, ms. gRPC's other implementations give one 20 seconds; grpc-js waits for as
+ * long as TCP does, minutes where packets go to a Pod that is gone, and for ever where the other side says nothing.
+ */
+export const connectTimeoutMs = 10_000;

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, suite, test } from "node:test";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { Server, ServerCredentials, type ServerDuplexStream } from "@grpc/grpc-js";
 import { freePort } from "../../test/peers/ports.ts";
+import { startTcpProxy } from "../../test/peers/tcp-proxy.ts";
 import { until } from "../../test/peers/until.ts";
 import { NodeSchema } from "../gen/envoy/config/core/v3/base_pb.ts";
 import { DiscoveryResponseSchema } from "../gen/envoy/service/discovery/v3/discovery_pb.ts";
@@ -132,6 +133,17 @@ for (const mode of modes) {
       second.set("a=3", "b=2");
       await until("the stream goes on", () => updates.length === 3);
       assert.deepEqual(updates[2], [["a=3"], []]);
+    });
+
+    test("gives up a connection on which nothing happens, and makes another", async (t) => {
+      const { port } = await startServer(0, "a=1");
+      const proxy = await startTcpProxy(t, port);
+      proxy.silence();
+      const { updates, warnings } = follow(proxy.port, { mode, connectTimeoutMs: 200 });
+      await until("it is given up", () => warnings.length === 1 && proxy.accepted >= 2);
+      proxy.mend();
+      await until("everything", () => updates.length === 1);
+      assert.equal(warnings.length, 1, "one line a loss");
     });
 
     test("waits for a server that is not there yet, with one line in the log", async () => {

@@ -7,13 +7,14 @@ import {
 } from "../gen/envoy/service/discovery/v3/discovery_pb.ts";
 import { StatusSchema } from "../gen/google/rpc/status_pb.ts";
 import type { Log } from "../log.ts";
-import { errorText } from "../system-error.ts";
+import { errorText, SystemError } from "../system-error.ts";
 import {
   adsDefinition,
   type DeltaDiscoveryRequest,
   type DeltaDiscoveryResponse,
   type DiscoveryRequest,
   type DiscoveryResponse,
+  connectTimeoutMs as defaultConnectTimeoutMs,
   grpcOptions,
 } from "./ads.ts";
 import { rawResource, type XdsResource } from "./snapshot.ts";
@@ -24,6 +25,8 @@ const AdsClient = makeGenericClientConstructor(adsDefinition, "AggregatedDiscove
 export interface AdsChannel {
   streamAggregatedResources(): ClientDuplexStream<DiscoveryRequest, DiscoveryResponse>;
   deltaAggregatedResources(): ClientDuplexStream<DeltaDiscoveryRequest, DeltaDiscoveryResponse>;
+  /** Calls back once it is connected, or with an error at the deadline, ms since 1970. */
+  waitForReady(deadline: number, callback: (error?: Error) => void): void;
   close(): void;
 }
 
@@ -58,6 +61,8 @@ export interface XdsClientOptions {
   readonly nameOf: (value: Uint8Array) => string;
   /** Takes an update, but for the resources that it refuses. What it throws refuses all of it. The server is told. */
   readonly onUpdate: (update: TypeUpdate) => Refusals;
+  /** How long a connection may take to be there; 10 seconds unless given. */
+  readonly connectTimeoutMs?: number;
   readonly signal: AbortSignal;
   readonly log: Log;
 }
@@ -67,9 +72,9 @@ export interface XdsClientOptions {
  * only what changed meanwhile comes. What was received stays in effect while there is no server.
  */
 export function followServer(options: XdsClientOptions): void {
-  const { target, signal, log } = options;
+  const { target, connectTimeoutMs = defaultConnectTimeoutMs, signal, log } = options;
   if (signal.aborted) return;
-  const channel = openAdsChannel(target, options.credentials);
+  let channel = openAdsChannel(target, options.credentials);
   const received = new Map(options.typeUrls.map((typeUrl) => [typeUrl, new Map<string, string>()]));
   let failures = 0;
   let current: { cancel(): void } | undefined;
@@ -107,6 +112,13 @@ export function followServer(options: XdsClientOptions): void {
     stream.on("error", onEnd);
     stream.on("end", () => onEnd());
     current = stream;
+    channel.waitForReady(Date.now() + connectTimeoutMs, (late) => {
+      if (!late || ended || signal.aborted) return;
+      channel.close();
+      channel = openAdsChannel(target, options.credentials);
+      onEnd(new SystemError("timeout", `no connection within ${connectTimeoutMs / 1000} s`));
+      stream.cancel();
+    });
   };
   connect();
 }

@@ -176,8 +176,13 @@ async function clientOf(role: string): Promise<KubernetesClient> {
 }
 
 /** The status of the answer; nothing is written. */
-async function statusOf(client: KubernetesClient, [method, path, body]: Request): Promise<number> {
-  const query = method === "GET" ? undefined : { dryRun: "All", ...(method === "PATCH" ? patching : {}) };
+async function statusOf(client: KubernetesClient, [method, target, body]: Request): Promise<number> {
+  const [path = "", selectors] = target.split("?");
+  const query = {
+    ...Object.fromEntries(new URLSearchParams(selectors)),
+    ...(method !== "GET" && { dryRun: "All" }),
+    ...(method === "PATCH" && patching),
+  };
   const contentType = method === "PATCH" ? "application/apply-patch+yaml" : undefined;
   try {
     await client.request(method, path, { body, query, contentType });

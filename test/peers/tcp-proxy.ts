@@ -13,20 +13,25 @@ export interface TcpProxy {
   stall(): void;
   /** Ends all connections, and each new one at once, until `mend`. */
   cut(): void;
+  /** Takes each new connection and never says anything on it, until `mend`: as one whose first packets are lost. */
+  silence(): void;
   mend(): void;
 }
 
 /** Forwards to a port of loopback, until the test ends. */
 export async function startTcpProxy(t: Pick<TestContext, "after">, target: number): Promise<TcpProxy> {
   const pairs = new Set<readonly [Socket, Socket]>();
+  const silenced = new Set<Socket>();
   let accepted = 0;
   let isCut = false;
+  let isSilent = false;
   const destroyAll = () => {
-    for (const pair of pairs) for (const socket of pair) socket.destroy();
+    for (const socket of [...pairs, silenced].flatMap((sockets) => [...sockets])) socket.destroy();
   };
   const server = createServer((client) => {
     accepted++;
     if (isCut) return void client.destroy();
+    if (isSilent) return void silenced.add(client.on("error", () => {}));
     const upstream = connect(target, "127.0.0.1");
     const pair = [client, upstream] as const;
     pairs.add(pair);
@@ -64,8 +69,12 @@ export async function startTcpProxy(t: Pick<TestContext, "after">, target: numbe
       isCut = true;
       destroyAll();
     },
+    silence() {
+      isSilent = true;
+    },
     mend() {
       isCut = false;
+      isSilent = false;
     },
   };
 }

@@ -9,7 +9,10 @@ const report: PluginReport = {
   ...{ name: "ns.p", version: "v1", gateways: 2, programmed: 2, refused: 0, refusals: [] },
   modules: { "sha256:a": 2 },
 };
-const facts: PluginFacts = { plugin, diagnostics: [], holdsSecrets: false, report, following: "yes" };
+const facts: PluginFacts = {
+  ...{ plugin, diagnostics: [], holdsSecrets: false, report },
+  ...{ hasListeners: true, following: "yes" },
+};
 const noMatch: Diagnostic = {
   ...{ severity: "error", code: "RULE_NO_MATCH", message: "rule has no domain", hint: "say where" },
   at: { ref: { kind: "WasmPlugin", namespace: "ns", name: "p" }, path: ["spec", "matchRules", 1] },

@@ -37,6 +37,8 @@ export interface PluginFacts {
   readonly holdsSecrets: boolean;
   /** What discoveries say of the version that is served now. */
   readonly report: PluginReport | undefined;
+  /** Whether anything makes gateways listen; a plugin runs in a listener. */
+  readonly hasListeners: boolean;
   /** How much discovery says at all. */
   readonly following: KnownReports["following"];
 }
@@ -112,7 +114,7 @@ function notServed({ plugin }: PluginFacts, { reason }: Condition): Rest {
 }
 
 function inEffect(facts: PluginFacts, accepted: Condition): Rest {
-  const { following, report } = facts;
+  const { following, report, hasListeners } = facts;
   if (accepted.reason === "Disabled") return both("Unknown", "False", "Disabled", "it is switched off");
   if (following !== "yes") {
     const why = {
@@ -124,8 +126,9 @@ function inEffect(facts: PluginFacts, accepted: Condition): Rest {
   }
   if (!report) {
     // A plugin that applies nowhere is in no report, and neither is one that discovery has not got yet.
-    const message =
-      "no gateway has it yet: none is connected that it applies to, or discovery has not sent it";
+    const message = hasListeners
+      ? "no gateway has it yet: none is connected that it applies to, or discovery has not sent it"
+      : "gateways have no listener to run it in, since no Ingress counts: one needs the class of core's --ingress-class in spec.ingressClassName";
     return { ...both("Unknown", "False", "NoGateways", message), gateways: none, isPending: true };
   }
   return reported(facts, report);

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
+import { create } from "@bufbuild/protobuf";
 import { fc, fuzzRuns } from "../../../test/peers/properties.ts";
+import { GatewaySchema } from "../../gen/istio/networking/v1alpha3/gateway_pb.ts";
 import type { Diagnostic } from "../../resource/diagnostic.ts";
 import { emptyResourceSet, type WasmPlugin } from "../../resource/types.ts";
 import { type ConvertedPlugin, emptyConversion } from "../convert-resources.ts";
@@ -20,21 +22,26 @@ const remark = (name: string): Diagnostic => ({
   at: { ref: { kind: "WasmPlugin", namespace: "ns", name } },
 });
 
-/** A few versions of each plugin, each the same object whenever it is there. */
-const written: readonly Written[] = names.flatMap((name) =>
-  (["accepted", "disabled", "rejected"] as const).map((state, generation) => {
+const versionsOf = (name: string) =>
+  [0, 1].map((generation): WasmPlugin => {
     const metadata = { name, namespace: "ns", server: { uid: name, generation, creationTimestamp: "" } };
-    return {
-      name,
-      plugin: { kind: "WasmPlugin", metadata, spec: {} } as WasmPlugin,
-      converted: {
-        status: { namespace: "ns", name, state, lastGood: false },
-        config: undefined,
-        diagnostics: state === "rejected" ? [remark(name)] : [],
-      },
-    };
-  }),
-);
+    return { kind: "WasmPlugin", metadata, spec: {} } as WasmPlugin;
+  });
+
+const outcomesOf = (name: string) =>
+  (["accepted", "disabled", "rejected"] as const).map(
+    (state): ConvertedPlugin => ({
+      status: { namespace: "ns", name, state, lastGood: false },
+      config: undefined,
+      diagnostics: state === "rejected" ? [remark(name)] : [],
+    }),
+  );
+
+/** A few versions of each plugin with what may come of each: the same objects whenever they are there. */
+const written: readonly Written[] = names.flatMap((name) => {
+  const outcomes = outcomesOf(name);
+  return versionsOf(name).flatMap((plugin) => outcomes.map((converted) => ({ name, plugin, converted })));
+});
 
 /** Of each name at most one version, in any order. */
 const sets = fc.uniqueArray(fc.constantFrom(...written), { selector: ({ name }) => name });
@@ -50,11 +57,15 @@ const step = fc.record({
   remarks,
   reported: fc.option(reported, { nil: undefined }),
   lost: fc.boolean(),
+  listens: fc.boolean(),
 });
 
-function stateOf(set: readonly Written[], diagnostics: readonly Diagnostic[]): CoreState {
+const gateway = { kind: "Gateway", namespace: "ns", name: "g", spec: create(GatewaySchema) } as const;
+
+function stateOf(set: readonly Written[], diagnostics: readonly Diagnostic[], listens = true): CoreState {
+  const config = { ...emptyConversion.config, Gateway: listens ? [gateway] : [] };
   return {
-    conversion: { ...emptyConversion, plugins: set.map(({ converted }) => converted) },
+    conversion: { ...emptyConversion, config, plugins: set.map(({ converted }) => converted) },
     source: { set: { ...emptyResourceSet, wasmPlugins: set.map(({ plugin }) => plugin) }, diagnostics },
     diagnostics: () => diagnostics,
   };
@@ -74,7 +85,7 @@ suite("the statuses of plugins", () => {
       fc.property(fc.array(step, { maxLength: 8 }), (steps) => {
         const table = createPluginStatuses();
         const reports = createReportTable();
-        for (const { set, remarks: said, reported: news, lost } of steps) {
+        for (const { set, remarks: said, reported: news, lost, listens } of steps) {
           const before = new Map(table.statuses);
           if (lost) reports.forget("d");
           if (news) {
@@ -83,7 +94,7 @@ suite("the statuses of plugins", () => {
             const changed = news.changed.map((name) => ({ name: `ns.${name}`, programmed, ...rest }));
             reports.apply("d", { changed, removed: removed.map((name) => `ns.${name}`) }, isFirst);
           }
-          const state = stateOf(set, said);
+          const state = stateOf(set, said, listens);
           const changed = table.update(state, reports.known());
           assert.deepEqual(sorted(table.statuses), sorted(fresh(state, reports.known())));
           for (const [key, status] of table.statuses)
@@ -97,13 +108,26 @@ suite("the statuses of plugins", () => {
 
   test("all of them change with who is followed", () => {
     const table = createPluginStatuses();
-    const state = stateOf([written[0]!, written[3]!], []);
+    const state = stateOf([written[0]!, written.find(({ name }) => name === "b")!], []);
     assert.equal(table.update(state, notHeardYet).size, 2);
     assert.equal(table.update(state, notHeardYet).size, 0);
     assert.equal(table.update(state, notFollowing).size, 2);
     const reports = createReportTable();
     reports.apply("d", { changed: [], removed: [] }, true);
     assert.equal(table.update(state, reports.known()).size, 2);
+  });
+
+  test("those that no gateway has change with the first listener", () => {
+    const table = createPluginStatuses();
+    const reports = createReportTable();
+    const report = { version: "", gateways: 1, programmed: 1, refused: 0, refusals: [], modules: {} };
+    reports.apply("d", { changed: [{ name: "ns.b", ...report }], removed: [] }, true);
+    const set = [written[0]!, written[3]!];
+    table.update(stateOf(set, [], false), reports.known());
+    const said = () => table.statuses.get("WasmPlugin/ns/a")!.conditions[2]!;
+    assert.match(said().message, /no Ingress counts.*spec.ingressClassName/);
+    assert.deepEqual([...table.update(stateOf(set, [], true), reports.known())], ["WasmPlugin/ns/a"]);
+    assert.match(said().message, /none is connected that it applies to/);
   });
 
   test("of many changes between two looks none is missed", () => {

@@ -207,6 +207,57 @@ test("statuses are written once, and not more often than they change", async (t)
     ]);
   });
 
+  await t.test(
+    "a right that is missing is said once, tried a few times, and all is written when it is there",
+    async () => {
+      const bind = (verb: string, resource: string) =>
+        plane
+          .kubectl(["create", "clusterrole", `${verb}er`, `--verb=${verb}`, `--resource=${resource}`])
+          .then(() =>
+            plane.kubectl([
+              ...["create", "clusterrolebinding", `${verb}er`, `--clusterrole=${verb}er`],
+              `--serviceaccount=${namespace}:nobody`,
+            ]),
+          );
+      const kubeconfig = await plane.kubeconfigOf(await plane.token(namespace, "nobody"));
+      await bind("list", "wasmplugins.extensions.higress.io");
+      const many = Array.from({ length: 12 }, (_, index) => `many-${index}`);
+      await applyObjects(plane, ...many.map((name) => wasmPlugin(name, { url: "oci://a/b" })));
+      const own = await connectKubernetes({ kubeconfig });
+      let tries = 0;
+      const lines: string[] = [];
+      const end = new AbortController();
+      t.after(() => end.abort());
+      const unable = await createStatusWriter({
+        client: {
+          ...own,
+          request(method, path, options) {
+            if (method === "PATCH") tries++;
+            return own.request(method, path, options);
+          },
+        },
+        ...{ namespaces: [namespace], systemNamespace: namespace, instance: "test", signal: end.signal },
+        log: {
+          ...silentLog,
+          info: (_fields, message) => void lines.push(message),
+          warn: (_fields, message) => void (message.includes("event") || lines.push(message)),
+        },
+      });
+      const objects = await Promise.all(many.map(stored));
+      unable.write(new Map(objects.flatMap((object, index) => [...statusOf(many[index]!, object, "late")])));
+      await until("it is said", () => lines.length === 1);
+      await bind("patch", "wasmplugins.extensions.higress.io/status");
+      assert.ok(tries <= 8, `${tries} tries`);
+      const written = async () =>
+        (await Promise.all(many.map(stored))).every((each) => messageOf(each) === "late");
+      await until("all are written", written);
+      assert.deepEqual(lines, [
+        "cannot write statuses; they are written when that is mended",
+        "statuses are written again",
+      ]);
+    },
+  );
+
   await t.test("what could not be written is written when the API server is back", async () => {
     await plane.stopApiServer();
     writer.write(statusOf("p", p, "while it was away"));
@@ -214,4 +265,29 @@ test("statuses are written once, and not more often than they change", async (t)
     await plane.startApiServer();
     await until("it is written", async () => messageOf(await stored("p")) === "while it was away");
   });
+});
+
+test("that the CRD has no status is said, and it is written when there is one", async (t) => {
+  const plane = await runKubernetes(t);
+  await installCrds(plane);
+  const crd = ["crd", "wasmplugins.extensions.higress.io"];
+  const patch = (op: object) => plane.kubectl(["patch", ...crd, "--type=json", "-p", JSON.stringify([op])]);
+  const path = "/spec/versions/0/subresources";
+  await patch({ op: "remove", path });
+  await makePlugin(plane, "p");
+  const end = new AbortController();
+  t.after(() => end.abort());
+  const lines: string[] = [];
+  const warn = (fields: object) => void lines.push(JSON.stringify(fields));
+  const client = await connectKubernetes({ kubeconfig: plane.kubeconfig });
+  const writer = await createStatusWriter({
+    ...{ client, namespaces: [namespace], systemNamespace: namespace, instance: "test" },
+    ...{ log: { ...silentLog, warn }, signal: end.signal },
+  });
+  const stored = async () => (await client.request("GET", `${api}/p`)) as Stored;
+  writer.write(statusOf("p", await stored(), "late"));
+  await until("it is said", () => lines.length === 1);
+  assert.match(lines[0]!, /has no status: kubectl apply .*api\/crds/);
+  await patch({ op: "add", path, value: { status: {} } });
+  await until("it is written", async () => messageOf(await stored()) === "late");
 });

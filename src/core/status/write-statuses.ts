@@ -1,5 +1,6 @@
 import type { KubernetesClient } from "../../kubernetes/client.ts";
 import { KubernetesError } from "../../kubernetes/kubernetes-error.ts";
+import type { ListPage } from "../../kubernetes/objects.ts";
 import type { Log } from "../../log.ts";
 import { formatRef } from "../../resource/diagnostic.ts";
 import { errorText } from "../../system-error.ts";
@@ -7,6 +8,7 @@ import { createEvent, eventsOf, postEvent } from "./events.ts";
 import { type KnownStatus, readStatuses } from "./known-statuses.ts";
 import type { PluginStatuses, StatusOfPlugin } from "./plugin-statuses.ts";
 import { isSameStatus, statusBody, type WrittenCondition, wasmPluginApi } from "./status-body.ts";
+import { createWriteOutages } from "./write-outages.ts";
 
 export interface StatusWriterOptions {
   readonly client: KubernetesClient;
@@ -32,8 +34,6 @@ export interface StatusWriter {
 const settleMs = 1000;
 /** Between two writes to one object, milliseconds. */
 const intervalMs = 1000;
-/** After a failure, milliseconds. */
-const retryMs = 5000;
 const maxConcurrent = 4;
 /** Events a minute; more of them nobody reads. */
 const maxEventsAMinute = 300;
@@ -58,6 +58,7 @@ export async function createStatusWriter(options: StatusWriterOptions): Promise<
   const allowEvent = limitPerMinute(maxEventsAMinute);
   /** One write at a time to each object, so that the last one is the newest. */
   const running = new Set<string>();
+  const outages = createWriteOutages(log);
   let timer: NodeJS.Timeout | undefined;
   /** Events go one after the other: who reads them wants their order, and nobody waits for them. */
   let lastEvent = Promise.resolve();
@@ -70,7 +71,8 @@ export async function createStatusWriter(options: StatusWriterOptions): Promise<
     let next = Number.POSITIVE_INFINITY;
     for (const [key, at] of due) {
       if (running.has(key)) continue;
-      if (at > now) next = Math.min(next, at);
+      const earliest = Math.max(at, outages.restsUntil(statuses.get(key)?.ref.namespace ?? ""));
+      if (earliest > now) next = Math.min(next, earliest);
       else if (running.size >= maxConcurrent) return;
       else start(key);
     }
@@ -115,16 +117,26 @@ export async function createStatusWriter(options: StatusWriterOptions): Promise<
         },
       );
       onWrite?.("status", "success");
+      outages.succeeded(namespace, key);
       lastWrite.set(key, performance.now());
       known.set(key, { uid, body, isOthers: false });
       for (const condition of eventsOf(own, body)) report(status, condition);
     } catch (error) {
-      if (signal.aborted || isGone(error)) return;
+      if (signal.aborted || isEnding(error)) return;
+      if (isUnknown(error) && !(await isThere(status))) return;
       if (!isOwn && isOwnedByOther(error)) return void known.set(key, { uid, body: own, isOthers: true });
       onWrite?.("status", "failure");
-      log.warn({ plugin: formatRef(status.ref), error: errorText(error) }, "cannot write the status");
-      due.set(key, performance.now() + retryMs);
+      due.set(key, outages.failed(namespace, key, formatRef(status.ref), error));
     }
+  }
+
+  /** Whether it is there all the same: of a CRD without a status the API server says that there is no such object. */
+  async function isThere({ ref: { namespace, name }, server }: StatusOfPlugin): Promise<boolean> {
+    const path = `/apis/${wasmPluginApi.apiVersion}/namespaces/${namespace}/wasmplugins`;
+    const query = { fieldSelector: `metadata.name=${name}` };
+    const list = await client.request("GET", path, { query, signal }).catch(() => undefined);
+    const found = (list as ListPage | undefined)?.items?.[0]?.metadata;
+    return found !== undefined && found.uid === server?.uid && found.deletionTimestamp === undefined;
   }
 
   function report(status: StatusOfPlugin, condition: WrittenCondition): void {
@@ -139,10 +151,15 @@ export async function createStatusWriter(options: StatusWriterOptions): Promise<
       await postEvent(client, event, signal);
       onWrite?.("event", "success");
     } catch (error) {
-      if (signal.aborted || isGone(error)) return;
+      if (signal.aborted || isEnding(error) || isUnknown(error)) return;
       onWrite?.("event", "failure");
       log.warn({ plugin: formatRef(status.ref), error: errorText(error) }, "cannot write an event");
     }
+  }
+
+  function forget(key: string): void {
+    for (const map of [due, lastWrite, known]) map.delete(key);
+    outages.forget(key);
   }
 
   return {
@@ -151,7 +168,7 @@ export async function createStatusWriter(options: StatusWriterOptions): Promise<
       const now = performance.now();
       for (const key of changed) {
         const status = statuses.get(key);
-        if (!status) for (const map of [due, lastWrite, known]) map.delete(key);
+        if (!status) forget(key);
         else if (status.server)
           due.set(key, Math.max(restedAt(key), now + (status.isPending ? settleMs : 0)));
       }
@@ -160,10 +177,13 @@ export async function createStatusWriter(options: StatusWriterOptions): Promise<
   };
 }
 
-/** The object, or its namespace, is not there any more. */
-function isGone(error: unknown): boolean {
-  if (!(error instanceof KubernetesError)) return false;
-  return error.status === 404 || (error.status === 403 && /being terminated/.test(error.message));
+/** The object's namespace is going, and the object with it. */
+function isEnding(error: unknown): boolean {
+  return error instanceof KubernetesError && error.status === 403 && /being terminated/.test(error.message);
+}
+
+function isUnknown(error: unknown): boolean {
+  return error instanceof KubernetesError && error.status === 404;
 }
 
 /** Another installation has written that status, and knows better. */
