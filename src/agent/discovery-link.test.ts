@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { constants, createServer } from "node:http2";
+import type { AddressInfo } from "node:net";
 import { test } from "node:test";
 import { startTcpProxy } from "../../test/peers/tcp-proxy.ts";
 import { until } from "../../test/peers/until.ts";
@@ -28,4 +31,32 @@ test("a connection on which nothing happens is given up, and another one is made
   proxy.mend();
   await there;
   assert.equal(await link.isThere(), true);
+});
+
+test("a stream that a discovery which ends hands back ends too, where there is no other discovery", async (t) => {
+  const ended = new AbortController();
+  t.after(() => ended.abort());
+  const discovery = createServer();
+  discovery.listen(0, "127.0.0.1");
+  await once(discovery, "listening");
+  t.after(() => discovery.close());
+  const proxy = await startTcpProxy(t, (discovery.address() as AddressInfo).port);
+  discovery.once("stream", (stream) => {
+    proxy.silence();
+    // No server has seen it, so that gRPC tries it over the next connection without a word.
+    stream.session?.goaway(constants.NGHTTP2_NO_ERROR, stream.id! - 2);
+    stream.on("error", () => {}).close(constants.NGHTTP2_REFUSED_STREAM);
+  });
+  const link = createDiscoveryLink(
+    { target: `127.0.0.1:${proxy.port}`, connectTimeoutMs: 200 },
+    ended.signal,
+  );
+  await link.whenThere(ended.signal);
+  const errors: Error[] = [];
+  link
+    .open("deltaAggregatedResources")
+    .on("error", (error) => errors.push(error))
+    .resume();
+  await until("it has ended", () => errors.length > 0);
+  assert.match(errors[0]!.message, /Channel closed/);
 });

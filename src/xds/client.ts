@@ -17,16 +17,15 @@ import {
   connectTimeoutMs as defaultConnectTimeoutMs,
   grpcOptions,
 } from "./ads.ts";
+import { type Connecting, whenLate } from "./connect-in-time.ts";
 import { rawResource, type XdsResource } from "./snapshot.ts";
 
 const AdsClient = makeGenericClientConstructor(adsDefinition, "AggregatedDiscoveryService");
 
 /** The two streams of the service, as gRPC hands them out. */
-export interface AdsChannel {
+export interface AdsChannel extends Connecting {
   streamAggregatedResources(): ClientDuplexStream<DiscoveryRequest, DiscoveryResponse>;
   deltaAggregatedResources(): ClientDuplexStream<DeltaDiscoveryRequest, DeltaDiscoveryResponse>;
-  /** Calls back once it is connected, or with an error at the deadline, ms since 1970. */
-  waitForReady(deadline: number, callback: (error?: Error) => void): void;
   close(): void;
 }
 
@@ -112,8 +111,8 @@ export function followServer(options: XdsClientOptions): void {
     stream.on("error", onEnd);
     stream.on("end", () => onEnd());
     current = stream;
-    channel.waitForReady(Date.now() + connectTimeoutMs, (late) => {
-      if (!late || ended || signal.aborted) return;
+    whenLate(channel, stream, connectTimeoutMs, () => {
+      if (ended || signal.aborted) return;
       channel.close();
       channel = openAdsChannel(target, options.credentials);
       onEnd(new SystemError("timeout", `no connection within ${connectTimeoutMs / 1000} s`));
