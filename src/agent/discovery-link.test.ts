@@ -12,26 +12,34 @@ import { createXdsServer } from "../xds/server.ts";
 import { createSnapshot } from "../xds/snapshot.ts";
 import { createDiscoveryLink } from "./discovery-link.ts";
 
-test("a connection on which nothing happens is given up, and another one is made", async (t) => {
-  const ended = new AbortController();
-  t.after(() => ended.abort());
-  const discovery = createXdsServer({
-    snapshotFor: () => createWatchable(createSnapshot([])),
-    log: silentLog,
+for (const isRefusedBefore of [false, true])
+  test(`a connection on which nothing happens is given up, and another one is made${isRefusedBefore ? ", also after one that was refused" : ""}`, async (t) => {
+    const ended = new AbortController();
+    t.after(() => ended.abort());
+    const discovery = createXdsServer({
+      snapshotFor: () => createWatchable(createSnapshot([])),
+      log: silentLog,
+    });
+    const proxy = await startTcpProxy(t, await listenXds(discovery, "127.0.0.1", 0, ended.signal));
+    if (isRefusedBefore) proxy.cut();
+    else proxy.silence();
+    const link = createDiscoveryLink(
+      { target: `127.0.0.1:${proxy.port}`, connectTimeoutMs: 200 },
+      ended.signal,
+    );
+    const there = link.whenThere(ended.signal);
+    if (isRefusedBefore) {
+      await until("one is refused", () => proxy.accepted >= 1);
+      proxy.mend();
+      proxy.silence();
+    }
+    const before = proxy.accepted;
+    await until("it is given up", () => proxy.accepted >= before + 2);
+    assert.equal(await link.isThere(), false);
+    proxy.mend();
+    await there;
+    assert.equal(await link.isThere(), true);
   });
-  const proxy = await startTcpProxy(t, await listenXds(discovery, "127.0.0.1", 0, ended.signal));
-  proxy.silence();
-  const link = createDiscoveryLink(
-    { target: `127.0.0.1:${proxy.port}`, connectTimeoutMs: 200 },
-    ended.signal,
-  );
-  const there = link.whenThere(ended.signal);
-  await until("it is given up", () => proxy.accepted >= 2);
-  assert.equal(await link.isThere(), false);
-  proxy.mend();
-  await there;
-  assert.equal(await link.isThere(), true);
-});
 
 test("a stream that a discovery which ends hands back ends too, where there is no other discovery", async (t) => {
   const ended = new AbortController();

@@ -60,8 +60,8 @@ export function createDiscoveryLink(
   const targets = target.split(",").map((one) => one.trim());
   const connect = (to: string) => new DiscoveryClient(to, credentials, linkOptions) as unknown as Client;
   const clients = targets.map(connect);
-  /** Since when a client has been seen connecting, by `performance.now()`. */
-  const connectingSince = new Map<Client, number>();
+  /** Since when a client has been seen without a connection, by `performance.now()`. */
+  const awaySince = new WeakMap<Client, number>();
   let current = anyOf(clients);
   let failures = 0;
   let notBefore = 0;
@@ -91,11 +91,10 @@ export function createDiscoveryLink(
   };
   /** Makes a client anew whose connection takes too long. */
   const renewLate = () => {
-    if (stateOf(current, false) !== connectivityState.CONNECTING) return void connectingSince.delete(current);
-    const since = getOrCreate(connectingSince, current, () => performance.now());
-    if (performance.now() - since < connectTimeoutMs) return;
-    connectingSince.delete(current);
-    renew(current);
+    // Once a connection was refused, gRPC says so also while it waits for the next one.
+    if (stateOf(current, false) === connectivityState.READY) return void awaySince.delete(current);
+    const since = getOrCreate(awaySince, current, () => performance.now());
+    if (performance.now() - since >= connectTimeoutMs) renew(current);
   };
   /** Chooses anew where there is no connection: the one before may be the one that said it would go. */
   const stateNow = () => {

@@ -75,6 +75,8 @@ export function followServer(options: XdsClientOptions): void {
   if (signal.aborted) return;
   let channel = openAdsChannel(target, options.credentials);
   const received = new Map(options.typeUrls.map((typeUrl) => [typeUrl, new Map<string, string>()]));
+  /** Since when the channel has had no answer, while there is none; it was made then, or lost its connection. */
+  let silentSince = performance.now();
   let failures = 0;
   let current: { cancel(): void } | undefined;
   let pause: NodeJS.Timeout | undefined;
@@ -88,7 +90,15 @@ export function followServer(options: XdsClientOptions): void {
     { once: true },
   );
 
+  const renew = () => {
+    channel.close();
+    channel = openAdsChannel(target, options.credentials);
+    silentSince = performance.now();
+  };
+
   const connect = () => {
+    // Once a connection was refused, gRPC ends streams at once, also while the next one is waited for without an end.
+    if (performance.now() - silentSince >= connectTimeoutMs) renew();
     const open = options.mode === "incremental" ? openIncremental : openStateOfTheWorld;
     let answered = false;
     let ended = false;
@@ -101,6 +111,7 @@ export function followServer(options: XdsClientOptions): void {
     const onEnd = (error?: Error) => {
       if (ended || signal.aborted) return;
       ended = true;
+      if (answered) silentSince = performance.now();
       if (failures === 0)
         log.warn(
           { target, error: error && errorText(error) },
@@ -113,8 +124,7 @@ export function followServer(options: XdsClientOptions): void {
     current = stream;
     whenLate(channel, stream, connectTimeoutMs, () => {
       if (ended || signal.aborted) return;
-      channel.close();
-      channel = openAdsChannel(target, options.credentials);
+      renew();
       onEnd(new SystemError("timeout", `no connection within ${connectTimeoutMs / 1000} s`));
       stream.cancel();
     });
