@@ -21,10 +21,16 @@ const all = named.length > 0 ? named : folders.flatMap((folder) => testsBelow(jo
 // What runs whole systems and looks at their timing goes one after the other, the rest side by side.
 const systems = all.filter((file) => /^(test\/e2e|examples)\/|^test\/deploy\/chart-on-node/.test(file));
 const rest = all.filter((file) => !systems.includes(file));
-if (rest.length > 0) node("--import", "tsx", "--test", "--test-concurrency=2", ...rest);
-if (systems.length > 0) node("--import", "tsx", "--test", "--test-concurrency=1", ...systems);
+if (rest.length > 0) runTests(2, rest);
+if (systems.length > 0) runTests(1, systems);
 // The gateway once more, on a Node on which its threads can share a port.
 if (named.length === 0) node("--import", "tsx", "test/run-on-second-node.ts");
+
+// A file that hangs is named, and the others run.
+function runTests(atOnce, files) {
+  const limits = [`--test-concurrency=${atOnce}`, "--test-timeout=1200000"];
+  node("--import", "tsx", "--test", ...limits, ...files);
+}
 
 function testsBelow(folder) {
   if (!existsSync(folder)) return [];

@@ -1,3 +1,5 @@
+import { changesBetween, splicesBetween } from "./splices.ts";
+
 /** Whether two lists hold the same items in the same order. */
 export function sameItems(a: readonly unknown[], b: readonly unknown[]): boolean {
   if (a === b) return true;
@@ -20,23 +22,6 @@ export function whenChanged<A extends readonly unknown[], R>(
   };
 }
 
-/** Where two lists differ: `start` items at the front are the same, and `tail` at the end. */
-export interface Difference {
-  readonly start: number;
-  readonly tail: number;
-}
-
-/** Compares two lists by identity. Undefined where they hold the same items in the same order. */
-export function compareLists(before: readonly unknown[], now: readonly unknown[]): Difference | undefined {
-  const shorter = Math.min(before.length, now.length);
-  let start = 0;
-  while (start < shorter && before[start] === now[start]) start++;
-  if (start === before.length && start === now.length) return undefined;
-  let tail = 0;
-  while (tail < shorter - start && before.at(-1 - tail) === now.at(-1 - tail)) tail++;
-  return { start, tail };
-}
-
 /**
  * A function over lists that maps again only the items that were not in the last list. Gives back the last result itself
  * where it is the same. With a thousand items of which one is new it looks at none of the others.
@@ -45,20 +30,21 @@ export function mapIncrementally<T, R>(map: (item: T) => R): (items: readonly T[
   let lastItems: readonly T[] = [];
   let lastResults: readonly R[] = [];
   return (items) => {
-    const difference = compareLists(lastItems, items);
-    if (!difference) return lastResults;
-    const { start, tail } = difference;
-    const longer = items.length - lastItems.length;
+    const splices = splicesBetween(lastItems, items);
+    if (splices.length === 0) return lastResults;
     const moved = new Map<T, R>();
-    for (let index = start; index < lastItems.length - tail; index++)
-      if (longer !== 0 || items[index] !== lastItems[index])
-        moved.set(lastItems[index] as T, lastResults[index] as R);
-    const results = items.map((item, index) => {
-      if (index < start) return lastResults[index] as R;
-      if (index >= items.length - tail) return lastResults[index - longer] as R;
-      if (longer === 0 && item === lastItems[index]) return lastResults[index] as R;
-      return moved.has(item) ? (moved.get(item) as R) : map(item);
-    });
+    for (const { from, removed } of splices)
+      for (let place = from; place < from + removed; place++)
+        moved.set(lastItems[place]!, lastResults[place]!);
+    const results: R[] = [];
+    let kept = 0;
+    for (const { from, removed, to, added } of splices) {
+      while (kept < from) results.push(lastResults[kept++]!);
+      kept += removed;
+      for (const item of items.slice(to, to + added))
+        results.push(moved.has(item) ? moved.get(item)! : map(item));
+    }
+    while (kept < lastResults.length) results.push(lastResults[kept++]!);
     lastItems = items;
     if (!sameItems(results, lastResults)) lastResults = results;
     return lastResults;
@@ -120,14 +106,11 @@ export function sortIncrementally<T>(compare: (a: T, b: T) => number): (items: r
   let lastItems: readonly T[] = [];
   let last: readonly T[] = [];
   return (items) => {
-    const difference = compareLists(lastItems, items);
-    if (!difference) return last;
-    const { start, tail } = difference;
-    const removed = lastItems.slice(start, lastItems.length - tail);
-    const added = items.slice(start, items.length - tail);
+    const { gone, come } = changesBetween(lastItems, items);
+    const changes = gone.length + come.length;
+    if (changes === 0) return last;
     lastItems = items;
-    const isFew = removed.length + added.length <= fewItems;
-    const next = isFew ? exchange(last, removed, added, compare) : sortKept(last, items, compare);
+    const next = changes <= fewItems ? exchange(last, gone, come, compare) : sortKept(last, items, compare);
     if (!sameItems(next, last)) last = next;
     return last;
   };
@@ -138,13 +121,13 @@ const fewItems = 16;
 
 function exchange<T>(
   sorted: readonly T[],
-  removed: readonly T[],
-  added: readonly T[],
+  gone: readonly T[],
+  come: readonly T[],
   compare: (a: T, b: T) => number,
 ): T[] {
   const next = [...sorted];
-  for (const item of removed) next.splice(next.indexOf(item), 1);
-  for (const item of added)
+  for (const item of gone) next.splice(next.indexOf(item), 1);
+  for (const item of come)
     next.splice(
       placeAmong(next, (other) => compare(other, item) < 0),
       0,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { fc, fuzzRuns } from "../test/peers/properties.ts";
-import { mapByPlace, splicesBetween } from "./splices.ts";
+import { changesBetween, splicesBetween } from "./splices.ts";
 
 /** Lists of small numbers, so that many are alike, and an item is in a list more than once. */
 const lists = fc.array(fc.nat(9), { maxLength: 40 });
@@ -31,28 +31,6 @@ suite("splices between two lists", () => {
       { from: 1500, removed: 1, to: 1501, added: 0 },
     ]);
     assert.deepEqual(splicesBetween(after, after), []);
+    assert.deepEqual(changesBetween(before, after), { gone: [700, 701, 1500], come: [-2, -3, -1] });
   });
-});
-
-test("lists are mapped by place as without a past, what stays is not mapped again, and the same list is the same object", () => {
-  fc.assert(
-    fc.property(fc.array(lists, { maxLength: 6 }), (all) => {
-      const map = mapByPlace((item: number) => [item]);
-      for (const list of all) {
-        const mapped = map(list);
-        assert.deepEqual(
-          mapped,
-          list.map((item) => [item]),
-        );
-        assert.equal(map([...list]), mapped);
-      }
-    }),
-    { numRuns: fuzzRuns(500) },
-  );
-  let calls = 0;
-  const map = mapByPlace(() => calls++);
-  const long = Array.from({ length: 2000 }, (_, index) => index);
-  map(long);
-  map(long.toSpliced(1500, 1).toSpliced(3, 0, -1));
-  assert.equal(calls, 2001);
 });

@@ -46,26 +46,14 @@ function nextSplice(before: readonly unknown[], after: readonly unknown[], from:
   return { from, removed: left - end, to, added: right - end };
 }
 
-/**
- * A function over lists that maps again only what has come since the last list. Of an item that changed its place it may
- * make another result.
- */
-export function mapByPlace<T, R>(map: (item: T) => R): (items: readonly T[]) => readonly R[] {
-  let lastItems: readonly T[] = [];
-  let lastResults: readonly R[] = [];
-  return (items) => {
-    const splices = splicesBetween(lastItems, items);
-    if (splices.length === 0) return lastResults;
-    const results: R[] = [];
-    let kept = 0;
-    for (const { from, removed, to, added } of splices) {
-      while (kept < from) results.push(lastResults[kept++]!);
-      kept += removed;
-      for (let index = to; index < to + added; index++) results.push(map(items[index]!));
-    }
-    while (kept < lastResults.length) results.push(lastResults[kept++]!);
-    lastItems = items;
-    lastResults = results;
-    return results;
+/** What went of a list, and what came, for another to be there; an item that changed its place is among both. */
+export function changesBetween<T>(
+  before: readonly T[],
+  after: readonly T[],
+): { readonly gone: readonly T[]; readonly come: readonly T[] } {
+  const splices = splicesBetween(before, after);
+  return {
+    gone: splices.flatMap(({ from, removed }) => before.slice(from, from + removed)),
+    come: splices.flatMap(({ to, added }) => after.slice(to, to + added)),
   };
 }

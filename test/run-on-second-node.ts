@@ -20,7 +20,7 @@ if (named.length === 0) run(systems, 1);
 function run(files: readonly string[], atOnce: number): void {
   const { status } = spawnSync(
     node,
-    ["--import", "tsx", "--test", `--test-concurrency=${atOnce}`, ...files],
+    ["--import", "tsx", "--test", `--test-concurrency=${atOnce}`, "--test-timeout=600000", ...files],
     { cwd: root, stdio: "inherit", env: { ...process.env, WASMLINE_CONCURRENCY: threads } },
   );
   if (status !== 0) process.exit(status ?? 1);

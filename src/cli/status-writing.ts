@@ -48,8 +48,11 @@ export function addStatusOptions(command: Command): void {
     "how long a leader tries to renew its Lease; less than --lease-duration",
     (option) => option.default(10).argParser(seconds),
   );
-  addOption(command, "--lease-retry-period <seconds>", "the time between two attempts", (option) =>
-    option.default(2).argParser(seconds),
+  addOption(
+    command,
+    "--lease-retry-period <seconds>",
+    "between two renewals, and between two reads of a Lease that is not watched",
+    (option) => option.default(2).argParser(seconds),
   );
   command.hook("preAction", (called) => {
     const { leaseDuration, leaseRenewDeadline, leaseRetryPeriod } = called.opts<StatusFlags>();

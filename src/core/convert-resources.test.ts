@@ -175,6 +175,10 @@ suite("values of Secrets", () => {
     assert.deepEqual(findPlugin(second!, "a")?.spec.pluginConfig, { token: "t-two" });
     assert.equal(findPlugin(second!, "b"), findPlugin(first!, "b"));
     assert.equal(findPlugin(second!, "c"), findPlugin(first!, "c"));
+    assert.deepEqual(
+      second!.plugins.map((plugin, index) => plugin === first!.plugins[index]),
+      [false, true, true],
+    );
   });
 
   test("a Secret that goes is an error, and the plugin keeps what it had; one that comes back is used", () => {

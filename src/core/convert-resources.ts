@@ -161,7 +161,8 @@ function sortedByName(configs: IstioConfig<"WasmPlugin">[]): IstioConfig<"WasmPl
   return isSorted ? configs : configs.sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-interface Remembered extends Converted {
+interface Remembered {
+  readonly converted: Converted;
   readonly options: ConvertOptions;
   /** The Secrets that were asked for, and what was there. */
   readonly asked: readonly {
@@ -179,7 +180,7 @@ function convertPluginOnce(plugin: WasmPlugin, options: ConvertOptions, secrets:
     known?.options === options &&
     known.asked.every(({ namespace, name, found }) => secrets(namespace, name) === found)
   ) {
-    return known;
+    return known.converted;
   }
   const asked: Remembered["asked"][number][] = [];
   const converted = convertPlugin(plugin, options, (namespace, name) => {
@@ -187,7 +188,7 @@ function convertPluginOnce(plugin: WasmPlugin, options: ConvertOptions, secrets:
     asked.push({ namespace, name, found });
     return found;
   });
-  remembered.set(plugin, { ...converted, options, asked });
+  remembered.set(plugin, { converted, options, asked });
   return converted;
 }
 

@@ -1,18 +1,16 @@
 import { getOrCreate } from "../get-or-create.ts";
-import { compareLists } from "../incremental.ts";
 import type { Log } from "../log.ts";
 import { type Diagnostic, formatDiagnostic } from "../resource/diagnostic.ts";
+import { changesBetween } from "../splices.ts";
 
 /** Logs what was not among the diagnostics of the last call. Of thousands that stay none is looked at. */
 export function createDiagnosticLog(log: Log): (diagnostics: readonly Diagnostic[]) => void {
   let last: readonly Diagnostic[] = [];
   const logged = new Set<string>();
   return (diagnostics) => {
-    const difference = compareLists(last, diagnostics);
-    if (!difference) return;
-    const { start, tail } = difference;
-    const gone = new Set(last.slice(start, last.length - tail).map(textOf));
-    for (const diagnostic of diagnostics.slice(start, diagnostics.length - tail)) {
+    const changes = changesBetween(last, diagnostics);
+    const gone = new Set(changes.gone.map(textOf));
+    for (const diagnostic of changes.come) {
       const text = textOf(diagnostic);
       gone.delete(text);
       if (logged.has(text)) continue;

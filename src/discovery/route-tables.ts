@@ -1,10 +1,10 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { RouteConfigurationSchema } from "../gen/envoy/config/route/v3/route_pb.ts";
 import { getOrCreate } from "../get-or-create.ts";
-import { sameItems } from "../incremental.ts";
+import { mapIncrementally, sameItems } from "../incremental.ts";
 import type { IstioConfig } from "../istio/config.ts";
 import { createSortedValues } from "../sorted-values.ts";
-import { mapByPlace, splicesBetween } from "../splices.ts";
+import { changesBetween } from "../splices.ts";
 import { joinedResource } from "../xds/joined-resource.ts";
 import { contentHash, type SnapshotResource } from "../xds/snapshot.ts";
 import { hostOf } from "./listeners.ts";
@@ -137,7 +137,7 @@ interface ServedHosts {
  * more. The routes of several VirtualServices for a host follow each other.
  */
 function createServedHosts() {
-  const serve = mapByPlace((server: GatewayServer): ServedHosts => {
+  const serve = mapIncrementally((server: GatewayServer): ServedHosts => {
     const { namespace, name } = server.gateway;
     return { server, gateway: `${namespace}/${name}`, bound: undefined, hosts: [] };
   });
@@ -151,8 +151,7 @@ function createServedHosts() {
     const touch = ({ hosts }: ServedHosts) => {
       for (const [host] of hosts) touched.set(host, undefined);
     };
-    for (const { from, removed } of splicesBetween(last, served))
-      for (const gone of last.slice(from, from + removed)) touch(gone);
+    changesBetween(last, served).gone.forEach(touch);
     for (const one of served) {
       const bound = services.get(one.gateway);
       if (bound === one.bound) continue;

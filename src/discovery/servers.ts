@@ -1,7 +1,7 @@
 import type { Server } from "../gen/istio/networking/v1alpha3/gateway_pb.ts";
 import { ServerTLSSettings_TLSmode as TlsMode } from "../gen/istio/networking/v1alpha3/gateway_pb.ts";
+import { mapIncrementally } from "../incremental.ts";
 import type { IstioConfig } from "../istio/config.ts";
-import { mapByPlace } from "../splices.ts";
 import { type ProxyNode, selects } from "./proxy.ts";
 
 /** One server of one Gateway. */
@@ -28,7 +28,7 @@ export function serversByPort(gateways: readonly IstioConfig<"Gateway">[], proxy
 export function createServersByPort(
   proxy: ProxyNode,
 ): (gateways: readonly IstioConfig<"Gateway">[]) => PortServers[] {
-  const place = mapByPlace((gateway: IstioConfig<"Gateway">) =>
+  const place = mapIncrementally((gateway: IstioConfig<"Gateway">) =>
     selects(gateway.spec.selector, proxy) ? placeServers(gateway) : [],
   );
   return (gateways) => {

@@ -1,5 +1,6 @@
+import { mapIncrementally } from "../incremental.ts";
 import type { IstioConfig } from "../istio/config.ts";
-import { mapByPlace, splicesBetween } from "../splices.ts";
+import { changesBetween } from "../splices.ts";
 
 type VirtualServiceConfig = IstioConfig<"VirtualService">;
 
@@ -8,20 +9,15 @@ export type ServicesByGateway = ReadonlyMap<string, readonly VirtualServiceConfi
 
 /** For a stream of configurations: the list of a Gateway is the same one while its VirtualServices are. */
 export function createServicesByGateway(): (services: readonly VirtualServiceConfig[]) => ServicesByGateway {
-  const namesOf = mapByPlace(gatewayNames);
-  let last: readonly VirtualServiceConfig[] = [];
-  let lastNames: readonly (readonly string[])[] = [];
+  const namesOf = mapIncrementally(gatewayNames);
+  let last: readonly (readonly string[])[] = [];
   let bound: ServicesByGateway = new Map();
   return (services) => {
     const names = namesOf(services);
-    const touched = new Set<string>();
-    for (const { from, removed, to, added } of splicesBetween(last, services)) {
-      for (const name of lastNames.slice(from, from + removed).flat()) touched.add(name);
-      for (const name of names.slice(to, to + added).flat()) touched.add(name);
-    }
-    bound = bindAgain(bound, touched, services, names);
-    last = services;
-    lastNames = names;
+    // Each VirtualService has a list of names of its own, so that it is another one wherever that is.
+    const { gone, come } = changesBetween(last, names);
+    bound = bindAgain(bound, new Set([...gone, ...come].flat()), services, names);
+    last = names;
     return bound;
   };
 }

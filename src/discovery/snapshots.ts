@@ -1,7 +1,6 @@
 import { getOrCreate } from "../get-or-create.ts";
-import { whenChanged } from "../incremental.ts";
+import { mapIncrementally, whenChanged } from "../incremental.ts";
 import type { IstioConfig, IstioConfigSet } from "../istio/config.ts";
-import { mapByPlace } from "../splices.ts";
 import { createWatchable, type Watchable } from "../watchable.ts";
 import type { Snapshot } from "../xds/snapshot.ts";
 import { type BuildOptions, createSnapshotBuilder } from "./build-snapshot.ts";
@@ -83,8 +82,8 @@ const labelText = (key: string, value: string) => `${key}\0${value}`;
 
 /** The labels that Gateways and WasmPlugins select by. */
 function createSelectorLabels(): (config: IstioConfigSet) => ReadonlySet<string> {
-  const ofGateway = mapByPlace(({ spec }: IstioConfig<"Gateway">) => labelsText(spec.selector));
-  const ofPlugin = mapByPlace(({ spec }: IstioConfig<"WasmPlugin">) =>
+  const ofGateway = mapIncrementally(({ spec }: IstioConfig<"Gateway">) => labelsText(spec.selector));
+  const ofPlugin = mapIncrementally(({ spec }: IstioConfig<"WasmPlugin">) =>
     labelsText(spec.selector?.matchLabels ?? {}),
   );
   // Thousands select by the same labels, so that an edit nearly always leaves these texts as they are.

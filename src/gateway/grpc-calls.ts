@@ -2,7 +2,7 @@ import { fromBinary } from "@bufbuild/protobuf";
 import { GrpcServiceSchema } from "../gen/envoy/config/core/v3/grpc_service_pb.ts";
 import { HeaderMap } from "../proxy-wasm/header-map.ts";
 import type { Cancel, GrpcCall, GrpcEvents, GrpcMethod, GrpcStream } from "../proxy-wasm/index.ts";
-import { buildReply } from "../proxy-wasm/local-reply.ts";
+import { askerOf, buildReply } from "../proxy-wasm/local-reply.ts";
 import type { ActiveCluster } from "./active-cluster.ts";
 import type { ActiveClusters } from "./active-clusters.ts";
 import { Forwarding, type ForwardingOwner } from "./forwarding.ts";
@@ -169,7 +169,7 @@ function createGrpcOwner(request: HeaderMap, events: GrpcEvents) {
     },
     onResponseTrailers: (trailers) => end(trailers, "via_upstream"),
     onFailure(reply) {
-      end(buildReply(reply, request).headers, reply.details);
+      end(buildReply(reply, askerOf(request)).headers, reply.details);
     },
     onCut: () => close(internal, ""),
     onRequestBlocked() {},

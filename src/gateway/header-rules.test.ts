@@ -100,7 +100,7 @@ test("rules come from the weighted cluster outwards, or from it and then inwards
     const headers = HeaderMap.from([
       [":authority", "a"],
       [":path", "/"],
-      [":scheme", "http"],
+      ["x-forwarded-proto", "http"],
     ]);
     const selected = selectRoute(table, { headers, random: 0 })!;
     return headerRules(selected).map(({ request }) => request.add[0]?.value.source);

@@ -1,6 +1,6 @@
 import { HeaderMap } from "../proxy-wasm/header-map.ts";
 import type { Cancel, HttpAnswer, HttpCall } from "../proxy-wasm/index.ts";
-import { buildReply } from "../proxy-wasm/local-reply.ts";
+import { askerOf, buildReply } from "../proxy-wasm/local-reply.ts";
 import type { ActiveClusters } from "./active-clusters.ts";
 import { Forwarding, type ForwardingOptions } from "./forwarding.ts";
 import { type GatewayReply, upstreamReset } from "./local-replies.ts";
@@ -97,7 +97,7 @@ function createAnswer(request: HeaderMap, done: (answer: HttpAnswer | undefined)
       },
       onResponseTrailers: complete,
       onFailure(reply: GatewayReply) {
-        const { headers: lines, body } = buildReply(reply, request);
+        const { headers: lines, body } = buildReply(reply, askerOf(request));
         finish({ headers: lines.lines, body, trailers: [] });
       },
       onCut: () => finish(undefined),

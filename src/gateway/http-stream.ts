@@ -8,6 +8,7 @@ import type {
   PropertyValue,
   StreamHost,
 } from "../proxy-wasm/index.ts";
+import { askerOf } from "../proxy-wasm/local-reply.ts";
 import type { ActiveCluster } from "./active-cluster.ts";
 import type { Endpoint } from "./cluster-config.ts";
 import type { Downstream, DownstreamEvents } from "./downstream.ts";
@@ -97,7 +98,7 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
     this.requestHeaders = headers;
     if (endOfStream) this.endRequest();
     if (this.plan.hasSwitches) this.firstRoute = this.route();
-    if (this.downstream.isUpgrade && !this.allowsUpgrade(headers)) this.reply(upgradeRefused);
+    if (this.downstream.isUpgrade && !this.allowsUpgrade(headers)) this.refuse(upgradeRefused, headers);
     else this.chain.requestHeaders(headers, endOfStream);
   }
 
@@ -118,6 +119,13 @@ export class HttpStream implements StreamHost, ForwardingOwner, DownstreamEvents
 
   onFault(reply: GatewayReply): void {
     if (!this.isOver) this.reply(reply);
+  }
+
+  /** Answers a request that no filter gets to see: gRPC as gRPC. */
+  refuse(reply: GatewayReply, request: HeaderMap): void {
+    this.chain.request.headers = request;
+    this.chain.asker = askerOf(request);
+    this.reply(reply);
   }
 
   onClosed(): void {

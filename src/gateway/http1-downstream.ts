@@ -63,9 +63,9 @@ export class Http1Downstream implements Downstream {
   }
 
   /** Answers a request that no stream takes. The rest of it is read and dropped. */
-  answer(stream: DownstreamEvents, reply: GatewayReply): void {
+  answer(send: () => void): void {
     this.requestEnded = true;
-    stream.onFault(reply);
+    send();
   }
 
   /** Tells the stream what comes from the client. */

@@ -1,5 +1,5 @@
 import type { OutgoingHttpHeaders } from "node:http2";
-import { type HeaderLine, HeaderMap } from "../proxy-wasm/header-map.ts";
+import { type HeaderLine, HeaderMap, joinRepeated } from "../proxy-wasm/header-map.ts";
 
 /** What belongs to a connection of HTTP/1 and means nothing, or breaks the stream, in HTTP/2. */
 const ofConnection: ReadonlySet<string> = new Set([
@@ -38,5 +38,5 @@ export function toHttp2Headers(headers: HeaderMap): OutgoingHttpHeaders {
 export function fromHttp2Headers(raw: readonly string[]): HeaderMap {
   const lines: HeaderLine[] = [];
   for (let i = 0; i + 1 < raw.length; i += 2) lines.push([raw[i]!, raw[i + 1]!]);
-  return new HeaderMap(lines);
+  return new HeaderMap(joinRepeated(lines));
 }

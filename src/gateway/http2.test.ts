@@ -63,6 +63,13 @@ test("WebSocket runs over extended CONNECT, where that is allowed", async (t) =>
   await once(stream, "close");
 });
 
+test("gRPC with a path that is refused is answered as gRPC", async (t) => {
+  const session = await runSession(t, 1);
+  const stream = session.request({ ":method": "POST", ":path": "/a#b", "content-type": "application/grpc" });
+  const [headers] = await once(stream, "response");
+  assert.deepEqual([headers[":status"], headers["grpc-status"]], [200, "13"]);
+});
+
 test("bodies and trailers pass over many streams of a connection", async (t) => {
   const upstream = await runUpstream(t, async (request, response) => {
     const body = await readBody(request);

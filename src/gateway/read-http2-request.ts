@@ -2,7 +2,7 @@ import type { HeaderLine } from "../proxy-wasm/header-map.ts";
 import type { DownstreamConnection } from "./downstream.ts";
 import type { HttpConnection } from "./gateway-config.ts";
 import { type GatewayReply, gatewayReply, routeNotFound } from "./local-replies.ts";
-import { acceptPath } from "./request-path.ts";
+import { acceptPath, refusedPath } from "./request-path.ts";
 import { splitPort } from "./strip-port.ts";
 
 export interface Http2Request {
@@ -37,7 +37,7 @@ export function readHttp2Request(
   if (target === undefined) return routeNotFound;
   if (protocol !== undefined && !http.allowConnect) return "malformed";
   const path = acceptPath(target, http);
-  if (typeof path !== "string") return path;
+  if (typeof path !== "string") return refusedPath(path, read);
   if (http.underscoreHeaders === "reject" && read.some(([name]) => name.includes("_")))
     return underscoreRefused;
   const expectsContinue =

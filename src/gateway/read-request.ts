@@ -1,5 +1,4 @@
 import type { HeaderLine } from "../proxy-wasm/header-map.ts";
-import { isGrpcType } from "../proxy-wasm/local-reply.ts";
 import { removeNominated } from "./connection-header.ts";
 import type { DownstreamConnection } from "./downstream.ts";
 import type { HttpConnection } from "./gateway-config.ts";
@@ -16,7 +15,7 @@ import {
   upgradeRequired,
 } from "./local-replies.ts";
 import type { ParsedRequest } from "./request-parser.ts";
-import { acceptPath } from "./request-path.ts";
+import { acceptPath, refusedPath } from "./request-path.ts";
 import { splitPort } from "./strip-port.ts";
 
 export interface RequestHead {
@@ -48,11 +47,7 @@ export function readRequest(
   if (authority === undefined) return refusedRequest("missing_host_header");
   if (!authorityCharacters.test(authority)) return invalidAuthority;
   const path = acceptPath(target.path, http);
-  if (typeof path !== "string") {
-    // As Envoy: gRPC follows no redirects.
-    const isGrpc = isGrpcType(lines.find(([name]) => name === "content-type")?.[1]);
-    return path.status === 307 && isGrpc ? refusedRequest("path_normalization_failed") : path;
-  }
+  if (typeof path !== "string") return refusedPath(path, lines);
   lines[0] = [":authority", http.stripPort === "none" ? authority : splitPort(authority, connection, http)];
   lines[1] = [":path", path];
   lines[2] = [":method", method];

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { isIP } from "node:net";
 import { networkInterfaces } from "node:os";
 import type { HeaderLine } from "../proxy-wasm/header-map.ts";
-import { HeaderMap } from "../proxy-wasm/header-map.ts";
+import { HeaderMap, joinRepeated } from "../proxy-wasm/header-map.ts";
 import { certificateHeader, forwardCertificate } from "./client-certificate.ts";
 import type { DownstreamConnection } from "./downstream.ts";
 import type { HttpConnection } from "./gateway-config.ts";
@@ -48,7 +48,7 @@ const externalAddress = "x-envoy-external-address";
 
 export interface ReceivedRequest {
   /** Pseudo-headers and the rest as they came, names lower-case. */
-  readonly lines: readonly HeaderLine[];
+  readonly lines: HeaderLine[];
   readonly isUpgrade: boolean;
   readonly connection: DownstreamConnection;
 }
@@ -71,17 +71,17 @@ export function acceptHeaders(
   const { useRemoteAddress, internalAddresses } = http;
   const isInternal = internalAddresses !== undefined && isInternalRequest(lines, connection, http);
   const atEdge = useRemoteAddress && !isInternal;
-  for (const line of lines) {
+  for (const line of joinRepeated(lines)) {
     const [name, value] = line;
     if (name === "x-forwarded-for") {
-      if (forwardedFor === undefined) kept.push(line);
-      forwardedFor = forwardedFor === undefined ? value : `${forwardedFor},${value}`;
+      forwardedFor = value;
+      kept.push(line);
     } else if (name === "x-forwarded-proto") {
-      if (proto === undefined) kept.push(line);
-      proto ??= value;
+      proto = value;
+      kept.push(line);
     } else if (name === "x-request-id") {
-      if (requestId === undefined) kept.push(line);
-      requestId ??= value;
+      requestId = value;
+      kept.push(line);
     } else if (name === "te") keepTrailers(kept, value);
     else if (hopByHop.has(name)) {
       if (isUpgrade && (name === "upgrade" || name === "connection")) kept.push(line);

@@ -1,3 +1,5 @@
+import type { HeaderLine } from "../proxy-wasm/index.ts";
+import { isGrpcType } from "../proxy-wasm/local-reply.ts";
 import type { HttpConnection } from "./gateway-config.ts";
 import { type GatewayReply, gatewayReply, refusedRequest } from "./local-replies.ts";
 import { normalizePath } from "./normalize-path.ts";
@@ -18,6 +20,12 @@ export function acceptPath(target: string, http: HttpConnection): string | Gatew
   const accepted = finish(plain, rest, http);
   if (escapedSlashes === "unescape-forward" || typeof accepted !== "string") return accepted;
   return gatewayReply(307, "", "path_normalization_failed", "", [["location", accepted]]);
+}
+
+/** The answer to who asked so: as in Envoy gRPC is sent nowhere, since it would not follow. */
+export function refusedPath(answer: GatewayReply, lines: readonly HeaderLine[]): GatewayReply {
+  const isGrpc = isGrpcType(lines.find(([name]) => name === "content-type")?.[1]);
+  return answer.status === 307 && isGrpc ? refusedRequest("path_normalization_failed") : answer;
 }
 
 function finish(path: string, rest: string, http: HttpConnection): string | GatewayReply {

@@ -22,7 +22,8 @@ const prefix = "x-envoy-";
 /** Said to this gateway, and not passed on. */
 const consumed: ReadonlySet<string> = new Set(
   `hedge-on-per-try-timeout max-retries retriable-header-names retriable-status-codes retry-grpc-on retry-on
-  upstream-alt-stat-name upstream-rq-per-try-timeout-ms upstream-rq-timeout-alt-response upstream-rq-timeout-ms`
+  upstream-alt-stat-name upstream-rq-per-try-timeout-ms upstream-rq-timeout-alt-response upstream-rq-timeout-ms
+  upstream-stream-duration-ms`
     .split(/\s+/)
     .map((name) => prefix + name),
 );

@@ -1,4 +1,4 @@
-import { type HeaderLine, HeaderMap } from "../proxy-wasm/header-map.ts";
+import { type HeaderLine, HeaderMap, joinRepeated } from "../proxy-wasm/header-map.ts";
 import { createChunkDecoder } from "./chunk-decoder.ts";
 import { indexOfHeadEnd, ProtocolError, parseLength, readHeaderLines } from "./header-text.ts";
 
@@ -136,7 +136,7 @@ export function createResponseParser(
     const status = Number(match[2]);
     const lines: HeaderLine[] = [[":status", match[2]!]];
     if (lineEnd >= 0) readHeaderLines(head, lineEnd + 2, lines, limits.maxHeaders);
-    const headers = new HeaderMap(lines);
+    const headers = new HeaderMap(joinRepeated(lines));
     if (status < 200 && status !== 101) inform(headers);
     else beginBody(status, headers, match[1] === "1");
   }

@@ -45,17 +45,17 @@ export function redirectLocation(action: RedirectAction | HttpsAction, headers: 
   const host = headers.get(":authority") ?? "";
   const path = headers.get(":path") ?? "/";
   if (action.kind === "https") return `https://${host}${path}`;
-  const scheme = headers.get(":scheme") ?? "http";
-  const newScheme = action.scheme || scheme;
+  const newScheme = action.scheme || (headers.get(":scheme") ?? "http");
   const port = action.port === 0 ? "" : `:${action.port}`;
-  const newHost = action.host || hostFor(host, scheme, newScheme, port !== "");
+  const newHost = action.host || hostFor(headers, newScheme, port !== "");
   const newPath = redirectPath(action, path);
   return `${newScheme}://${newHost}${port}${newPath.startsWith("/") ? "" : "/"}${newPath}`;
 }
 
 /** The `location` that Envoy adds to a direct response of 201 or 3xx. */
 export function directLocation(headers: HeaderMap): string {
-  return `${headers.get(":scheme") ?? "http"}://${headers.get(":authority") ?? ""}${headers.get(":path") ?? "/"}`;
+  const scheme = headers.get(":scheme") ?? "http";
+  return `${scheme}://${hostFor(headers, scheme, false)}${headers.get(":path") ?? "/"}`;
 }
 
 function redirectPath(action: RedirectAction, path: string): string {
@@ -70,11 +70,14 @@ function redirectPath(action: RedirectAction, path: string): string {
   return action.stripQuery && end >= 0 ? rewritten.slice(0, end) : rewritten;
 }
 
-/** The request's host, without a port that the redirect replaces, or that was the default of the old scheme. */
-function hostFor(host: string, scheme: string, newScheme: string, hasNewPort: boolean): string {
+/** The request's host, without a port that the redirect replaces, or that was the default of what the client speaks. */
+function hostFor(headers: HeaderMap, newScheme: string, hasNewPort: boolean): string {
+  const host = headers.get(":authority") ?? "";
   const at = host.startsWith("[") ? host.lastIndexOf("]:") + 1 || -1 : host.lastIndexOf(":");
   if (at < 0) return host;
   const port = host.slice(at);
-  const wasDefault = (scheme === "http" && port === ":80") || (scheme === "https" && port === ":443");
-  return hasNewPort || (newScheme !== scheme && wasDefault) ? host.slice(0, at) : host;
+  // As Envoy: what the client speaks may not be what its URL says.
+  const spoken = headers.get("x-forwarded-proto");
+  const isDefault = (spoken === "http" && port === ":80") || (spoken === "https" && port === ":443");
+  return hasNewPort || (newScheme !== spoken && isDefault) ? host.slice(0, at) : host;
 }

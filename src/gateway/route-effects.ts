@@ -52,9 +52,12 @@ export function editRequest(edits: RequestEdits, headers: HeaderMap, values: For
   if (policy.expectedMs !== undefined)
     headers.set("x-envoy-expected-rq-timeout-ms", String(policy.expectedMs));
   if (virtualHost.includeAttemptCount) headers.set("x-envoy-attempt-count", "1");
-  for (const rules of cachedRules(selected)) applyHeaderEdits(headers, rules.request, values);
   const { weighted } = selected;
-  if (weighted?.hostRewrite) headers.set(":authority", weighted.hostRewrite);
+  for (const rules of cachedRules(selected)) {
+    applyHeaderEdits(headers, rules.request, values);
+    // As Envoy: what the route adds of the host is of the new one.
+    if (rules === weighted?.headers && weighted.hostRewrite) headers.set(":authority", weighted.hostRewrite);
+  }
   const host = rewrittenHost(selected, headers);
   if (typeof host === "string") replaceHost(headers, host, action.appendXForwardedHost, router);
   rewritePath(action, headers, router);

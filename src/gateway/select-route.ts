@@ -16,7 +16,8 @@ export function selectRoute(table: RouteTable, request: RouteRequest): SelectedR
   const { headers } = request;
   const virtualHost = table.findVirtualHost(headers.get(":authority") ?? "");
   if (!virtualHost) return undefined;
-  const scheme = headers.get("x-forwarded-proto") ?? headers.get(":scheme");
+  // As Envoy: without it there is no route, also where a filter has taken it away.
+  const scheme = headers.get("x-forwarded-proto");
   if (!scheme) return undefined;
   if (scheme !== "https" && requiresTls(virtualHost, headers)) {
     return { table, virtualHost, route: undefined, action: toHttps, cluster: "", weighted: undefined };

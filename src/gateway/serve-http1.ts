@@ -106,9 +106,12 @@ function refuse(
 ): void {
   const downstream = new Http1Downstream(request, client, client.connection, false);
   const stream = new HttpStream(options.world, withoutFilters(options.plan()), downstream);
-  // gRPC is answered as gRPC.
-  if (request.lines) stream.chain.request.headers = new HeaderMap([...request.lines]);
-  downstream.answer(stream, reply);
+  const { method, lines } = request;
+  downstream.answer(
+    lines
+      ? () => stream.refuse(reply, new HeaderMap([[":method", method], ...lines]))
+      : () => stream.onFault(reply),
+  );
 }
 
 /** Of a head that does not arrive whole: whichever of Envoy's timeouts comes first. */

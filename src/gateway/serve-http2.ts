@@ -6,11 +6,12 @@ import {
   type ServerHttp2Stream,
 } from "node:http2";
 import type { Socket } from "node:net";
+import { HeaderMap } from "../proxy-wasm/header-map.ts";
 import { ConnectionLife } from "./connection-life.ts";
 import type { HttpConnection } from "./gateway-config.ts";
 import { HttpStream } from "./http-stream.ts";
 import { Http2Downstream } from "./http2-downstream.ts";
-import { readHttp2Request } from "./read-http2-request.ts";
+import { readHttp2Lines, readHttp2Request } from "./read-http2-request.ts";
 import { acceptHeaders, withTrustedAddress } from "./request-headers.ts";
 import type { Http1Options } from "./serve-http1.ts";
 import { createSilenceCheck, type WatchedSession } from "./silent-sessions.ts";
@@ -131,7 +132,8 @@ function serve(
   }
   if ("status" in read) {
     const refusing = new Http2Downstream(stream, direct, false);
-    new HttpStream(options.world, withoutFilters(plan), refusing).onFault(read);
+    const refused = new HttpStream(options.world, withoutFilters(plan), refusing);
+    refused.refuse(read, new HeaderMap(readHttp2Lines(raw)));
     return;
   }
   const connection = withTrustedAddress(direct, read.lines, plan.http);

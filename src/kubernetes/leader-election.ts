@@ -5,6 +5,7 @@ import { createWatchable, type Watchable } from "../watchable.ts";
 import type { KubernetesClient } from "./client.ts";
 import { KubernetesError } from "./kubernetes-error.ts";
 import { createLeaseLock, type LeaseRecord, microTime } from "./lease-lock.ts";
+import { type LeaseWatch, watchLease } from "./lease-watch.ts";
 
 export interface LeaderElectionOptions {
   readonly client: KubernetesClient;
@@ -25,7 +26,7 @@ export interface LeaderTiming {
   readonly leaseMs: number;
   /** Who leads gives up when it could not renew for so long; less than `leaseMs`. */
   readonly renewMs: number;
-  /** Between two attempts. */
+  /** Between two renewals, and between two looks at a Lease whose watch tells nothing. */
   readonly retryMs: number;
 }
 
@@ -39,7 +40,7 @@ export interface Leadership {
 }
 
 /** Who does not lead waits longer by up to so many times `retryMs`, so that not all try at once. */
-// Unlike client-go: 1.2 there, by which a Lease's change is seen, and its end noticed, seconds later.
+// Unlike client-go: 1.2 there, by which a Lease that is not watched is seen to change seconds later.
 const jitter = 0.2;
 /** For giving the Lease back, in milliseconds. */
 const releaseMs = 2000;
@@ -49,7 +50,7 @@ const releaseMs = 2000;
  * another's, since a Lease counts from when its change was seen here. Who cannot renew in time stops leading before
  * anybody else can begin to, and stands again.
  */
-// Unlike client-go: it ends its program when it loses the lead.
+// Unlike client-go: it ends its program when it loses the lead, and who waits reads the Lease again and again.
 export function electLeader(options: LeaderElectionOptions): Leadership {
   const { client, namespace, name, identity, log, signal } = options;
   const timing = { ...defaultLeaderTiming, ...options.timing };
@@ -118,17 +119,39 @@ export function electLeader(options: LeaderElectionOptions): Leadership {
   }
 
   async function acquire(): Promise<void> {
-    while (!signal.aborted) {
-      if (await tryOnce(timing.renewMs / 2)) return;
-      const waitMs = timing.retryMs * (1 + Math.random() * jitter);
-      await pause(Math.min(waitMs, restOfLease() || waitMs));
+    const over = new AbortController();
+    let watch: LeaseWatch | undefined;
+    try {
+      while (!signal.aborted && !(await tryOnce(timing.renewMs / 2))) {
+        watch ??= watchLease({
+          client,
+          namespace,
+          name,
+          log,
+          signal: AbortSignal.any([signal, over.signal]),
+        });
+        await untilWorthAnAttempt(watch);
+      }
+    } finally {
+      over.abort();
+    }
+  }
+
+  /** Until the Lease is over or given back, or nothing was heard of it for so long that it is to be read. */
+  async function untilWorthAnAttempt(watch: LeaseWatch): Promise<void> {
+    let waitMs = timing.retryMs * (1 + Math.random() * jitter);
+    while (await watch.changesWithin(Math.min(waitMs, restOfLease() || waitMs))) {
+      if (!watch.lease?.holderIdentity) return;
+      observe(watch.lease);
+      // Who leads renews every `retryMs`: while that is heard there is nothing to read.
+      waitMs = 2 * timing.retryMs;
     }
   }
 
   /** How long somebody else's Lease has still to run, in milliseconds; 0 where there is none. */
   function restOfLease(): number {
     if (!observed?.record.holderIdentity) return 0;
-    return Math.max(0, observed.at + timing.leaseMs - performance.now());
+    return Math.max(0, Math.ceil(observed.at + timing.leaseMs - performance.now()));
   }
 
   /** Renews for as long as that goes well. */

@@ -1,5 +1,6 @@
 import type { KubernetesClient } from "./client.ts";
 import { KubernetesError } from "./kubernetes-error.ts";
+import type { KubernetesObject } from "./objects.ts";
 
 /** The spec of a Lease, and its version. */
 export interface LeaseRecord {
@@ -14,10 +15,9 @@ export interface LeaseRecord {
   readonly leaseTransitions: number;
 }
 
-interface Lease {
-  readonly metadata?: { readonly resourceVersion?: string };
-  readonly spec?: Partial<Omit<LeaseRecord, "resourceVersion">>;
-}
+/** Where a namespace's Leases are. */
+export const leasesPath = (namespace: string) =>
+  `/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases`;
 
 /** One Lease of the API. */
 export interface LeaseLock {
@@ -31,12 +31,12 @@ export interface LeaseLock {
 }
 
 export function createLeaseLock(client: KubernetesClient, namespace: string, name: string): LeaseLock {
-  const all = `/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases`;
+  const all = leasesPath(namespace);
   const one = `${all}/${name}`;
   return {
     async read(timeoutMs, signal) {
       try {
-        return recordOf((await client.request("GET", one, { timeoutMs, signal })) as Lease);
+        return readLease((await client.request("GET", one, { timeoutMs, signal })) as KubernetesObject);
       } catch (error) {
         if (error instanceof KubernetesError && error.status === 404) return undefined;
         throw error;
@@ -54,20 +54,22 @@ export function createLeaseLock(client: KubernetesClient, namespace: string, nam
         resourceVersion === undefined
           ? await client.request("POST", all, options)
           : await client.request("PUT", one, options);
-      return recordOf(written as Lease);
+      return readLease(written as KubernetesObject);
     },
   };
 }
 
-function recordOf({ metadata, spec = {} }: Lease): LeaseRecord {
-  const { holderIdentity = "", leaseDurationSeconds = 0, acquireTime = "", renewTime = "" } = spec;
+/** What there is to know of a Lease of the API. */
+export function readLease({ metadata, spec }: KubernetesObject): LeaseRecord {
+  const fields = (spec ?? {}) as Partial<Omit<LeaseRecord, "resourceVersion">>;
+  const { holderIdentity = "", leaseDurationSeconds = 0, acquireTime = "", renewTime = "" } = fields;
   return {
-    resourceVersion: metadata?.resourceVersion ?? "",
+    resourceVersion: metadata.resourceVersion ?? "",
     holderIdentity,
     leaseDurationSeconds,
     acquireTime,
     renewTime,
-    leaseTransitions: spec.leaseTransitions ?? 0,
+    leaseTransitions: fields.leaseTransitions ?? 0,
   };
 }
 

@@ -14,6 +14,8 @@ export interface LocalResponse {
   readonly grpcStatus: number | undefined;
   /** For the access log. */
   readonly details: string;
+  /** It is the same for gRPC, of which it has no status. */
+  readonly isPlain?: boolean;
 }
 
 /** What has an id in the guest: a plugin, or one of its streams. What a kind of context does not have is refused as Envoy does. */

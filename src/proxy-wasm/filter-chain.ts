@@ -5,7 +5,7 @@ import { findHeaderFault } from "./header-faults.ts";
 import type { HeaderMap } from "./header-map.ts";
 import type { FilterFactory, HttpFilter } from "./http-filter.ts";
 import { Iteration, type IterationOwner } from "./iteration.ts";
-import { buildReply } from "./local-reply.ts";
+import { type Asker, askerOf, buildReply } from "./local-reply.ts";
 import type { PropertyValue } from "./property-values.ts";
 import type { Direction, StreamHost } from "./stream-host.ts";
 import { findStreamProperty, type PropertyView } from "./stream-properties.ts";
@@ -33,6 +33,8 @@ export class FilterChain implements IterationOwner {
   readonly response: Iteration;
   /** What came out of the filters so far, in bytes. */
   readonly bodyBytes = { request: 0, response: 0 };
+  /** By the request as it came: what filters and routes make of it changes no form of answers. */
+  asker: Asker | undefined;
   /** Why a local response was sent, or the stream reset. */
   details: string | undefined;
   private readonly filters: readonly HttpFilter[];
@@ -54,6 +56,7 @@ export class FilterChain implements IterationOwner {
 
   /** The request's headers, from downstream. */
   requestHeaders(headers: HeaderMap, endOfStream: boolean): void {
+    this.asker ??= askerOf(headers);
     this.request.start(headers, endOfStream);
   }
 
@@ -128,7 +131,7 @@ export class FilterChain implements IterationOwner {
     if (this.responseSent) this.cut();
     else {
       const edited = this.host.editReply?.(response) ?? response;
-      const { headers, body } = buildReply(edited, this.request.headers);
+      const { headers, body } = buildReply(edited, this.asker);
       if (this.response.headers) this.replyPastFilters(headers, body);
       else this.replyThroughFilters(headers, body);
     }

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fc } from "../../test/peers/properties.ts";
 import { findHeaderFault } from "./header-faults.ts";
-import { type HeaderLine, HeaderMap } from "./header-map.ts";
+import { type HeaderLine, HeaderMap, joinRepeated } from "./header-map.ts";
 import { deserializeMap } from "./header-map-codec.ts";
-import { buildReply } from "./local-reply.ts";
+import { askerOf, buildReply } from "./local-reply.ts";
 
 const request = () =>
   HeaderMap.from([
@@ -124,7 +124,7 @@ const local = {
 };
 
 test("a local response has the length and, if it says nothing else, the type of its body", () => {
-  const withBody = buildReply({ ...local, body: Buffer.from("no") }, request());
+  const withBody = buildReply({ ...local, body: Buffer.from("no") }, askerOf(request()));
   assert.deepEqual(withBody.headers.lines, [
     [":status", "403"],
     ["x-l", "1"],
@@ -133,15 +133,15 @@ test("a local response has the length and, if it says nothing else, the type of 
   ]);
   const empty = buildReply(
     { ...local, headers: [["content-type", "a/b"]], body: Buffer.alloc(0) },
-    request(),
+    askerOf(request()),
   );
   assert.deepEqual(empty.headers.lines, [[":status", "403"]]);
-  const head = buildReply({ ...local, body: Buffer.from("no") }, HeaderMap.from([[":method", "HEAD"]]));
+  const head = buildReply({ ...local, body: Buffer.from("no") }, { isHead: true, isGrpc: false });
   assert.deepEqual([head.headers.get("content-length"), head.body.length], ["2", 0]);
 });
 
 test("a local response to a gRPC request is a status and no body", () => {
-  const grpc = HeaderMap.from([["content-type", "application/grpc+proto"]]);
+  const grpc = askerOf(HeaderMap.from([["content-type", "application/grpc+proto"]]));
   const answer = buildReply({ ...local, body: Buffer.from("50% é") }, grpc);
   assert.equal(answer.body.length, 0);
   const expected = [
@@ -156,4 +156,22 @@ test("a local response to a gRPC request is a status and no body", () => {
     buildReply({ ...local, grpcStatus: 5, body: Buffer.alloc(0) }, grpc).headers.get("grpc-status"),
     "5",
   );
+});
+
+test("lines of a name that has one line are put together where the first one stands", () => {
+  const received: HeaderLine[] = [
+    ["accept", "a"],
+    ["cookie", "1"],
+    ["authorization", "x"],
+    ["cookie", "2"],
+    ["accept", ""],
+    ["authorization", "y"],
+    ["accept", "b"],
+  ];
+  assert.deepEqual(joinRepeated(received), [
+    ["accept", "a,b"],
+    ["cookie", "1"],
+    ["authorization", "x,y"],
+    ["cookie", "2"],
+  ]);
 });

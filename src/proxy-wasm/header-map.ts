@@ -6,21 +6,62 @@ export type HeaderLine = readonly [name: string, value: string];
 const colon = 0x3a;
 
 /**
- * Headers of which Envoy keeps one line: what is added comes behind a comma. Not all that Envoy has, and none that
- * means something else in requests than in responses.
+ * Headers of which Envoy keeps one line: what is added comes behind a comma. What it joins in requests only, or in
+ * responses only, is joined in both.
  */
 const joined: ReadonlySet<string> = new Set(
-  `:authority :method :path :scheme :status accept accept-encoding authorization cache-control connection content-length
-  content-type date etag grpc-message grpc-status grpc-timeout keep-alive location origin proxy-connection referer server te
-  transfer-encoding upgrade user-agent vary via x-forwarded-for x-forwarded-host x-forwarded-proto x-request-id`.split(
-    /\s+/,
-  ),
+  `:authority :method :path :scheme :status accept accept-encoding access-control-allow-credentials
+  access-control-allow-headers access-control-allow-methods access-control-allow-origin
+  access-control-allow-private-network access-control-expose-headers access-control-max-age
+  access-control-request-headers access-control-request-method age authorization cache-control connection
+  content-encoding content-type date etag expect expires grpc-accept-encoding grpc-message grpc-status
+  grpc-timeout if-match if-modified-since if-none-match if-range if-unmodified-since keep-alive last-modified location
+  origin pragma proxy-connection proxy-status referer server te transfer-encoding upgrade user-agent vary via
+  x-client-trace-id x-envoy-attempt-count x-envoy-decorator-operation x-envoy-degraded
+  x-envoy-downstream-service-cluster x-envoy-downstream-service-node x-envoy-expected-rq-timeout-ms
+  x-envoy-external-address x-envoy-force-trace x-envoy-hedge-on-per-try-timeout x-envoy-immediate-health-check-fail
+  x-envoy-internal x-envoy-ip-tags x-envoy-max-retries x-envoy-original-host x-envoy-original-path
+  x-envoy-original-url x-envoy-ratelimited x-envoy-retriable-header-names x-envoy-retriable-status-codes
+  x-envoy-retry-grpc-on x-envoy-retry-on x-envoy-upstream-alt-stat-name x-envoy-upstream-canary
+  x-envoy-upstream-healthchecked-cluster x-envoy-upstream-rq-per-try-timeout-ms
+  x-envoy-upstream-rq-timeout-alt-response x-envoy-upstream-rq-timeout-ms x-envoy-upstream-service-time
+  x-envoy-upstream-stream-duration-ms x-forwarded-client-cert x-forwarded-for x-forwarded-host x-forwarded-port
+  x-forwarded-proto x-request-id`.split(/\s+/),
 );
 
 /** As Envoy: nothing is no item of a list. */
 function appended(before: string, value: string): string {
   if (value === "") return before;
   return before === "" ? value : `${before},${value}`;
+}
+
+/** A message's lines as Envoy keeps them: where a name that has one line comes again, its value is put behind the first. */
+export function joinRepeated(lines: HeaderLine[]): HeaderLine[] {
+  // Names of one length are few: most messages are seen to repeat none without comparing any.
+  let lengths = 0;
+  for (let i = 0; i < lines.length; i++) {
+    const name = lines[i]![0];
+    const bit = 1 << name.length;
+    if ((lengths & bit) !== 0 && indexOfName(lines, name) < i) return joinFrom(lines, i);
+    lengths |= bit;
+  }
+  return lines;
+}
+
+function joinFrom(lines: readonly HeaderLine[], from: number): HeaderLine[] {
+  const kept = lines.slice(0, from);
+  for (const line of lines.slice(from)) {
+    const [name, value] = line;
+    const at = joined.has(name) ? indexOfName(kept, name) : -1;
+    if (at < 0) kept.push(line);
+    else kept[at] = [name, appended(kept[at]![1], value)];
+  }
+  return kept;
+}
+
+function indexOfName(lines: readonly HeaderLine[], name: string): number {
+  for (let i = 0; i < lines.length; i++) if (lines[i]![0] === name) return i;
+  return -1;
 }
 
 /** Header or trailer lines in their order. Names are lower-case. `host` is `:authority`, where there is one. */
@@ -132,8 +173,6 @@ export class HeaderMap {
   }
 
   private find(name: string): number {
-    const { list } = this;
-    for (let i = 0; i < list.length; i++) if (list[i]![0] === name) return i;
-    return -1;
+    return indexOfName(this.list, name);
   }
 }

@@ -32,10 +32,20 @@ export function isGrpcType(contentType: string | undefined): boolean {
   return contentType !== undefined && /^application\/grpc(\+|$)/.test(contentType);
 }
 
+/** What a request says of the form of its answer. */
+export interface Asker {
+  readonly isHead: boolean;
+  readonly isGrpc: boolean;
+}
+
+/** Reads who asks off a request's headers. */
+export function askerOf(request: HeaderMap): Asker {
+  return { isHead: request.get(":method") === "HEAD", isGrpc: isGrpcType(request.get("content-type")) };
+}
+
 /** What Envoy makes of a local response: headers as given, length and type of the body set; for gRPC, no body but trailers. */
-export function buildReply(response: LocalResponse, request: HeaderMap | undefined): Reply {
-  if (isGrpcType(request?.get("content-type")))
-    return buildGrpcReply(response, request?.get(":method") === "HEAD");
+export function buildReply(response: LocalResponse, asker: Asker | undefined): Reply {
+  if (asker?.isGrpc && !response.isPlain) return buildGrpcReply(response, asker.isHead);
   const headers = HeaderMap.from([[":status", String(response.status)], ...response.headers]);
   if (response.body.length === 0) {
     headers.remove("content-length");
@@ -44,7 +54,7 @@ export function buildReply(response: LocalResponse, request: HeaderMap | undefin
   }
   headers.replace("content-length", String(response.body.length));
   if (headers.get("content-type") === undefined) headers.add("content-type", "text/plain");
-  return { headers, body: request?.get(":method") === "HEAD" ? none : response.body };
+  return { headers, body: asker?.isHead ? none : response.body };
 }
 
 function buildGrpcReply({ status, grpcStatus, headers: given, body }: LocalResponse, isHead: boolean): Reply {

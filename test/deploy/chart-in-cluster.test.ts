@@ -143,6 +143,25 @@ suite("the chart in a cluster", () => {
     }
   });
 
+  test("an upgrade that has autoscalers set replicas keeps the Pods that run", async () => {
+    const upgrade = async (hpa: boolean) => {
+      const role = { replicas: 3, hpa: { enabled: hpa } };
+      const values = { core: { enabled: false }, discovery: { core: "core:15051", ...role }, gateway: role };
+      const where = ["--namespace=elsewhere", `--kubeconfig=${plane.kubeconfig}`];
+      const { status, stderr } = await runHelm(["upgrade", "--install", "busy", chart, ...where], values);
+      assert.equal(status, 0, stderr);
+    };
+    const replicas = () =>
+      plane.kubectl(["get", "deployments", "-n", "elsewhere", "-o", "jsonpath={.items[*].spec.replicas}"]);
+    await upgrade(false);
+    assert.equal(await replicas(), "3 3");
+    await upgrade(true);
+    assert.equal(await replicas(), "3 3");
+    await plane.kubectl(["scale", "deployment", "--all", "--replicas=7", "-n", "elsewhere"]);
+    await upgrade(true);
+    assert.equal(await replicas(), "7 7");
+  });
+
   suite("rights", () => {
     before(async () => {
       const manifests = readManifests(await renderChart({ core: { secretNamespaces: ["shop"] } }));
@@ -174,8 +193,13 @@ async function clientOf(role: string): Promise<KubernetesClient> {
 }
 
 /** The status of the answer; nothing is written. */
-async function statusOf(client: KubernetesClient, [method, path, body]: Request): Promise<number> {
-  const query = method === "GET" ? undefined : { dryRun: "All", ...(method === "PATCH" ? patching : {}) };
+async function statusOf(client: KubernetesClient, [method, target, body]: Request): Promise<number> {
+  const [path = "", selectors] = target.split("?");
+  const query = {
+    ...Object.fromEntries(new URLSearchParams(selectors)),
+    ...(method !== "GET" && { dryRun: "All" }),
+    ...(method === "PATCH" && patching),
+  };
   const contentType = method === "PATCH" ? "application/apply-patch+yaml" : undefined;
   try {
     await client.request(method, path, { body, query, contentType });

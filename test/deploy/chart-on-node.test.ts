@@ -31,6 +31,8 @@ const deployments = [
 ];
 const replicas = 2;
 const longMs = 120_000;
+/** What a gateway that has answered somebody counts. */
+const answered = /^http\.(?!admin\.).*downstream_rq_2xx: [1-9]/m;
 
 let cluster: InstalledChart;
 const traffic: Traffic[] = [];
@@ -84,6 +86,32 @@ test("the API server asks the webhook behind its Service, which warns of what ta
   await assert.rejects(
     cluster.plane.kubectl(["create", "--dry-run=server", "--warnings-as-errors", "-f", "-"], away),
     /metadata\.namespace: only WasmPlugins in "higress-system" take effect/,
+  );
+});
+
+test("an autoscaler starts a gateway under load and ends one after it: no request fails", async () => {
+  const [deployment, autoscaler] = ["deployment/edge-wasmline-gateway", "hpa/edge-wasmline-gateway"];
+  const edge = traffic.filter(({ release }) => release === "edge");
+  const wanted = (count: number) =>
+    kubectl("wait", autoscaler, `--for=jsonpath={.status.desiredReplicas}=${count}`, "--timeout=120s");
+  // At their requests, 20m for the two containers of a Pod, gateways that are idle take half of it.
+  const behavior = { scaleDown: { stabilizationWindowSeconds: 5 } };
+  const hpa = { enabled: true, minReplicas: replicas, maxReplicas: replicas + 1, targetCPU: 300, behavior };
+  await cluster.helm("upgrade", "edge", { gateway: { hpa } });
+  await whileRequesting(
+    async () => {
+      await whileRequesting(
+        async () => {
+          await wanted(replicas + 1);
+          await kubectl("rollout", "status", deployment, "--timeout=120s");
+          await until("each gateway has answered", allHaveAnswered, longMs);
+        },
+        [edge, edge].flatMap((gateways) => requestSteadily(gateways, 0)),
+      );
+      await wanted(replicas);
+      await allReady();
+    },
+    requestSteadily(edge, 400),
   );
 });
 
@@ -229,8 +257,18 @@ async function editTakesEffect(value: string): Promise<void> {
   await untilAnswered("foo.com", ({ headers }) => headers.key2 === value);
 }
 
-async function whileRequesting(act: () => Promise<void>): Promise<void> {
-  const running = requestSteadily(traffic);
+/** Whether there is a gateway more than usual, and all have counted requests. */
+async function allHaveAnswered(): Promise<boolean> {
+  const pods = await readPods(cluster);
+  const gateways = pods.filter(({ deployment }) => deployment === "edge-wasmline-gateway").filter(isServing);
+  const ask = 'fetch("http://127.0.0.1:15000/stats").then((answer) => answer.text()).then(console.log)';
+  const counted = await Promise.all(
+    gateways.map(({ name }) => kubectl("exec", name, "--container=gateway", "--", "node", "-e", ask)),
+  );
+  return counted.length > replicas && counted.every((stats) => answered.test(stats));
+}
+
+async function whileRequesting(act: () => Promise<void>, running = requestSteadily(traffic)): Promise<void> {
   try {
     await act();
   } finally {

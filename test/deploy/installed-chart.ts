@@ -38,8 +38,12 @@ export async function startChartCluster(): Promise<InstalledChart> {
   };
   try {
     await registry.waitFor("stderr", /registry is up/);
+    const measured = node.measurePods();
+    // Whoever waits for it hears of it.
+    measured.catch(() => {});
     await node.importImages(images.wasmline);
     await node.importImages(images.wasmlineEnvoy);
+    await measured;
   } catch (error) {
     await end();
     throw error;

@@ -102,7 +102,7 @@ const hosts: Readonly<Record<string, (answer: Answer) => boolean>> = {
 const requestTimeoutMs = 15_000;
 
 /** Requests for what the plugin answers and for what a Pod answers, on connections that are kept and on new ones. */
-export function requestSteadily(traffic: readonly Traffic[]): readonly SteadyRequests[] {
+export function requestSteadily(traffic: readonly Traffic[], pauseMs = 40): readonly SteadyRequests[] {
   return traffic.flatMap((gateway) =>
     Object.entries(hosts).flatMap(([host, isRight]) =>
       [new Agent({ keepAlive: true }), undefined].map((agent) =>
@@ -113,7 +113,7 @@ export function requestSteadily(traffic: readonly Traffic[]): readonly SteadyReq
             if (status === 200 && isRight(answer)) return "";
             return `${gateway.release} ${host}${agent ? "" : ", new connection"}: ${status} ${body.slice(0, 100)}`;
           },
-          { pauseMs: 40, end: () => agent?.destroy() },
+          { pauseMs, end: () => agent?.destroy() },
         ),
       ),
     ),

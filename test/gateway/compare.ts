@@ -33,7 +33,7 @@ type Replacement = string | ((all: string, name: string, value: string) => strin
 
 const chances: readonly (readonly [RegExp, Replacement])[] = [
   [/^date: .*/, "date: -"],
-  [/^(x-envoy-upstream-service-time): \d+$/, "$1: -"],
+  [/^(x-envoy-upstream-service-time): \d+/, "$1: -"],
   // Of a second attempt it is less, by the time that the first one took.
   [
     /^(x-envoy-expected-rq-timeout-ms): (\d+)$/,

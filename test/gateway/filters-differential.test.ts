@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { fuzzRuns, seed } from "../peers/properties.ts";
+import { fuzzRuns, isUsualSeed, seed } from "../peers/properties.ts";
 import { startTwins, type Twins } from "../peers/twins/twins.ts";
 import { compareExchanges } from "./compare.ts";
 import { unintended } from "./differences.ts";
@@ -34,6 +34,7 @@ test(`native filters do in the gateway what they do in Envoy (seed ${seed})`, as
     }
   }
   assert.deepEqual(different.slice(0, 3), [], `${different.length} requests differ`);
+  if (!isUsualSeed) return;
   for (const kind of [...kinds, "access-control-allow-origin", "x-ratelimit-limit"])
     assert.ok(seen.has(kind), `no answer has ${kind}`);
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { freePort } from "../peers/ports.ts";
-import { fuzzRuns, seed } from "../peers/properties.ts";
+import { fuzzRuns, isUsualSeed, seed } from "../peers/properties.ts";
 import { clusterJson, startTwins, type Twins } from "../peers/twins/twins.ts";
 import { compareExchanges } from "./compare.ts";
 import { unintended } from "./differences.ts";
@@ -38,6 +38,7 @@ test(`routes do in the gateway what they do in Envoy (seed ${seed})`, async () =
     }
   }
   assert.deepEqual(different.slice(0, 5), [], `${different.length} requests differ`);
+  if (!isUsualSeed) return;
   for (const kind of ["forwarded", "200", "301", "307", "400", "404", "503"])
     assert.ok(kinds.get(kind), `no request came to ${kind}`);
 });

@@ -33,7 +33,7 @@ export const coreLeaseRules = [
     apiGroups: ["coordination.k8s.io"],
     resources: ["leases"],
     resourceNames: ["wasmline-core"],
-    verbs: ["get", "update"],
+    verbs: ["get", "update", "list", "watch"],
   },
 ] as const;
 

@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
+import { metricsServerFlags, serveMetrics } from "./cluster-metrics.ts";
 import { type Kubernetes, startKubernetes } from "./kubernetes.ts";
 import { closeCgroups, openCgroups } from "./node-cgroups.ts";
 import { cniConfig, containerdConfig, corefile, kubeletConfig, kubeProxyConfig } from "./node-config.ts";
@@ -28,6 +29,8 @@ export interface KubernetesNode {
   importImages(archive: string): Promise<void>;
   /** Sends a signal to the first process of a Pod's container, which from inside could ignore it. */
   signal(namespace: string, pod: string, container: string, signal: NodeJS.Signals): Promise<void>;
+  /** Has the API server know what Pods take: metrics.k8s.io, by a metrics server on the node. */
+  measurePods(): Promise<void>;
   /** The end of what a program of the node has written. */
   log(program: string): string;
 }
@@ -83,11 +86,17 @@ async function startNode(
     const running = await startPrograms({ plane, network, programs, directory, cgroup, namespaces });
     const { run } = namespaces;
     const ctr = (...args: readonly string[]) => run(programs.ctr, ["--namespace=k8s.io", ...args]);
+    const metricsServer = basename(programs.metricsServer);
     const log = (program: string) => running.get(program)?.stderr().slice(-4000) ?? "";
     await ctr("images", "import", await pauseImage(directory, programs.pause));
     await until("the node is ready", () => isReady(plane, running), readyTimeoutMs);
     const node: KubernetesNode = {
       ...{ name: nodeName, network, log },
+      async measurePods() {
+        const flags = metricsServerFlags(plane, network);
+        running.set(metricsServer, namespaces!.start(programs.metricsServer, flags));
+        await serveMetrics(plane, network);
+      },
       async importImages(archive) {
         await ctr("images", "import", archive);
       },
@@ -121,7 +130,7 @@ interface Setting {
   readonly namespaces: NodeNamespaces;
 }
 
-async function startPrograms(setting: Setting): Promise<ReadonlyMap<string, Program>> {
+async function startPrograms(setting: Setting): Promise<Map<string, Program>> {
   const { plane, network, programs, directory, cgroup, namespaces } = setting;
   const running = new Map<string, Program>();
   const write = async (name: string, text: string) => {

@@ -5,6 +5,7 @@ import { get } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
+import { aggregationFlags } from "./cluster-metrics.ts";
 import { requireKubernetes } from "./kubernetes-programs.ts";
 import { requirePeers } from "./peers.ts";
 import { freePort } from "./ports.ts";
@@ -99,6 +100,7 @@ export async function startKubernetes({
     // An API server on loopback has no endpoint that Pods could reach.
     `--endpoint-reconciler-type=${network ? "lease" : "none"}`,
     "--kubelet-preferred-address-types=InternalIP",
+    ...(network ? aggregationFlags(directory) : []),
     ...apiServerFlags,
   ];
   let apiServer: Program;
@@ -139,6 +141,8 @@ export async function startKubernetes({
           `--service-account-private-key-file=${file("sa.key")}`,
           `--root-ca-file=${caFile}`,
           "--use-service-account-credentials=false",
+          // Somebody waits for it.
+          "--horizontal-pod-autoscaler-sync-period=2s",
         ],
       ]);
     }

@@ -16,6 +16,8 @@ export interface NodePrograms {
   /** A plugin of CNI; the others are beside it. */
   readonly ptp: string;
   readonly coredns: string;
+  /** Asks kubelets what their Pods take, and serves it as the API metrics.k8s.io. */
+  readonly metricsServer: string;
   readonly runc: string;
 }
 
@@ -28,7 +30,7 @@ const cniPlugins = ["main/ptp", "main/loopback", "ipam/host-local", "meta/portma
 
 let required: Promise<NodePrograms> | undefined;
 
-/** A node's programs; about four minutes of two cores where they are not in the cache. */
+/** A node's programs; about five minutes of two cores where they are not in the cache. */
 export function requireNodePrograms(log: Log = silentLog): Promise<NodePrograms> {
   required ??= find(log);
   return required;
@@ -53,8 +55,17 @@ async function find(log: Log): Promise<NodePrograms> {
     { module: "cluster-dns", packages: ["./coredns"], minutes: 2 },
     log,
   );
+  const [metricsServer] = await requireGoPrograms(
+    {
+      module: "cluster-metrics",
+      packages: ["sigs.k8s.io/metrics-server/cmd/metrics-server"],
+      minutes: 2,
+    },
+    log,
+  );
   return {
     ...{ kubelet: kubelet!, kubeProxy: kubeProxy!, scheduler: scheduler!, pause: pause!, ptp: ptp! },
     ...{ containerd: daemon!, containerdShim: containerdShim!, ctr: ctr!, coredns: coredns!, runc: runc! },
+    metricsServer: metricsServer!,
   };
 }

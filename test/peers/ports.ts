@@ -1,52 +1,72 @@
+import { createSocket } from "node:dgram";
 import { createServer } from "node:net";
 
 /** Ports of all roles, as the interface page lists them; `up` adds the offset to each. */
 const rolePorts = [5080, 8080, 8443, 8888, 15000, 15010, 15012, 15014, 15020, 15051, 15052];
 
-/** Above these ports Linux takes those of connections, at any moment. */
-const maxOffset = 32_767 - Math.max(...rolePorts);
+const firstPort = 6000;
+/** From here Linux takes ports for connections, at any moment. */
+const firstOfConnections = 32_768;
+const maxAttempts = 100;
 
-/** An offset at which every role's port is free on 127.0.0.1. */
-export async function freePortOffset(): Promise<number> {
-  for (let attempt = 0; attempt < 50; attempt++) {
-    const offset = 1000 + Math.floor(Math.random() * (maxOffset - 1000));
-    const free = await Promise.all(rolePorts.map((port) => isFree(port + offset)));
-    if (free.every(Boolean)) return offset;
-  }
-  throw new Error("no offset found at which all ports are free");
+/** Any free port on 127.0.0.1, this program's for as long as it runs. */
+export async function freePort(): Promise<number> {
+  const [port] = await claimAny(() => [randomBetween(firstPort, firstOfConnections)]);
+  return port!;
 }
 
-/** As many of such offsets, so far apart that none of them takes a port of another. */
+/** An offset at which every role's port is free on 127.0.0.1, and this program's for as long as it runs. */
+export async function freePortOffset(): Promise<number> {
+  const last = firstOfConnections - Math.max(...rolePorts);
+  const ports = await claimAny(() => {
+    const offset = randomBetween(1000, last);
+    return rolePorts.map((port) => port + offset);
+  });
+  return ports[0]! - rolePorts[0]!;
+}
+
+/** As many of such offsets. */
 export async function freePortOffsets(count: number): Promise<readonly number[]> {
   const offsets: number[] = [];
-  const taken = new Set<number>();
-  while (offsets.length < count) {
-    const offset = await freePortOffset();
-    const ports = rolePorts.map((port) => port + offset);
-    if (ports.some((port) => taken.has(port))) continue;
-    for (const port of ports) taken.add(port);
-    offsets.push(offset);
-  }
+  while (offsets.length < count) offsets.push(await freePortOffset());
   return offsets;
 }
 
-/** Any free port on 127.0.0.1. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === "object" && address ? address.port : 0));
-    });
+async function claimAny(choose: () => readonly number[]): Promise<readonly number[]> {
+  for (let attempt = 0; attempt < maxAttempts; attempt++) {
+    const ports = choose();
+    const releases = await Promise.all(ports.map(claim));
+    if (releases.every((release) => release !== undefined)) return ports;
+    for (const release of releases) release?.();
+  }
+  throw new Error("no ports found that are free");
+}
+
+/**
+ * Takes a port among all programs that take theirs here, until this one ends; undefined if it is not free. Gateways
+ * share ports (SO_REUSEPORT), so that two tests with the same one would both start, and get each other's requests. The claim is
+ * the port of the same number for UDP, which nobody else uses.
+ */
+async function claim(port: number): Promise<(() => void) | undefined> {
+  const socket = createSocket("udp4").unref();
+  const isOurs = await new Promise<boolean>((resolve) => {
+    socket.once("error", () => resolve(false));
+    socket.bind({ port, address: "127.0.0.1", exclusive: true }, () => resolve(true));
   });
+  if (isOurs && (await isFree(port))) return () => socket.close();
+  socket.close();
+  return undefined;
 }
 
 function isFree(port: number): Promise<boolean> {
-  if (port > 65535) return Promise.resolve(false);
   return new Promise((resolve) => {
     const server = createServer();
     server.once("error", () => resolve(false));
     server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
   });
+}
+
+/** The last is left out. */
+function randomBetween(first: number, last: number): number {
+  return first + Math.floor(Math.random() * (last - first));
 }

@@ -1,6 +1,7 @@
-import { compareLists, sameItems } from "../../incremental.ts";
+import { sameItems } from "../../incremental.ts";
 import type { Diagnostic } from "../../resource/diagnostic.ts";
 import { type ResourceRef, refKey, refOf, type ServerMeta, type WasmPlugin } from "../../resource/types.ts";
+import { splicesBetween } from "../../splices.ts";
 import type { PluginReport } from "../../xds/plugin-report.ts";
 import type { ConvertedPlugin } from "../convert-resources.ts";
 import type { CoreState } from "../core.ts";
@@ -34,8 +35,6 @@ interface Entry {
   remarks: readonly Diagnostic[];
 }
 
-type Pair = readonly [WasmPlugin, ConvertedPlugin];
-
 export function createPluginStatuses(): PluginStatusTable {
   const entries = new Map<string, Entry>();
   /** By the name under which discoveries report. */
@@ -65,14 +64,17 @@ export function createPluginStatuses(): PluginStatusTable {
   }
 
   function takePlugins(state: CoreState): void {
-    const { wasmPlugins } = state.source.set;
-    const pairs = changedPairs([plugins, converted], [wasmPlugins, state.conversion.plugins]);
-    for (const [plugin] of pairs.before)
-      Object.assign(entryOf(refOf(plugin)), { plugin: undefined, converted: undefined });
-    for (const [plugin, outcome] of pairs.now)
-      Object.assign(entryOf(refOf(plugin)), { plugin, converted: outcome });
-    plugins = wasmPlugins;
-    converted = state.conversion.plugins;
+    const [next, outcomes] = [state.source.set.wasmPlugins, state.conversion.plugins];
+    // No two plugins share an object in either list, so that whoever is moved in one of them is put back by it.
+    const splices = [...splicesBetween(plugins, next), ...splicesBetween(converted, outcomes)];
+    for (const { from, removed } of splices)
+      for (const plugin of plugins.slice(from, from + removed))
+        Object.assign(entryOf(refOf(plugin)), { plugin: undefined, converted: undefined });
+    for (const { to, added } of splices)
+      for (let place = to; place < to + added; place++)
+        Object.assign(entryOf(refOf(next[place]!)), { plugin: next[place], converted: outcomes[place] });
+    plugins = next;
+    converted = outcomes;
   }
 
   function takeRemarks(all: readonly Diagnostic[]): void {
@@ -151,27 +153,6 @@ function statusOf(
     following: known.following,
   });
   return { ...said, ref, server: plugin?.metadata.server };
-}
-
-type Lists = readonly [readonly WasmPlugin[], readonly ConvertedPlugin[]];
-
-/** What is there in one of two pairs of lists and not in the other, at the same place. */
-function changedPairs(before: Lists, now: Lists): { before: readonly Pair[]; now: readonly Pair[] } {
-  const differences = [compareLists(before[0], now[0]), compareLists(before[1], now[1])].filter(
-    (difference) => difference !== undefined,
-  );
-  if (differences.length === 0) return { before: [], now: [] };
-  const start = Math.min(...differences.map((difference) => difference.start));
-  const tail = Math.min(...differences.map((difference) => difference.tail));
-  const isMoved = before[0].length !== now[0].length;
-  const pairsOf = (one: Lists, other: Lists) => {
-    const pairs: Pair[] = [];
-    for (let place = start; place < one[0].length - tail; place++)
-      if (isMoved || one[0][place] !== other[0][place] || one[1][place] !== other[1][place])
-        pairs.push([one[0][place]!, one[1][place]!]);
-    return pairs;
-  };
-  return { before: pairsOf(before, now), now: pairsOf(now, before) };
 }
 
 function remarksByPlugin(diagnostics: readonly Diagnostic[]): ReadonlyMap<string, readonly Diagnostic[]> {

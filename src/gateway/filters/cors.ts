@@ -54,7 +54,9 @@ export function createCorsFilter(name: string): NativeFilter {
             return HeadersAction.Continue;
           const asksPrivate = headers.get("access-control-request-private-network") === "true";
           const lines = preflightLines(policy, isAllowed ? asked : undefined, asksPrivate);
-          stream.reply({ ...gatewayReply(200, "", "cors_response", "", lines), isFinal: true });
+          const reply = gatewayReply(200, "", "cors_response", "", lines);
+          // As Envoy: a preflight is answered as a browser wants it, whatever it says of gRPC.
+          stream.reply({ ...reply, isFinal: true, isPlain: true });
           return HeadersAction.StopAllIterationAndWatermark;
         },
       };

@@ -106,7 +106,10 @@ function counterOf(stats: StatsSnapshot, prefix: string, name: string) {
 
 async function ask(socket: Socket, path: string): Promise<string> {
   socket.write(`GET ${path} HTTP/1.1\r\nhost: a.com\r\n\r\n`);
-  const [bytes] = (await once(socket, "data")) as [Buffer];
+  const closed = once(socket, "close").then(() => {
+    throw new Error("the connection was closed without an answer");
+  });
+  const [bytes] = (await Promise.race([once(socket, "data"), closed])) as [Buffer];
   return bytes.toString("latin1");
 }
 

@@ -1,13 +1,12 @@
-import { fileURLToPath } from "node:url";
 import type { JsonObject } from "@bufbuild/protobuf";
 import { fc } from "../../peers/properties.ts";
 import type { TestRequest } from "../../peers/twins/ask.ts";
 import type { UpstreamAnswer } from "../../peers/twins/noting-upstream.ts";
+import { type Plugin, probe, wasm } from "./plugins.ts";
 import { request, upstreamAnswer } from "./requests.ts";
 import { pick } from "./values.ts";
 
 const type = (name: string) => `type.googleapis.com/envoy.extensions.filters.http.${name}`;
-const built = (path: string) => fileURLToPath(new URL(`../../../build/${path}.wasm`, import.meta.url));
 
 /** A connection manager with a chain of plugins, what it gets by ECDS, and requests to it. */
 export interface ChainCase {
@@ -134,17 +133,12 @@ const rule = fc
       : { operate, headers: [{ key, value: "ruled" }] },
   );
 
-interface Plugin {
-  readonly file: string;
-  readonly config: object;
-}
-
 const plugin: fc.Arbitrary<Plugin> = fc.oneof(
   {
     weight: 4,
-    arbitrary: plain.map((config) => ({ file: "guests/probe-0-2-1", config: { quiet: true, ...config } })),
+    arbitrary: plain.map(probe),
   },
-  calling.map((config) => ({ file: "guests/probe-0-2-1", config: { quiet: true, ...config } })),
+  calling.map(probe),
   fc.array(rule, { minLength: 1, maxLength: 2 }).chain((rules) =>
     pick([{ reqRules: rules }, { respRules: rules }]).map((config) => ({
       file: "plugins/transformer",
@@ -156,24 +150,6 @@ const plugin: fc.Arbitrary<Plugin> = fc.oneof(
     config: { keys: ["x-a"], in_header: true, consumers: [{ name: "one", credential: "1" }] },
   }),
 );
-
-function wasm(name: string, { file, config }: Plugin): JsonObject {
-  return {
-    "@type": type("wasm.v3.Wasm"),
-    config: {
-      name,
-      configuration: {
-        "@type": "type.googleapis.com/google.protobuf.StringValue",
-        value: JSON.stringify(config),
-      },
-      vm_config: {
-        vm_id: file,
-        runtime: "envoy.wasm.runtime.v8",
-        code: { local: { filename: built(file) } },
-      },
-    },
-  };
-}
 
 type Form = "inline" | "discovery" | "chain" | "default";
 

@@ -89,3 +89,16 @@ livenessProbe:
   # What hangs will not drain.
   terminationGracePeriodSeconds: 5
 {{- end -}}
+
+{{/* How many Pods a Deployment has: (list $ "name" $values) */}}
+{{- define "wasmline.replicas" -}}
+{{- $root := index . 0 -}}{{- $name := index . 1 -}}{{- $values := index . 2 -}}
+{{- if not $values.hpa.enabled -}}
+replicas: {{ $values.replicas }}
+{{- else -}}
+{{- /* Without the field an upgrade that enables autoscaling would set it to 1 until the autoscaler has looked. */ -}}
+{{- with (lookup "apps/v1" "Deployment" $root.Release.Namespace $name) -}}
+replicas: {{ max 1 .spec.replicas }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
