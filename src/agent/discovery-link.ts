@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import {
-  type Channel,
   ChannelCredentials,
   type ClientDuplexStream,
   connectivityState,
@@ -13,6 +12,7 @@ import {
   passThroughDefinition,
 } from "../xds/ads.ts";
 import { backoffMs } from "../xds/client.ts";
+import { type Connecting, whenLate } from "../xds/connect-in-time.ts";
 
 export type AdsMethod = keyof typeof passThroughDefinition;
 
@@ -31,10 +31,7 @@ export interface DiscoveryLink {
 }
 
 const DiscoveryClient = makeGenericClientConstructor(passThroughDefinition, "AggregatedDiscoveryService");
-type Client = Record<AdsMethod, () => ClientDuplexStream<Buffer, Buffer>> & {
-  getChannel(): Channel;
-  close(): void;
-};
+type Client = Record<AdsMethod, () => ClientDuplexStream<Buffer, Buffer>> & Connecting & { close(): void };
 
 /** Where discovery is and how it is spoken to. */
 export interface DiscoveryAddress {
@@ -63,8 +60,8 @@ export function createDiscoveryLink(
   const targets = target.split(",").map((one) => one.trim());
   const connect = (to: string) => new DiscoveryClient(to, credentials, linkOptions) as unknown as Client;
   const clients = targets.map(connect);
-  /** Since when a client has been seen connecting, by `performance.now()`. */
-  const connectingSince = new Map<Client, number>();
+  /** Since when a client has been seen without a connection, by `performance.now()`. */
+  const awaySince = new WeakMap<Client, number>();
   let current = anyOf(clients);
   let failures = 0;
   let notBefore = 0;
@@ -85,15 +82,19 @@ export function createDiscoveryLink(
     new Promise<void>((resolve) =>
       client.getChannel().watchConnectivityState(state, deadline, () => resolve()),
     );
+  const renew = (client: Client) => {
+    const place = clients.indexOf(client);
+    if (place < 0 || signal.aborted) return;
+    client.close();
+    clients[place] = connect(targets[place]!);
+    if (current === client) current = clients[place];
+  };
   /** Makes a client anew whose connection takes too long. */
   const renewLate = () => {
-    if (stateOf(current, false) !== connectivityState.CONNECTING) return void connectingSince.delete(current);
-    const since = getOrCreate(connectingSince, current, () => performance.now());
-    if (performance.now() - since < connectTimeoutMs) return;
-    connectingSince.delete(current);
-    const place = clients.indexOf(current);
-    current.close();
-    current = clients[place] = connect(targets[place]!);
+    // Once a connection was refused, gRPC says so also while it waits for the next one.
+    if (stateOf(current, false) === connectivityState.READY) return void awaySince.delete(current);
+    const since = getOrCreate(awaySince, current, () => performance.now());
+    if (performance.now() - since >= connectTimeoutMs) renew(current);
   };
   /** Chooses anew where there is no connection: the one before may be the one that said it would go. */
   const stateNow = () => {
@@ -103,7 +104,12 @@ export function createDiscoveryLink(
   };
 
   return {
-    open: (method) => current[method](),
+    open(method) {
+      const client = current;
+      const call = client[method]();
+      whenLate(client, call, connectTimeoutMs, () => renew(client));
+      return call;
+    },
     async isThere() {
       const deadline = Date.now() + connectMs;
       const failed = new Set<Client>();

@@ -48,6 +48,9 @@ export interface Asked {
   readonly watch?: boolean;
 }
 
+/** What asks for more, such as a proxy for an hour, is asked sooner: there are edits to hear of. */
+const longestRetryAfterS = 60;
+
 /** Makes an error of an answer: its body is a Status object, or whatever a proxy wrote. `retryAfter` is the header's text. */
 export function readFailure(asked: Asked, code: number, body: string, retryAfter?: string): KubernetesError {
   return failureOf(asked, parseStatus(body) ?? { message: body.trim().slice(0, 300) }, code, retryAfter);
@@ -65,7 +68,7 @@ function failureOf(asked: Asked, status: Status, code: number, retryAfter?: stri
   const said = message || `status ${code}`;
   const text = `cannot ${verbOf(asked)} ${asked.path}: ${said}${adviceFor(asked, code)}`;
   return new KubernetesError(code, reason, text, {
-    ...(Number.isFinite(seconds) && { retryAfterMs: seconds * 1000 }),
+    ...(seconds >= 0 && { retryAfterMs: Math.min(seconds, longestRetryAfterS) * 1000 }),
     causes: details?.causes ?? [],
   });
 }

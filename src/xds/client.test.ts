@@ -146,6 +146,23 @@ for (const mode of modes) {
       assert.equal(warnings.length, 1, "one line a loss");
     });
 
+    test("gives it up also when the one before was refused", async (t) => {
+      const { port } = await startServer(0, "a=1");
+      const proxy = await startTcpProxy(t, port);
+      const { updates, warnings, connected } = follow(proxy.port, { mode, connectTimeoutMs: 500 });
+      await until("everything", () => updates.length === 1);
+      proxy.cut();
+      const before = proxy.accepted;
+      await until("others are refused", () => warnings.length === 1 && proxy.accepted > before);
+      proxy.mend();
+      proxy.silence();
+      const refused = proxy.accepted;
+      await until("two more are given up", () => proxy.accepted >= refused + 2);
+      proxy.mend();
+      await until("it is connected again", () => connected.length === 2);
+      assert.equal(warnings.length, 1, "one line a loss");
+    });
+
     test("waits for a server that is not there yet, with one line in the log", async () => {
       const port = await freePort();
       const { updates, connected, warnings } = follow(port, { mode });

@@ -17,16 +17,15 @@ import {
   connectTimeoutMs as defaultConnectTimeoutMs,
   grpcOptions,
 } from "./ads.ts";
+import { type Connecting, whenLate } from "./connect-in-time.ts";
 import { rawResource, type XdsResource } from "./snapshot.ts";
 
 const AdsClient = makeGenericClientConstructor(adsDefinition, "AggregatedDiscoveryService");
 
 /** The two streams of the service, as gRPC hands them out. */
-export interface AdsChannel {
+export interface AdsChannel extends Connecting {
   streamAggregatedResources(): ClientDuplexStream<DiscoveryRequest, DiscoveryResponse>;
   deltaAggregatedResources(): ClientDuplexStream<DeltaDiscoveryRequest, DeltaDiscoveryResponse>;
-  /** Calls back once it is connected, or with an error at the deadline, ms since 1970. */
-  waitForReady(deadline: number, callback: (error?: Error) => void): void;
   close(): void;
 }
 
@@ -76,6 +75,8 @@ export function followServer(options: XdsClientOptions): void {
   if (signal.aborted) return;
   let channel = openAdsChannel(target, options.credentials);
   const received = new Map(options.typeUrls.map((typeUrl) => [typeUrl, new Map<string, string>()]));
+  /** Since when the channel has had no answer, while there is none; it was made then, or lost its connection. */
+  let silentSince = performance.now();
   let failures = 0;
   let current: { cancel(): void } | undefined;
   let pause: NodeJS.Timeout | undefined;
@@ -89,7 +90,15 @@ export function followServer(options: XdsClientOptions): void {
     { once: true },
   );
 
+  const renew = () => {
+    channel.close();
+    channel = openAdsChannel(target, options.credentials);
+    silentSince = performance.now();
+  };
+
   const connect = () => {
+    // Once a connection was refused, gRPC ends streams at once, also while the next one is waited for without an end.
+    if (performance.now() - silentSince >= connectTimeoutMs) renew();
     const open = options.mode === "incremental" ? openIncremental : openStateOfTheWorld;
     let answered = false;
     let ended = false;
@@ -102,6 +111,7 @@ export function followServer(options: XdsClientOptions): void {
     const onEnd = (error?: Error) => {
       if (ended || signal.aborted) return;
       ended = true;
+      if (answered) silentSince = performance.now();
       if (failures === 0)
         log.warn(
           { target, error: error && errorText(error) },
@@ -112,10 +122,9 @@ export function followServer(options: XdsClientOptions): void {
     stream.on("error", onEnd);
     stream.on("end", () => onEnd());
     current = stream;
-    channel.waitForReady(Date.now() + connectTimeoutMs, (late) => {
-      if (!late || ended || signal.aborted) return;
-      channel.close();
-      channel = openAdsChannel(target, options.credentials);
+    whenLate(channel, stream, connectTimeoutMs, () => {
+      if (ended || signal.aborted) return;
+      renew();
       onEnd(new SystemError("timeout", `no connection within ${connectTimeoutMs / 1000} s`));
       stream.cancel();
     });

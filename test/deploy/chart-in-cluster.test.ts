@@ -111,6 +111,23 @@ suite("the chart in a cluster", () => {
     assert.doesNotMatch(core.stderr(), /403|forbidden/i);
   });
 
+  test("a second core of a namespace is refused, unless it writes no status", async () => {
+    const core = readManifests(await renderChart({})).filter(
+      ({ kind, metadata }) => kind === "Deployment" && /-core$/.test(metadata.name),
+    );
+    await apply(core);
+    const install = (values: object) => {
+      const where = [`--namespace=${system}`, `--kubeconfig=${plane.kubeconfig}`, "--dry-run=server"];
+      return runHelm(["install", "second", chart, ...where], values);
+    };
+    const { status, stderr } = await install({});
+    assert.equal(status, 1);
+    assert.match(stderr, /the release edge has a core in the namespace .* already.*core\.enabled=false/);
+    const silent = await install({ core: { extraArgs: ["--no-write-status"] } });
+    assert.equal(silent.status, 0, silent.stderr);
+    await plane.kubectl(["delete", "deployment", core[0]!.metadata.name, "-n", system]);
+  });
+
   test("helm's certificates are for the Services that have them, and one authority vouches for all", async () => {
     const secrets = readManifests(await renderChart({})).filter(({ kind }) => kind === "Secret");
     assert.equal(secrets.length, 3);

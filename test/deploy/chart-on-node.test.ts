@@ -113,6 +113,7 @@ test("an autoscaler starts a gateway under load and ends one after it: no reques
     },
     requestSteadily(edge, 400),
   );
+  await cluster.helm("upgrade", "edge");
 });
 
 test("helm upgrade replaces every Pod of all roles: no request fails", async () => {
@@ -200,8 +201,8 @@ test("a node that is drained keeps a Pod of each role, by their budgets: no requ
 
 test("a program that hangs is restarted by its liveness probe", async () => {
   await whileRequesting(async () => {
-    await hasten("edge-wasmline-discovery", "discovery");
-    await hasten("edge-wasmline-gateway", "gateway");
+    await hasten("edge-wasmline-discovery", "discovery", "http-status");
+    await hasten("edge-wasmline-gateway", "gateway", "http");
     await allReady();
   });
   await whileRequesting(async () => {
@@ -216,10 +217,14 @@ test("a program that hangs is restarted by its liveness probe", async () => {
   await whileRequesting(() => editTakesEffect("after-the-gateway-hung"));
 });
 
-/** Has the chart's own probe asked more often: it is for programs on busy machines, and this is for a test. */
-async function hasten(deployment: string, container: string): Promise<void> {
+/**
+ * Has the chart's own probe asked more often, from when a port is open: it is for programs on busy machines, also while
+ * they start, and this is for a test.
+ */
+async function hasten(deployment: string, container: string, port: string): Promise<void> {
+  const startupProbe = { tcpSocket: { port }, periodSeconds: 1, failureThreshold: 120 };
   const livenessProbe = { periodSeconds: 3, timeoutSeconds: 3, failureThreshold: 4 };
-  const spec = { template: { spec: { containers: [{ name: container, livenessProbe }] } } };
+  const spec = { template: { spec: { containers: [{ name: container, startupProbe, livenessProbe }] } } };
   await kubectl("patch", `deployment/${deployment}`, "-p", JSON.stringify({ spec }));
 }
 
