@@ -1,4 +1,4 @@
-import type { HeaderLine } from "../proxy-wasm/index.ts";
+import { type HeaderLine, joinRepeated } from "../proxy-wasm/header-map.ts";
 import { isGrpcType } from "../proxy-wasm/local-reply.ts";
 import type { HttpConnection } from "./gateway-config.ts";
 import { type GatewayReply, gatewayReply, refusedRequest } from "./local-replies.ts";
@@ -23,8 +23,8 @@ export function acceptPath(target: string, http: HttpConnection): string | Gatew
 }
 
 /** The answer to who asked so: as in Envoy gRPC is sent nowhere, since it would not follow. */
-export function refusedPath(answer: GatewayReply, lines: readonly HeaderLine[]): GatewayReply {
-  const isGrpc = isGrpcType(lines.find(([name]) => name === "content-type")?.[1]);
+export function refusedPath(answer: GatewayReply, lines: HeaderLine[]): GatewayReply {
+  const isGrpc = isGrpcType(joinRepeated(lines).find(([name]) => name === "content-type")?.[1]);
   return answer.status === 307 && isGrpc ? refusedRequest("path_normalization_failed") : answer;
 }
 

@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { HeaderMap } from "../proxy-wasm/header-map.ts";
+import { HeaderMap, joinRepeated } from "../proxy-wasm/header-map.ts";
 import type { DownstreamConnection } from "./downstream.ts";
 import type { HttpConnection } from "./gateway-config.ts";
 import { HttpStream } from "./http-stream.ts";
@@ -109,7 +109,7 @@ function refuse(
   const { method, lines } = request;
   downstream.answer(
     lines
-      ? () => stream.refuse(reply, new HeaderMap([[":method", method], ...lines]))
+      ? () => stream.refuse(reply, new HeaderMap(joinRepeated([[":method", method], ...lines])))
       : () => stream.onFault(reply),
   );
 }

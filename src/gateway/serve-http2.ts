@@ -6,7 +6,7 @@ import {
   type ServerHttp2Stream,
 } from "node:http2";
 import type { Socket } from "node:net";
-import { HeaderMap } from "../proxy-wasm/header-map.ts";
+import { HeaderMap, joinRepeated } from "../proxy-wasm/header-map.ts";
 import { ConnectionLife } from "./connection-life.ts";
 import type { HttpConnection } from "./gateway-config.ts";
 import { HttpStream } from "./http-stream.ts";
@@ -133,7 +133,7 @@ function serve(
   if ("status" in read) {
     const refusing = new Http2Downstream(stream, direct, false);
     const refused = new HttpStream(options.world, withoutFilters(plan), refusing);
-    refused.refuse(read, new HeaderMap(readHttp2Lines(raw)));
+    refused.refuse(read, new HeaderMap(joinRepeated(readHttp2Lines(raw))));
     return;
   }
   const connection = withTrustedAddress(direct, read.lines, plan.http);

@@ -83,6 +83,14 @@ const found: Readonly<Record<string, FoundCase>> = {
     connection: { path_with_escaped_slashes_action: "UNESCAPE_AND_REDIRECT" },
     request: { path: "/a%2fb", headers: [grpc] },
   },
+  "a type said twice with a path that is refused: no gRPC": {
+    connection: { path_with_escaped_slashes_action: "REJECT_REQUEST" },
+    request: { path: "/a%2fb", headers: [grpc, grpc] },
+  },
+  "a type said twice with a path that is sent back: no gRPC": {
+    connection: { path_with_escaped_slashes_action: "UNESCAPE_AND_REDIRECT" },
+    request: { path: "/a%2fb", headers: [grpc, grpc] },
+  },
   "a route adds the host that a weighted cluster has rewritten": {
     route: {
       route: {
