@@ -3,7 +3,7 @@ import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import {
   type Access,
   type Answer,
-  sendTwice,
+  sendAgain,
   type Transport,
   type TransportRequest,
   Unanswered,
@@ -41,7 +41,7 @@ export function createHttp1Transport(
       request.end(body);
     });
   return {
-    exchange: (request) => sendTwice(request, () => once(request)),
+    exchange: (request) => sendAgain(request, () => once(request)),
     retire() {
       if (!own) return;
       own.maxFreeSockets = 0;

@@ -105,11 +105,18 @@ for (const { what, method, act, asked, failure } of cases)
     assert.deepEqual([server.requests, server.connections], asked);
   });
 
-test("what is always refused is not sent for ever", async (t) => {
-  const refuse = ({ reset }: ScriptedAnswer) => reset(refusedStream);
+const refuse = ({ reset }: ScriptedAnswer) => reset(refusedStream);
+
+test("what is refused several times is sent until it is read", async (t) => {
   const { server, client } = await startServer(t, refuse, refuse, refuse);
+  assert.deepEqual(await client.request("POST", path, { body: {} }), {});
+  assert.equal(server.requests, 4);
+});
+
+test("what is always refused is not sent for ever", async (t) => {
+  const { server, client } = await startServer(t, ...Array.from({ length: 9 }, () => refuse));
   await assert.rejects(client.request("GET", path), { code: "network", message: /REFUSED_STREAM/ });
-  assert.equal(server.requests, 2);
+  assert.equal(server.requests, 5);
 });
 
 test("a server whose certificate nobody trusts is told nothing", async (t) => {

@@ -3,7 +3,7 @@ import { createHttp1Transport } from "./http1-transport.ts";
 import { createHttp2Connection, type Http2Connection } from "./http2-connection.ts";
 import {
   type Answer,
-  sendTwice,
+  sendAgain,
   type TlsAccess,
   type Transport,
   type TransportRequest,
@@ -51,7 +51,7 @@ export function createHttp2Transport(server: URL, tls: TlsAccess, pingMs: number
   }
 
   return {
-    exchange: (request) => sendTwice(request, () => send(request)),
+    exchange: (request) => sendAgain(request, () => send(request)),
     retire() {
       isRetired = true;
       for (const connection of connections) connection.close();

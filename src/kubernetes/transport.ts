@@ -35,8 +35,8 @@ export interface Answer {
 /** Carries requests to one server with one identity, over connections that it keeps. */
 export interface Transport {
   /**
-   * Sends, and resolves with the head of the answer. A request that the server cannot have read is sent once more, and a
-   * GET that was not answered too.
+   * Sends, and resolves with the head of the answer. A request that the server cannot have read is sent again, and a GET
+   * that was not answered once more.
    */
   exchange(request: TransportRequest): Promise<Answer>;
   /** Keeps no connection any longer than what was begun on it lasts. */
@@ -59,19 +59,21 @@ export function connectionLost(origin: string): Error {
   return new Error(`${origin} ended the connection (ECONNRESET)`);
 }
 
-/** Sends once more what was not answered, where that cannot do the same thing twice. */
-export async function sendTwice(
+/** Of a request that the server has not read: a server that ends many connections may leave it unread more than once. */
+const maxUnread = 5;
+
+/** Sends again what was not answered, where that cannot do the same thing twice. */
+export async function sendAgain(
   { method, signal }: TransportRequest,
   send: () => Promise<Answer>,
 ): Promise<Answer> {
-  const explain = (error: unknown) => {
-    throw error instanceof Unanswered ? error.cause : error;
-  };
-  try {
-    return await send();
-  } catch (error) {
-    const again = error instanceof Unanswered && (error.unread || method === "GET");
-    if (!again || signal.aborted) return explain(error);
-    return await send().catch(explain);
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await send();
+    } catch (error) {
+      if (!(error instanceof Unanswered)) throw error;
+      const most = error.unread ? maxUnread : method === "GET" ? 2 : 1;
+      if (attempt >= most || signal.aborted) throw error.cause;
+    }
   }
 }

@@ -108,7 +108,7 @@ suite("the chart in a cluster", () => {
       "jsonpath={.spec.holderIdentity}",
     ];
     assert.notEqual(await plane.kubectl(holder), "");
-    assert.doesNotMatch(core.stderr(), /403|forbidden/i);
+    assert.doesNotMatch(core.stderr(), /\b403\b|forbidden/i);
   });
 
   test("a second core of a namespace is refused, unless it writes no status", async () => {

@@ -8,6 +8,7 @@ const firstPort = 6000;
 /** From here Linux takes ports for connections, at any moment. */
 const firstOfConnections = 32_768;
 const maxAttempts = 100;
+const claimAddress = "127.0.0.2";
 
 /** Any free port on 127.0.0.1, this program's for as long as it runs. */
 export async function freePort(): Promise<number> {
@@ -45,13 +46,13 @@ async function claimAny(choose: () => readonly number[]): Promise<readonly numbe
 /**
  * Takes a port among all programs that take theirs here, until this one ends; undefined if it is not free. Gateways
  * share ports (SO_REUSEPORT), so that two tests with the same one would both start, and get each other's requests. The claim is
- * the port of the same number for UDP, which nobody else uses.
+ * the port of the same number for UDP, at a loopback address that nothing else here uses.
  */
 async function claim(port: number): Promise<(() => void) | undefined> {
   const socket = createSocket("udp4").unref();
   const isOurs = await new Promise<boolean>((resolve) => {
     socket.once("error", () => resolve(false));
-    socket.bind({ port, address: "127.0.0.1", exclusive: true }, () => resolve(true));
+    socket.bind({ port, address: claimAddress, exclusive: true }, () => resolve(true));
   });
   if (isOurs && (await isFree(port))) return () => socket.close();
   socket.close();
