@@ -94,9 +94,9 @@ test("an autoscaler starts a gateway under load and ends one after it: no reques
   const edge = traffic.filter(({ release }) => release === "edge");
   const wanted = (count: number) =>
     kubectl("wait", autoscaler, `--for=jsonpath={.status.desiredReplicas}=${count}`, "--timeout=120s");
-  // At their requests, 20m for the two containers of a Pod, gateways that are idle take half of it.
+  // At their requests, 20m for the two containers of a Pod, gateways that are idle take a third of it.
   const behavior = { scaleDown: { stabilizationWindowSeconds: 5 } };
-  const hpa = { enabled: true, minReplicas: replicas, maxReplicas: replicas + 1, targetCPU: 300, behavior };
+  const hpa = { enabled: true, minReplicas: replicas, maxReplicas: replicas + 1, targetCPU: 450, behavior };
   await cluster.helm("upgrade", "edge", { gateway: { hpa } });
   await whileRequesting(
     async () => {
