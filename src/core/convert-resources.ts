@@ -96,13 +96,7 @@ function collectPlugins(
   const pullSecrets: IstioConfig<"Secret">[] = [];
   const diagnostics: Diagnostic[] = [];
   const converted = plugins.map((plugin, index): ConvertedPlugin => {
-    const { state } = plugin.status;
-    const effective =
-      state === "rejected"
-        ? withLastGood(plugin, previous)
-        : state === "accepted"
-          ? withRemarks(plugin, remarks[index]!)
-          : plugin;
+    const effective = effectiveOf(plugin, previous, remarks[index]!);
     if (effective.config) configs.push(effective.config);
     if (plugin.pullSecret) pullSecrets.push(plugin.pullSecret);
     if (effective.diagnostics.length > 0) diagnostics.push(...effective.diagnostics);
@@ -126,6 +120,22 @@ function withLastGood(plugin: Converted, previous: readonly IstioConfig<"WasmPlu
   };
   keptBy.set(plugin, kept);
   return kept;
+}
+
+/** What is served of a plugin, and said of it. */
+function effectiveOf(
+  plugin: Converted,
+  previous: readonly IstioConfig<"WasmPlugin">[],
+  remarks: readonly Diagnostic[],
+): ConvertedPlugin {
+  switch (plugin.status.state) {
+    case "rejected":
+      return withLastGood(plugin, previous);
+    case "accepted":
+      return withRemarks(plugin, remarks);
+    default:
+      return plugin;
+  }
 }
 
 const remarkedOf = new WeakMap<Converted, { remarks: readonly Diagnostic[]; plugin: ConvertedPlugin }>();
